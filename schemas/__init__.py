@@ -1,0 +1,16 @@
+"""What travels between the parts of earsight: records, checks, tables. No torch, no Beam."""
+
+from schemas.clip import Clip
+from schemas.events import Event, second_grid
+from schemas.failure import Failure, JobError, KnownError, Reason, UsageError
+from schemas.labels import Vocabulary
+from schemas.manifest import StoreManifest, read_store_manifest
+from schemas.media import SAMPLE_RATE, ClipMedia, Frames, Proposals
+from schemas.recipe import RECIPES, Recipe
+from schemas.tables import SCHEMA_VERSION, TABLES, TableName, table_schema
+
+__all__ = [
+    "RECIPES", "SAMPLE_RATE", "SCHEMA_VERSION", "TABLES", "Clip", "ClipMedia", "Event", "Failure",
+    "Frames", "JobError", "KnownError", "Proposals", "Reason", "Recipe", "StoreManifest",
+    "TableName", "UsageError", "Vocabulary", "read_store_manifest", "second_grid", "table_schema",
+]  # fmt: skip

@@ -1,0 +1,60 @@
+"""`manifest.json`, the door to a feature store: readers go by it, never by a listing of files."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.failure import UsageError
+from schemas.tables import SCHEMA_VERSION, TableName
+
+
+@dataclass(frozen=True)
+class StoreManifest:
+    """What a finished job left under OUT."""
+
+    root: Path
+    """OUT."""
+    data: dict[str, Any]
+    """The whole of `manifest.json`."""
+
+    def paths(self, table: TableName) -> list[Path]:
+        """Parquet files of one table, in order; empty when the store has no such rows."""
+        return [self.root / name for name in self.data["tables"].get(table, [])]
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set."""
+        return str(self.data["dataset"])
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Class names in order."""
+        return tuple(self.data["vocabulary"])
+
+    @property
+    def subset_id(self) -> str:
+        """Hash of the clip keys present; two scores compare only when it is equal."""
+        return str(self.data["subset_id"])
+
+
+def read_store_manifest(root: Path) -> StoreManifest:
+    """Open the store under `root`; `UsageError` when there is none or it is of another version."""
+    path = Path(root) / "manifest.json"
+    if not path.is_file():
+        raise UsageError(
+            f"{root} holds no manifest.json, so no finished feature store; "
+            "run `beam run features --out` on it first (a killed job goes on where it stopped)"
+        )
+    try:
+        data = json.loads(path.read_text())
+    except ValueError as error:
+        raise UsageError(
+            f"{path} is not readable JSON ({error}); run the features job again"
+        ) from None
+    if data.get("schema_version") != SCHEMA_VERSION:
+        raise UsageError(
+            f"{path} has schema version {data.get('schema_version')!r}, this program reads "
+            f"{SCHEMA_VERSION}; make the features again or use the version that wrote them"
+        )
+    return StoreManifest(Path(root), data)

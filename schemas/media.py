@@ -1,0 +1,79 @@
+"""A decoded clip: sound and frames on one (clip, second) grid, what every extractor reads."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 16_000
+"""Sampling rate of every decoded sound, in Hz."""
+
+
+class Frames(Protocol):
+    """Frames of a clip in order, decoded when asked for, so that a long clip fits in memory."""
+
+    def __len__(self) -> int:
+        """Number of frames, `n_snippets * per_snippet`."""
+        ...
+
+    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
+        """Frame `index` as RGB uint8 [H, W, 3], upright."""
+        ...
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClipMedia:
+    """One decoded clip. A missing modality is None; an absent second is marked, not cut off."""
+
+    clip_key: str
+    n_snippets: int
+    """T, the number of one-second snippets on the grid."""
+    sound: NDArray[np.float32] | None
+    """[T * 16000] mono in -1..1, zero where the file has none."""
+    frames: Frames | None
+    """T * per_snippet frames; seconds that the file lacks repeat its last frame."""
+    sound_valid: NDArray[np.bool_]
+    """[T] True where the second has sound of its own."""
+    frames_valid: NDArray[np.bool_]
+    """[T] True where the second has picture of its own."""
+    per_snippet: int = 8
+    """Frames for each second."""
+
+    def __post_init__(self) -> None:
+        if self.n_snippets < 1:
+            raise ValueError(f"clip {self.clip_key}: {self.n_snippets=}, need at least 1")
+        if self.sound is not None and self.sound.shape != (self.n_snippets * SAMPLE_RATE,):
+            raise ValueError(
+                f"clip {self.clip_key}: sound is {self.sound.shape}, "
+                f"need ({self.n_snippets * SAMPLE_RATE},)"
+            )
+        if self.frames is not None and len(self.frames) != self.n_snippets * self.per_snippet:
+            raise ValueError(
+                f"clip {self.clip_key}: {len(self.frames)} frames, "
+                f"need {self.n_snippets * self.per_snippet}"
+            )
+
+    def seconds_of_sound(self) -> NDArray[np.float32]:
+        """The sound cut into [T, 16000]; ValueError without sound."""
+        if self.sound is None:
+            raise ValueError(f"clip {self.clip_key} has no sound")
+        return self.sound.reshape(self.n_snippets, SAMPLE_RATE)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Proposals:
+    """Boxes of one clip, P in all, best first within a frame."""
+
+    snippet_index: NDArray[np.int32]
+    """[P] second of the box."""
+    frame_index: NDArray[np.int32]
+    """[P] index of its frame among the clip's `T * per_snippet` frames."""
+    rank: NDArray[np.int32]
+    """[P] 0 for the best box of the frame."""
+    boxes: NDArray[np.float32]
+    """[P, 4] x0, y0, x1, y1 as shares of width and height."""
+    score: NDArray[np.float32]
+    """[P] objectness."""
+    feature: NDArray[np.float32]
+    """[P, 2048] RoI feature."""

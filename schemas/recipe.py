@@ -1,0 +1,79 @@
+"""Recipes: everything that fixes the bytes of the features, with a name and a hash.
+
+Shards of two recipes never mix: the store refuses a job whose recipe hash differs from its own.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+EXTRACTOR_NAMES = ("vggish", "resnet152", "r2plus1d", "logmel", "segments", "proposals", "ncp")
+DEFAULT_EXTRACTORS = ("vggish", "resnet152", "r2plus1d", "logmel", "segments", "proposals")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How clips become features: sampling, resizing, normalisation, nets, weights."""
+
+    name: str
+    """Name of the recipe, printed with every result."""
+    version: int = 1
+    """Raised whenever a change of the code changes a feature's bytes."""
+    frames_per_second: int = 8
+    """Frames kept for each second of picture."""
+    sampler: Literal["ffmpeg-r", "timestamp"] = "ffmpeg-r"
+    """`ffmpeg-r`: `ffmpeg -r 8`, then round(linspace(0, n-1, 8 T)) over the n frames that exist;
+    `timestamp`: the frame shown at the middle of each eighth of a second."""
+    jpeg: bool = True
+    """Pass frames through ffmpeg's JPEG at its default quality, as the LLP authors did."""
+    sample_rate: int = 16_000
+    """Sound is mixed to mono at this rate, in Hz."""
+    resnet152_resize: int = 256
+    """Shorter side before the 224 crop, in pixels (bilinear)."""
+    resnet152_frames: Literal["mean", "keep"] = "mean"
+    """Store the mean of a second's frame features, or each of them."""
+    r2plus1d_resize: Literal["squash"] = "squash"
+    """112x112 without keeping the aspect ratio, as the LLP authors did."""
+    vggish_relu: bool = True
+    """Keep the ReLU on the 128 outputs (features of LLP) or take the value before it."""
+    vggish_pca: bool = False
+    """Apply AudioSet's PCA and 8-bit quantisation to VGGish."""
+    proposals_per_snippet: int = 10
+    """Boxes kept for each second's middle frame."""
+    proposals_edges: Literal["gradient", "structured"] = "gradient"
+    """Edge map under EdgeBoxes: image gradient, or the structured-edge model given by its file."""
+    extractors: tuple[str, ...] = DEFAULT_EXTRACTORS
+    """Which extractors ran."""
+    weights: str = "pretrained"
+    """`pretrained`, or `seeded:<n>` for calibrated random weights."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Arithmetic of the two picture nets."""
+
+    @property
+    def hash(self) -> str:
+        """First 12 hex digits of the sha256 over every setting."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def to_json(self) -> dict[str, Any]:
+        """All settings and the hash, ready for `manifest.json`."""
+        return {**asdict(self), "hash": self.hash}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "Recipe":
+        """The recipe back from `to_json`."""
+        settings = {key: value for key, value in data.items() if key != "hash"}
+        return cls(**{**settings, "extractors": tuple(settings["extractors"])})
+
+    def with_(self, **changes: Any) -> "Recipe":
+        """A copy with some settings changed."""
+        return replace(self, **changes)
+
+
+RECIPES = {
+    "llp-eccv20": Recipe(name="llp-eccv20"),
+    "clean": Recipe(name="clean", sampler="timestamp", jpeg=False),
+    "audioset-vggish": Recipe(name="audioset-vggish", vggish_relu=False, vggish_pca=True),
+}
+"""Every recipe by name; `llp-eccv20` is the default."""
