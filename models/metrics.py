@@ -1,0 +1,287 @@
+"""Scores of audio-visual video parsing and of audio tagging.
+
+Parsing says for every second of a clip which classes are heard and which are seen. Tagging gives
+one score a class for the whole clip.
+
+Conventions
+-----------
+- N clips, T seconds, C classes. Masks are bool [N, T, C], True where the class is present.
+- The audio-visual (AV) mask is the product of the audio mask and the visual mask, for the
+  prediction and for the truth.
+- An *event* is a run of consecutive positive seconds of one class in one clip.
+- F is 2 TP / (2 TP + FP + FN). A clip's score is the mean F over the classes that are predicted
+  or true in it; a clip without any such class scores 1. A data set's score is the mean over its
+  clips (not over pooled counts), times 100.
+- Segment level counts seconds. Event level counts events: a predicted event is a true positive
+  when it meets some true event with intersection >= half of the union (several predictions may
+  claim the same truth), a true event that no prediction meets is a false negative.
+
+Metrics
+-------
+- `avvp_scores`: the ten numbers of the LLP benchmark, `segment_*` and `event_*` of audio, visual,
+  audio_visual, type_av (mean of the three) and event_av (audio and visual counts of a class added
+  before F).
+- `avvp_clip_scores`, `avvp_class_scores`: the same, a value for each clip; a value for each class.
+- `tagging_scores`: mean average precision, mean area under the ROC curve, and its d'.
+- `average_precision`, `roc_auc`: the values class by class.
+- `micro_scores`: precision, recall and F over all (clip, class) pairs together.
+
+References
+----------
+- Tian, Li, Xu, "Unified Multisensory Perception: Weakly-Supervised Audio-Visual Video Parsing",
+  ECCV 2020: the ten parsing numbers and their official evaluation.
+- Mesaros, Heittola, Virtanen, "Metrics for Polyphonic Sound Event Detection", Applied Sciences
+  6(6), 2016: segment-based and event-based scores.
+- Fayek, Kumar, "Large Scale Audiovisual Learning of Sounds with Weakly Labeled Data", IJCAI 2020:
+  AP and AUC averaged over classes without weights.
+"""
+
+from collections.abc import Iterator
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+AVVP_NAMES = tuple(
+    f"{level}_{kind}"
+    for level in ("segment", "event")
+    for kind in ("audio", "visual", "audio_visual", "type_av", "event_av")
+)
+"""The ten names that `avvp_scores` returns, in order."""
+
+Mask = NDArray[np.bool_]
+Values = NDArray[np.float64]
+
+
+class Counts(NamedTuple):
+    """True positives, false positives and false negatives, each an integer array."""
+
+    tp: NDArray[np.int64]
+    fp: NDArray[np.int64]
+    fn: NDArray[np.int64]
+
+    def plus(self, other: "Counts") -> "Counts":
+        """Counts of two sources together, element by element."""
+        return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn)
+
+    def f_score(self) -> Values:
+        """F for each element; NaN where nothing is predicted and nothing is true."""
+        below = 2 * self.tp + self.fp + self.fn
+        return np.where(below > 0, 2 * self.tp / np.maximum(below, 1), np.nan)
+
+
+def avvp_scores(
+    pred_audio: Any, pred_visual: Any, true_audio: Any, true_visual: Any
+) -> dict[str, float]:
+    """Give the ten parsing scores of a data set in per cent, as the official LLP evaluation does.
+
+    All four are bool [N, T, C]. ValueError names the shapes when they are not [N, T, C], differ,
+    or hold no clip, and when the values are not yes or no.
+
+    >>> heard = np.array([[[True], [True], [False]]])
+    >>> avvp_scores(heard, ~heard, heard, heard)["segment_audio"]
+    100.0
+    """
+    per_clip = avvp_clip_scores(pred_audio, pred_visual, true_audio, true_visual)
+    return {name: 100.0 * float(per_clip[name].mean()) for name in AVVP_NAMES}
+
+
+def avvp_clip_scores(
+    pred_audio: Any, pred_visual: Any, true_audio: Any, true_visual: Any
+) -> dict[str, Values]:
+    """Give the ten parsing scores of each clip: name to [N], from 0 to 1.
+
+    The mean over clips times 100 is `avvp_scores`. Arguments and errors as there.
+    """
+    scores: dict[str, Values] = {}
+    for level, kind, counts in _all_counts(pred_audio, pred_visual, true_audio, true_visual):
+        scores[f"{level}_{kind}"] = _clip_score(counts)
+        if kind == "audio_visual":
+            three = [scores[f"{level}_{one}"] for one in ("audio", "visual", "audio_visual")]
+            scores[f"{level}_type_av"] = (three[0] + three[1] + three[2]) / 3
+    return scores
+
+
+def avvp_class_scores(
+    pred_audio: Any, pred_visual: Any, true_audio: Any, true_visual: Any
+) -> dict[str, Values]:
+    """Give F of each class in per cent, counts pooled over all clips: name to [C].
+
+    The eight names are those of `avvp_scores` without the two type averages; NaN marks a class
+    that is neither predicted nor true. Arguments and errors as in `avvp_scores`.
+    """
+    return {
+        f"{level}_{kind}": 100.0 * Counts(*(part.sum(axis=0) for part in counts)).f_score()
+        for level, kind, counts in _all_counts(pred_audio, pred_visual, true_audio, true_visual)
+    }
+
+
+def _all_counts(*masks: Any) -> Iterator[tuple[str, str, Counts]]:
+    """Level, kind and counts [N, C], kinds in the order audio, visual, audio_visual, event_av."""
+    pred_audio, pred_visual, true_audio, true_visual = _checked_masks(*masks)
+    for level, count in (("segment", _segment_counts), ("event", _event_counts)):
+        audio = count(pred_audio, true_audio)
+        visual = count(pred_visual, true_visual)
+        yield level, "audio", audio
+        yield level, "visual", visual
+        yield level, "audio_visual", count(pred_audio & pred_visual, true_audio & true_visual)
+        yield level, "event_av", audio.plus(visual)
+
+
+def _checked_masks(*masks: Any) -> list[Mask]:
+    names = ("pred_audio", "pred_visual", "true_audio", "true_visual")
+    arrays = [_yes_or_no(name, mask) for name, mask in zip(names, masks, strict=True)]
+    shapes = ", ".join(f"{name} {array.shape}" for name, array in zip(names, arrays, strict=True))
+    if any(array.ndim != 3 for array in arrays) or len({array.shape for array in arrays}) != 1:
+        raise ValueError(f"need four masks of one shape [clips, seconds, classes], got {shapes}")
+    if len(arrays[0]) == 0:
+        raise ValueError(f"no clips to score: {shapes}")
+    return arrays
+
+
+def _yes_or_no(name: str, values: Any) -> Mask:
+    array = np.asarray(values)
+    if array.dtype != np.bool_:
+        if not np.isin(array, (0, 1)).all():
+            raise ValueError(f"{name} {array.shape} must be bool or 0 and 1, got {array.dtype}")
+        array = array.astype(np.bool_)
+    return array
+
+
+def _segment_counts(predicted: Mask, true: Mask) -> Counts:
+    return Counts(
+        (predicted & true).sum(axis=1), (predicted & ~true).sum(axis=1), (~predicted & true).sum(1)
+    )
+
+
+def _event_counts(predicted: Mask, true: Mask) -> Counts:
+    clips, seconds, classes = predicted.shape
+    found, wanted = (_run_lengths(mask) for mask in (predicted, true))  # [N * C, T]
+    met_found, met_wanted = np.zeros(len(found), np.int64), np.zeros(len(found), np.int64)
+    both = np.flatnonzero(found.any(axis=1) & wanted.any(axis=1))
+    block = max(1, 4_000_000 // max(1, seconds * seconds))  # rows that keep [rows, T, T] small
+    for first in range(0, len(both), block):
+        rows = both[first : first + block]
+        meets = _meets(found[rows], wanted[rows])
+        met_found[rows] = meets.any(axis=2).sum(axis=1)
+        met_wanted[rows] = meets.any(axis=1).sum(axis=1)
+    tp, fp = met_found, (found > 0).sum(axis=1) - met_found
+    fn = (wanted > 0).sum(axis=1) - met_wanted
+    return Counts(*(part.reshape(clips, classes) for part in (tp, fp, fn)))
+
+
+def _run_lengths(mask: Mask) -> NDArray[np.int64]:
+    """Length of the event that starts at each second, else 0: [N, T, C] to [N * C, T]."""
+    clips, seconds, classes = mask.shape
+    rows = mask.transpose(0, 2, 1).reshape(clips * classes, seconds)
+    edges = np.diff(np.pad(rows, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    lengths = np.zeros(rows.shape, np.int64)
+    row, start = np.nonzero(edges == 1)
+    lengths[row, start] = np.nonzero(edges == -1)[1] - start  # ends come in the order of starts
+    return lengths
+
+
+def _meets(found: NDArray[np.int64], wanted: NDArray[np.int64]) -> Mask:
+    """Whether the event found at t and the event wanted at u overlap by half: [R, T, T]."""
+    at = np.arange(found.shape[1])
+    stop_found, stop_wanted = found + at, wanted + at
+    start = np.maximum(at[:, None], at[None, :])
+    shared = np.minimum(stop_found[:, :, None], stop_wanted[:, None, :]) - start
+    union = found[:, :, None] + wanted[:, None, :] - shared
+    both = (found > 0)[:, :, None] & (wanted > 0)[:, None, :]
+    return both & (2 * shared >= union)
+
+
+def _clip_score(counts: Counts) -> Values:
+    """Mean F over the classes that occur, 1 where none does: [N, C] to [N]."""
+    f_score = counts.f_score()
+    occurs = ~np.isnan(f_score)
+    total = np.where(occurs, f_score, 0.0).sum(axis=1)
+    n_classes = occurs.sum(axis=1)
+    return np.where(n_classes > 0, total / np.maximum(n_classes, 1), 1.0)
+
+
+def tagging_scores(scores: Any, labels: Any) -> dict[str, float]:
+    """Give `map` and `mauc` as fractions and `dprime` of `mauc`.
+
+    `scores` is real [N, C], `labels` bool [N, C]. Classes without a positive or without a negative
+    are left out of the means; without any other class all three are NaN. d' is
+    sqrt(2) * Phi^-1(mauc), infinite at 0 and 1. ValueError on bad shapes and NaN scores.
+    """
+    values, truth = _checked_tags(scores, labels)
+    precision, area = average_precision(values, truth), roc_auc(values, truth)
+    usable = ~np.isnan(area)
+    if not usable.any():
+        return {"map": float("nan"), "mauc": float("nan"), "dprime": float("nan")}
+    mauc = float(area[usable].mean())
+    return {"map": float(precision[usable].mean()), "mauc": mauc, "dprime": _dprime(mauc)}
+
+
+def _dprime(auc: float) -> float:
+    if not 0.0 < auc < 1.0:
+        return float("inf") if auc >= 1.0 else -float("inf")
+    return 2**0.5 * NormalDist().inv_cdf(auc)
+
+
+def average_precision(scores: Any, labels: Any) -> Values:
+    """Average precision of each class [C]: precision at each distinct score times recall gained.
+
+    Clips of equal score enter together. NaN for a class without a positive.
+    Arguments and errors as in `tagging_scores`.
+    """
+    values, truth = _checked_tags(scores, labels)
+    result = np.full(values.shape[1], np.nan)
+    for column in np.flatnonzero(truth.any(axis=0)):
+        order = np.argsort(-values[:, column], kind="stable")
+        ranked, hits = values[order, column], np.cumsum(truth[order, column])
+        last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # end of each tie
+        gained = np.diff(hits[last], prepend=0)
+        result[column] = float((gained * hits[last] / (last + 1)).sum() / hits[-1])
+    return result
+
+
+def roc_auc(scores: Any, labels: Any) -> Values:
+    """Area under the ROC curve of each class [C]; a tie of positive and negative counts a half.
+
+    NaN for a class without a positive or without a negative.
+    Arguments and errors as in `tagging_scores`.
+    """
+    values, truth = _checked_tags(scores, labels)
+    result = np.full(values.shape[1], np.nan)
+    for column in np.flatnonzero(truth.any(axis=0) & ~truth.all(axis=0)):
+        _, place, size = np.unique(values[:, column], return_inverse=True, return_counts=True)
+        rank = np.cumsum(size) - (size - 1) / 2  # mean rank of each distinct score, from 1
+        positives = int(truth[:, column].sum())
+        above = rank[place][truth[:, column]].sum() - positives * (positives + 1) / 2
+        result[column] = above / (positives * (len(truth) - positives))
+    return result
+
+
+def _checked_tags(scores: Any, labels: Any) -> tuple[NDArray[Any], Mask]:
+    values, truth = np.asarray(scores), _yes_or_no("labels", labels)
+    if values.ndim != 2 or values.shape != truth.shape:
+        raise ValueError(
+            f"need scores and labels of one shape [clips, classes], got scores {values.shape}, "
+            f"labels {truth.shape}"
+        )
+    if len(values) == 0:
+        raise ValueError(f"no clips to score: scores {values.shape}, labels {truth.shape}")
+    if np.isnan(values).any():
+        raise ValueError(f"scores {values.shape} hold {int(np.isnan(values).sum())} NaN values")
+    return values, truth
+
+
+def micro_scores(predicted: Any, labels: Any) -> dict[str, float]:
+    """Give `micro_f1`, `micro_precision`, `micro_recall` as fractions, pairs pooled over classes.
+
+    Both are bool [N, C]. What has nothing to divide by is 0: precision when nothing is predicted,
+    recall when nothing is true. ValueError on bad shapes.
+    """
+    found, truth = _checked_tags(_yes_or_no("predicted", predicted), labels)
+    tp, fp, fn = (int(part.sum()) for part in (found & truth, found & ~truth, ~found & truth))
+    return {
+        "micro_f1": 2 * tp / max(1, 2 * tp + fp + fn),
+        "micro_precision": tp / max(1, tp + fp),
+        "micro_recall": tp / max(1, tp + fn),
+    }
