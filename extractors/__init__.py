@@ -1,0 +1,1 @@
+"""Media in, arrays out. No Beam, no Parquet."""

@@ -1,0 +1,1 @@
+"""The jobs: network, disk, Beam and the command line."""

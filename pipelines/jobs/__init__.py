@@ -1,0 +1,1 @@
+"""One file per job: its graph and its launch."""

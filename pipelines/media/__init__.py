@@ -1,0 +1,1 @@
+"""Plain functions on media files: probe, decode, find, judge. No Beam."""

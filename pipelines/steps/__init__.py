@@ -1,0 +1,1 @@
+"""The steps of a Beam graph: plan units, do a unit, finish."""

@@ -1,0 +1,106 @@
+"""Files by path or URI, local or in a bucket, through Beam's filesystems.
+
+Everything is written whole: locally under a temporary name that is then renamed, in a bucket as
+one object. A name that starts with `.tmp-` is never part of a store.
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from schemas import JobError
+
+TEMPORARY = ".tmp-"
+
+
+def is_local(uri: str) -> bool:
+    """True for a path of this machine."""
+    return "://" not in uri
+
+
+def join(folder: str, *names: str) -> str:
+    """Path or URI of something in a folder."""
+    return (
+        os.path.join(folder, *names) if is_local(folder) else "/".join([folder.rstrip("/"), *names])
+    )
+
+
+def exists(uri: str) -> bool:
+    """Whether the file is there."""
+    return bool(FileSystems.exists(uri))
+
+
+def read(uri: str) -> bytes:
+    """The whole file."""
+    with FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        return bytes(file.read())
+
+
+def write(uri: str, data: bytes) -> None:
+    """Write a whole file so that nobody ever sees a part of it.
+
+    Raises `JobError` with one sentence when the disk is full or cannot be written.
+    """
+    try:
+        if is_local(uri):
+            _write_local(Path(uri), data)
+        else:
+            with FileSystems.create(uri, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+                file.write(data)
+    except (OSError, BeamIOError) as error:
+        raise JobError(
+            f"cannot write {uri}: {getattr(error, 'strerror', None) or error}; make room or choose "
+            "another --out, then run the same command again: what is finished is kept"
+        ) from error
+
+
+def _write_local(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def list_folder(folder: str) -> list[str]:
+    """Files directly in a folder, sorted; empty when there is no such folder."""
+    if is_local(folder):
+        root = Path(folder)
+        return (
+            sorted(str(path) for path in root.iterdir() if path.is_file()) if root.is_dir() else []
+        )
+    (match,) = FileSystems.match([join(folder, "*")])
+    return sorted(meta.path for meta in match.metadata_list)
+
+
+def delete(uris: list[str]) -> None:
+    """Remove files; those already gone are no trouble."""
+    for uri in uris:
+        if is_local(uri):
+            Path(uri).unlink(missing_ok=True)
+        elif exists(uri):
+            FileSystems.delete([uri])
+
+
+@contextmanager
+def local_copy(uri: str, work: Path) -> Iterator[Path]:
+    """The file as a local path: itself when it is local, else a copy in `work`."""
+    if is_local(uri):
+        yield Path(uri)
+        return
+    copy = work / uri.rsplit("/", 1)[1]
+    with FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED) as source:
+        with copy.open("wb") as target:
+            shutil.copyfileobj(source, target)
+    try:
+        yield copy
+    finally:
+        copy.unlink(missing_ok=True)

@@ -1,0 +1,51 @@
+"""Is this clip fit for training? Loudness, silence and stillness as columns of `clips`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas import SAMPLE_RATE, ClipMedia, Frames
+
+_SILENT_DB = -60.0
+_STILL_DIFFERENCE = 1.0
+"""Mean absolute difference, in grey levels of 0..255, under which two frames count as the same."""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Figures of one clip; None where the modality is missing."""
+
+    loudness_db: float | None
+    """Root mean square of the sound in dB of full scale (-120 for digital silence)."""
+    silent_share: float | None
+    """Share of tenths of a second below -60 dB of full scale."""
+    still_share: float | None
+    """Share of seconds whose first and last frame do not differ (1: a still picture)."""
+
+
+def measure(media: ClipMedia) -> Quality:
+    """Quality of the seconds that the clip really has."""
+    loudness = silent = still = None
+    if media.sound is not None:
+        heard = media.sound[: int(media.sound_valid.sum()) * SAMPLE_RATE]
+        levels = _levels_db(heard.reshape(-1, SAMPLE_RATE // 10))
+        loudness = float(_levels_db(heard[None])[0])
+        silent = float((levels < _SILENT_DB).mean())
+    if media.frames is not None:
+        still = _still_share(media.frames, int(media.frames_valid.sum()), media.per_snippet)
+    return Quality(loudness, silent, still)
+
+
+def _levels_db(windows: NDArray[np.float32]) -> NDArray[np.float64]:
+    power = np.mean(np.square(windows, dtype=np.float64), axis=1)
+    return 10 * np.log10(np.maximum(power, 1e-12))
+
+
+def _still_share(frames: Frames, seconds: int, per_snippet: int) -> float:
+    still = 0
+    for second in range(seconds):
+        first = frames[second * per_snippet][::4, ::4].astype(np.int16)
+        last = frames[(second + 1) * per_snippet - 1][::4, ::4].astype(np.int16)
+        still += bool(np.abs(last - first).mean() < _STILL_DIFFERENCE)
+    return still / seconds
