@@ -1,0 +1,90 @@
+"""What every reader checks: files there, split known, no clip twice, events that cover time."""
+
+import difflib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from schemas.clip import Clip
+from schemas.events import Event
+from schemas.failure import UsageError
+
+log = logging.getLogger(__name__)
+
+NAMED = 5
+"""Keys that a warning names before it only counts."""
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` for a mistyped name, empty when nothing is close."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def require_split(dataset: str, split: str | None, allowed: Sequence[str]) -> None:
+    """`UsageError` with the allowed names unless `split` is None or one of them."""
+    if split is not None and split not in allowed:
+        names = ", ".join(allowed) or "none"
+        raise UsageError(
+            f"data set {dataset} has no split {split!r}{meant(split, allowed)}; allowed: {names}"
+        )
+
+
+def require_files(dataset: str, folder: Path, names: Sequence[str], source: str) -> list[Path]:
+    """Paths of the named files in `folder`; `UsageError` that lists the missing ones.
+
+    `source` says where the files come from.
+    """
+    if not folder.is_dir():
+        raise UsageError(
+            f"annotation folder {folder} of data set {dataset} does not exist; "
+            f"wanted there: {', '.join(names)} ({source})"
+        )
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        raise UsageError(
+            f"annotation folder {folder} lacks {', '.join(missing)}; data set {dataset} wants "
+            f"{', '.join(names)} there, under these names ({source})"
+        )
+    return [folder / name for name in names]
+
+
+def merge_repeats(dataset: str, read: Callable[[], Iterator[Clip]]) -> Iterator[Clip]:
+    """The clips of `read()`, each key once: labels of repeats join the first, with a warning.
+
+    Reads twice, so that a repeat is known before its first clip is yielded; only the keys of the
+    first reading are held in memory. The first clip's split and place in the order stay.
+    """
+    seen: set[str] = set()
+    repeats: dict[str, list[str]] = {}
+    for clip in read():
+        if clip.key in seen:
+            repeats.setdefault(clip.key, []).extend(clip.labels)
+        seen.add(clip.key)
+    del seen
+    if repeats:
+        log.warning(
+            "%s: %d clip(s) stand more than once in the annotations (%s); "
+            "the labels of each are merged into its first line",
+            dataset, len(repeats), ", ".join([*repeats][:NAMED]),
+        )  # fmt: skip
+    pending = dict(repeats)
+    for clip in read():
+        if clip.key not in repeats:
+            yield clip
+        elif clip.key in pending:
+            labels = tuple(dict.fromkeys([*clip.labels, *pending.pop(clip.key)]))
+            yield replace(clip, labels=labels)
+
+
+def drop_empty(dataset: str, events: Iterable[Event]) -> Iterator[Event]:
+    """Events with onset < offset; the others are counted in a warning at the end."""
+    dropped = 0
+    for event in events:
+        if event.onset_s < event.offset_s:
+            yield event
+        else:
+            dropped += 1
+    if dropped:
+        log.warning("%s: %d event(s) that cover no time are left out", dataset, dropped)
