@@ -17,9 +17,9 @@ NAMED = 5
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """`; did you mean ...?` for a mistyped name, empty when nothing is close."""
+    """` (did you mean ...?)` for a mistyped name, empty when nothing is close."""
     close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def require_split(dataset: str, split: str | None, allowed: Sequence[str]) -> None:
