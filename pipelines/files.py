@@ -97,9 +97,9 @@ def local_copy(uri: str, work: Path) -> Iterator[Path]:
         yield Path(uri)
         return
     copy = work / uri.rsplit("/", 1)[1]
-    with FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED) as source:
-        with copy.open("wb") as target:
-            shutil.copyfileobj(source, target)
+    opened = FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
+    with opened as source, copy.open("wb") as target:
+        shutil.copyfileobj(source, target)
     try:
         yield copy
     finally:

@@ -5,12 +5,12 @@ from schemas.events import Event, second_grid
 from schemas.failure import Failure, JobError, KnownError, Reason, UsageError
 from schemas.labels import Vocabulary
 from schemas.manifest import StoreManifest, read_store_manifest
-from schemas.media import SAMPLE_RATE, ClipMedia, Frames, Proposals
+from schemas.media import SAMPLE_RATE, ClipMedia, Components, Frames, Proposals
 from schemas.recipe import RECIPES, Recipe
 from schemas.tables import SCHEMA_VERSION, TABLES, TableName, table_schema
 
 __all__ = [
-    "RECIPES", "SAMPLE_RATE", "SCHEMA_VERSION", "TABLES", "Clip", "ClipMedia", "Event", "Failure",
+    "RECIPES", "SAMPLE_RATE", "SCHEMA_VERSION", "TABLES", "Clip", "ClipMedia", "Components", "Event", "Failure",
     "Frames", "JobError", "KnownError", "Proposals", "Reason", "Recipe", "StoreManifest",
     "TableName", "UsageError", "Vocabulary", "read_store_manifest", "second_grid", "table_schema",
 ]  # fmt: skip

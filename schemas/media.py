@@ -77,3 +77,15 @@ class Proposals:
     """[P] objectness."""
     feature: NDArray[np.float32]
     """[P, 2048] RoI feature."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Components:
+    """NMF components of one clip's sound, K in all."""
+
+    w: NDArray[np.float32]
+    """[K, F] spectral shape of each component."""
+    h: NDArray[np.float32]
+    """[K, N] its strength over the N frames of the spectrogram."""
+    vggish: NDArray[np.float32]
+    """[K, 128] VGGish of the sound that the component explains."""

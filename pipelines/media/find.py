@@ -7,28 +7,8 @@ from pathlib import PurePosixPath
 from schemas import Clip
 
 MEDIA_SUFFIXES = frozenset(
-    [
-        ".mp4",
-        ".mkv",
-        ".webm",
-        ".mov",
-        ".avi",
-        ".ts",
-        ".flv",
-        ".m4v",
-        ".mpg",
-        ".mpeg",
-        ".3gp",
-        ".ogv",
-        ".wav",
-        ".mp3",
-        ".flac",
-        ".ogg",
-        ".m4a",
-        ".aac",
-        ".opus",
-        ".wma",
-    ]
+    ".mp4 .mkv .webm .mov .avi .ts .flv .m4v .mpg .mpeg .3gp .ogv "
+    ".wav .mp3 .flac .ogg .m4a .aac .opus .wma".split()
 )
 """Endings of media files, lower case."""
 

@@ -1,0 +1,68 @@
+# Every target sets up what it needs: a virtual environment with the pinned packages, ffmpeg among
+# them. A second run sets up nothing again.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+DATASET ?= demo
+MEDIA ?=
+ANNOTATIONS ?=
+OUT ?= out/$(DATASET)
+RUNNER ?= FnApiRunner
+WEIGHTS ?=
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install features train test check bench lock clean
+
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "features takes DATASET= MEDIA= ANNOTATIONS= OUT= RUNNER= WEIGHTS= ARGS="
+
+$(VENV)/runtime.done: requirements.lock pyproject.toml
+	@echo "setting up $(VENV) (once, a few minutes)"
+	@$(PYTHON) -c 'import sys; assert sys.version_info[:2] == (3, 11), sys.version' || \
+		(echo "earsight needs Python 3.11; name it with: make PYTHON=/path/to/python3.11 ..." && false)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --no-input -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-input --no-deps --no-build-isolation -e . \
+		--config-settings editable_mode=compat
+	@touch $@
+
+$(VENV)/dev.done: $(VENV)/runtime.done requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --no-input -r requirements-dev.lock
+	@touch $@
+
+install: $(VENV)/runtime.done ## set up the environment only
+
+features: $(VENV)/runtime.done ## clips to feature tables
+	@$(BIN)/beam run features --dataset $(DATASET) --out $(OUT) --runner $(RUNNER) \
+		$(if $(MEDIA),--media $(MEDIA)) $(if $(ANNOTATIONS),--annotations $(ANNOTATIONS)) \
+		$(if $(WEIGHTS),--weights $(WEIGHTS)) $(ARGS)
+
+train: $(VENV)/runtime.done ## train HAN on the tables of OUT
+	@$(BIN)/python models/train.py han --features $(OUT) $(ARGS)
+
+test: $(VENV)/dev.done ## the whole default test suite
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/dev.done ## style, types and layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/dev.done ## measure speed, write docs/benchmarks
+	@$(BIN)/python -m pytest tests/bench -m bench
+
+lock: $(VENV)/dev.done ## pin every package anew
+	@$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url \
+		--no-emit-trusted-host --no-emit-find-links --no-annotate --allow-unsafe \
+		-o requirements.lock pyproject.toml
+	@$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url \
+		--no-emit-trusted-host --no-emit-find-links --no-annotate --allow-unsafe --extra dev \
+		-o requirements-dev.lock pyproject.toml
+
+clean: ## remove the environment and what was built
+	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,201 @@
+"""The work on one unit, without Beam: find, probe, decode, extract, commit.
+
+Each clip ends as rows or as a `Failure`; the unit ends as one receipt.
+"""
+
+import logging
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import file_digest
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+import pyarrow as pa
+
+from extractors.registry import create
+from pipelines import files
+from pipelines.media.decode import decode, find_window
+from pipelines.media.ffmpeg import ffmpeg_version
+from pipelines.media.probe import probe
+from pipelines.media.quality import measure
+from pipelines.rows import Extracted, clip_tables, join_tables
+from pipelines.store import FeatureStore, Receipt
+from pipelines.units import Task, Unit
+from schemas import ClipMedia, Failure, KnownError, Reason, Recipe, TableName
+
+_log = logging.getLogger(__name__)
+_WORK_PREFIX = "earsight-"
+
+Tables = dict[TableName, pa.Table]
+
+
+class LoadedExtractor(Protocol):
+    """What extraction needs of an extractor."""
+
+    provenance: dict[str, str]
+
+    def extract(self, media: ClipMedia) -> object:
+        """Features of one clip, or None when it lacks the modality."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """Where and how a worker runs; none of it changes what comes out."""
+
+    device: str = "cpu"
+    weights_dir: str | None = None
+    clip_timeout_s: float = 50.0
+    """Time limit of one child process, in seconds, for a clip of up to a minute."""
+
+
+def load_extractors(recipe: Recipe, runtime: Runtime) -> dict[str, LoadedExtractor]:
+    """The recipe's extractors with their weights, ready to work."""
+    loaded = {}
+    for name in recipe.extractors:
+        extractor = create(name, recipe)
+        extractor.load(
+            runtime.device,
+            recipe.weights,
+            weights_dir=runtime.weights_dir,
+            precision=recipe.precision,
+        )
+        loaded[name] = extractor
+    return loaded
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Time the block."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - start
+
+
+class UnitWorker:
+    """Does units for one store. The nets are loaded when the first clip needs them."""
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        recipe: Recipe,
+        runtime: Runtime,
+        load: Callable[[], dict[str, LoadedExtractor]],
+    ) -> None:
+        self._store, self._recipe, self._runtime, self._load = store, recipe, runtime, load
+        self._progress = Path(store.out, PROGRESS_FILE) if files.is_local(store.out) else None
+
+    def do(self, unit: Unit) -> Receipt:
+        """Do a unit and commit it; a unit that is committed already gives its receipt at once."""
+        receipt = self._store.receipt(unit.name)
+        if receipt is not None:
+            return receipt
+        watch, started = Stopwatch(), time.perf_counter()
+        done: list[Tables] = []
+        failed: list[Failure] = []
+        for task in unit.tasks:
+            outcome = self._do_clip(task, watch)
+            (failed if isinstance(outcome, Failure) else done).append(outcome)  # type: ignore[arg-type]
+            self._tick(task)
+        with watch("write"):
+            tables = join_tables(done)
+        receipt = self._store.commit(
+            unit.name,
+            tables,
+            tables["clips"]["clip_key"].to_pylist() if tables else [],
+            failed,
+            watch.seconds,
+            self._provenance() if done else {},
+        )
+        _log.info(
+            "%s: %d clips done, %d failed, %.1f s",
+            unit.name, len(done), len(failed), time.perf_counter() - started,
+        )  # fmt: skip
+        return receipt
+
+    def _do_clip(self, task: Task, watch: Stopwatch) -> Tables | Failure:
+        step = "find"
+        try:
+            if task.found is None:
+                raise KnownError(
+                    Reason.NOT_FOUND,
+                    f"no file {task.clip.key}.* or {task.clip.video_id}.* among the media",
+                )
+            with _work_folder() as work, files.local_copy(task.found.uri, work) as path:
+                step = "decode"
+                with watch("decode"):
+                    found, media, sha256 = self._decode(task, path, work)
+                step = "extract"
+                features: dict[str, object] = {}
+                for name, extractor in self._load().items():
+                    with watch(name):
+                        features[name] = extractor.extract(media)
+                with watch("write"):
+                    extracted = Extracted(task.clip, media, found, measure(media), sha256, features)
+                    return clip_tables(extracted, self._recipe)
+        except KnownError as error:
+            at = datetime.now(UTC).isoformat(timespec="seconds")
+            _log.debug("%s: %s at %s: %s", task.clip.key, error.reason, step, error.detail)
+            return Failure(task.clip.key, step, error.reason, error.detail, task.attempt, at)
+
+    def _decode(self, task: Task, path: Path, work: Path):  # type: ignore[no-untyped-def]
+        with path.open("rb") as file:
+            sha256 = file_digest(file, "sha256").hexdigest()
+        found = probe(path)
+        cut = task.found is not None and task.found.cut
+        window = find_window(task.clip, found, cut=cut)
+        if task.shared_video and not cut and window.start_s != task.clip.start_s:
+            raise KnownError(
+                Reason.NOT_FOUND,
+                f"{path.name} is as long as one clip, but the manifest has several clips of this "
+                f"video; name the file {task.clip.key}{path.suffix}",
+            )
+        limit = max(self._runtime.clip_timeout_s, window.length_s)
+        return found, decode(path, task.clip, found, window, self._recipe, work, limit), sha256
+
+    def _provenance(self) -> dict[str, str]:
+        facts = {"ffmpeg": ffmpeg_version(), "device": self._runtime.device}
+        for extractor in self._load().values():
+            facts.update(extractor.provenance)
+        return facts
+
+    def _tick(self, task: Task) -> None:
+        """One byte a clip, so that the launcher can show progress within a unit."""
+        if self._progress is not None and task.found is not None:
+            with self._progress.open("ab") as file:
+                file.write(b".")
+
+
+PROGRESS_FILE = f"{files.TEMPORARY}progress"
+"""Grows by a byte with every clip that a local job has tried."""
+
+
+@contextmanager
+def _work_folder() -> Iterator[Path]:
+    """A scratch folder that carries the process id, so that a killed job's can be found."""
+    me = psutil.Process()
+    with tempfile.TemporaryDirectory(prefix=f"{_WORK_PREFIX}{me.pid}-") as folder:
+        yield Path(folder)
+
+
+def sweep_work_folders() -> None:
+    """Remove scratch folders that killed jobs left behind."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_WORK_PREFIX}*-*"):
+        owner = folder.name.removeprefix(_WORK_PREFIX).split("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)

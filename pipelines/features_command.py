@@ -1,0 +1,306 @@
+"""`beam run features`: its options, the checks before a job, the job, and the summary after it."""
+
+import contextlib
+import fcntl
+import logging
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from extractors.precision import resolve_precision
+from extractors.registry import EXTRACTORS
+from extractors.weights import cache_folder, find_weights, weights_of
+from pipelines import files
+from pipelines.demo import DemoOptions, generate
+from pipelines.demo_command import demo_folder
+from pipelines.extraction import Runtime, sweep_work_folders
+from pipelines.job import FeaturesJob
+from pipelines.options import beam_arguments, suggestion
+from pipelines.progress import Progress
+from pipelines.summary import print_summary
+from schemas import RECIPES, JobError, Reason, Recipe, UsageError
+from schemas.manifests import DATASETS
+from schemas.recipe import DEFAULT_EXTRACTORS
+
+_log = logging.getLogger(__name__)
+_FREE_BYTES = 200 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Make feature tables from clips: frames and sound decoded once, every extractor run on them.
+
+    Example: beam run features --dataset folder --media clips/ --weights seeded --out out/mine
+    The same command again does only what is missing. Options that are not listed here go to Beam,
+    for instance --direct_num_workers, --flink_master or --temp_location.
+    """
+
+    dataset: str = "demo"
+    """demo, llp, audioset, dcase2017, ave, kinetics-instruments or folder."""
+    media: str | None = None
+    """Folder or URI with the clips: <video_id>_<start>_<end>.<ext> or <video_id>.<ext>."""
+    annotations: str | None = None
+    """Folder with the data set's original annotation files; fetched when it is left out."""
+    out: str | None = None
+    """Folder or URI for the tables; out/<dataset> when it is left out."""
+    split: str | None = None
+    """Only this split of the data set."""
+    limit: int | None = None
+    """Only the first so many clips of the manifest."""
+    repair: bool = False
+    """Mend the known defects of released annotation files (published scores are with them)."""
+    recipe: str = "llp-eccv20"
+    """How frames and sound become features: llp-eccv20, clean or audioset-vggish."""
+    extractors: str = ",".join(DEFAULT_EXTRACTORS)
+    """Which extractors run, separated by commas; ncp may be added."""
+    resnet152_frames: Literal["mean", "keep"] = "mean"
+    """Store the mean of a second's 8 ResNet-152 vectors, or each of them."""
+    proposals: int = 10
+    """Region proposals a second."""
+    weights: str | None = None
+    """pretrained, or seeded[:N] for calibrated random weights; left out: seeded for demo, else
+    pretrained."""
+    weights_dir: str | None = None
+    """Folder with weight files, for machines without network."""
+    device: str = "cpu"
+    """cpu, cuda or cuda:<n>."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of the two picture nets; auto takes bf16 where the hardware has it."""
+    unit_size: int = 16
+    """Clips that are committed together: what a kill can cost at most."""
+    retry: str = "passing"
+    """Failures to try again: passing, all, none, or reasons separated by commas."""
+    max_failed: float = 1.0
+    """Exit with status 1 when a larger share of the clips with media fails."""
+    clip_timeout: float = 50.0
+    """Time limit for decoding one clip of up to that length, in seconds."""
+    runner: str = "FnApiRunner"
+    """Any Beam runner; DirectRunner means FnApiRunner here."""
+    clips: int = 24
+    """Demo only: how many clips."""
+    seed: int = 0
+    """Demo only: another seed is another world."""
+    classes: int = 12
+    """Demo only: how many classes."""
+    difficulty: Literal["easy", "default", "hard"] = "default"
+    """Demo only."""
+
+
+def run(config: Config, rest: list[str]) -> int:
+    """Check everything, run the job, print the summary; 0 done, 1 fell short."""
+    options = (f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__)
+    beam_args = beam_arguments(config.runner, rest, options)
+    job = make_job(config)
+    with locked(job.out):
+        store = job.store()
+        before = store.standing()
+        started = time.monotonic()
+        sweep_work_folders()
+        with Progress(job, before):
+            _run_job(job, beam_args)
+        return print_summary(job, before, time.monotonic() - started, config.max_failed)
+
+
+def make_job(config: Config) -> FeaturesJob:
+    """The job that a configuration asks for; whatever is wrong with it shows here."""
+    if config.dataset not in DATASETS:
+        raise UsageError(
+            f"unknown data set {config.dataset!r}{suggestion(config.dataset, DATASETS)}"
+        )
+    _check_numbers(config)
+    recipe = make_recipe(config)
+    out = config.out or f"out/{config.dataset}"
+    annotations, media = _find_sources(config)
+    job = FeaturesJob(
+        dataset=config.dataset,
+        annotations=annotations,
+        media=media,
+        out=out if not files.is_local(out) else str(Path(out).absolute()),
+        recipe=recipe,
+        runtime=Runtime(
+            device=config.device,
+            weights_dir=config.weights_dir,
+            clip_timeout_s=config.clip_timeout,
+        ),
+        split=config.split,
+        limit=config.limit,
+        unit_size=config.unit_size,
+        retry=_reasons(config.retry),
+        repair=config.repair,
+        command=shlex.join(["beam", *sys.argv[1:]]),
+    )
+    _check_media(job)
+    _check_weights(job)
+    _check_out(job)
+    job.store().open(config.dataset, recipe)
+    return job
+
+
+def make_recipe(config: Config) -> Recipe:
+    """The named recipe with the options that change what is stored."""
+    if config.recipe not in RECIPES:
+        raise UsageError(f"unknown recipe {config.recipe!r}{suggestion(config.recipe, RECIPES)}")
+    names = tuple(name.strip() for name in config.extractors.split(",") if name.strip())
+    for name in names:
+        if name not in EXTRACTORS:
+            raise UsageError(f"unknown extractor {name!r}{suggestion(name, EXTRACTORS)}")
+    if not names:
+        raise UsageError(f"--extractors is empty; choose from {', '.join(EXTRACTORS)}")
+    weights = config.weights or ("seeded" if config.dataset == "demo" else "pretrained")
+    kind, _, seed = weights.partition(":")
+    if kind not in ("pretrained", "seeded") or (
+        seed and not (kind == "seeded" and seed.isdecimal())
+    ):
+        raise UsageError(
+            f"--weights is {weights!r}; allowed are pretrained, seeded and seeded:<number>"
+        )
+    precision, reason = resolve_precision(config.precision, config.device)
+    _log.info("precision: %s", reason)
+    return RECIPES[config.recipe].with_(
+        extractors=tuple(name for name in EXTRACTORS if name in names),
+        resnet152_frames=config.resnet152_frames,
+        proposals_per_snippet=config.proposals,
+        weights=f"seeded:{seed or 0}" if kind == "seeded" else weights,
+        precision=precision,
+    )
+
+
+def _check_numbers(config: Config) -> None:
+    least = {"unit_size": 1, "proposals": 1, "clip_timeout": 1, "limit": 1}
+    for name, smallest in least.items():
+        value = getattr(config, name)
+        if value is not None and value < smallest:
+            raise UsageError(
+                f"--{name.replace('_', '-')} is {value}; it must be at least {smallest}"
+            )
+    if not 0 <= config.max_failed <= 1:
+        raise UsageError(f"--max-failed is {config.max_failed}; it must be a share from 0 to 1")
+
+
+def _find_sources(config: Config) -> tuple[str, str]:
+    """Folders of the annotations and of the media."""
+    if config.dataset == "demo":
+        options = DemoOptions(
+            clips=config.clips,
+            seed=config.seed,
+            classes=config.classes,
+            difficulty=config.difficulty,
+        )
+        folder = Path(config.media) if config.media else demo_folder(options)
+        _log.info("demo clips: %s", folder)
+        made = str(generate(options, folder).absolute())
+        return made, made
+    if config.media is None:
+        raise UsageError(
+            f"data set {config.dataset} needs --media, the folder or URI with its clips"
+        )
+    local = files.is_local(config.media)
+    if local and not Path(config.media).is_dir():
+        raise UsageError(f"--media {config.media} is not a folder; give the folder with the clips")
+    media = str(Path(config.media).absolute()) if local else config.media
+    if config.dataset == "folder":
+        return config.annotations or media, media
+    if config.annotations is not None:
+        return str(Path(config.annotations).absolute()), media
+    from schemas.manifests.sources import fetch_annotations
+
+    return str(fetch_annotations(config.dataset, cache_folder() / "annotations")), media
+
+
+def _check_media(job: FeaturesJob) -> None:
+    """Read the manifest once, so that a bad line shows now, and see that some clip has a file."""
+    index = job.media_index()
+    found = total = 0
+    for clip in job.clips():
+        total += 1
+        found += index.find(clip) is not None
+    if total == 0:
+        raise UsageError(f"the manifest of {job.dataset} in {job.annotations} has no clip")
+    if found == 0:
+        raise UsageError(
+            f"--media {job.media} holds {len(index)} media files and none is a clip of "
+            f"{job.dataset}; files are named <video_id>_<start>_<end>.<ext> or <video_id>.<ext>"
+        )
+
+
+def _check_weights(job: FeaturesJob) -> None:
+    """Find, or fetch, every weight file now rather than after the first decoded clip."""
+    folder = Path(job.runtime.weights_dir) if job.runtime.weights_dir else None
+    for file in weights_of(job.recipe):
+        find_weights(file, folder)
+
+
+def _check_out(job: FeaturesJob) -> None:
+    """See that OUT can be written and has room, before anything is computed."""
+    probe = files.join(job.out, f"{files.TEMPORARY}write-test")
+    files.write(probe, b"earsight")
+    files.delete([probe])
+    if files.is_local(job.out):
+        import shutil
+
+        free = shutil.disk_usage(job.out).free
+        if free < _FREE_BYTES:
+            raise JobError(
+                f"only {free / 2**20:.0f} MB are free for {job.out}, need {_FREE_BYTES // 2**20} MB"
+                " to start; make room or choose another --out"
+            )
+
+
+def _reasons(text: str) -> frozenset[Reason]:
+    named = {
+        "passing": frozenset(reason for reason in Reason if reason.retryable),
+        "all": frozenset(Reason),
+        "none": frozenset(),
+    }
+    if text in named:
+        return named[text]
+    wanted = [word.strip() for word in text.split(",")]
+    for word in wanted:
+        if word not in list(Reason):
+            known = [*named, *Reason]
+            raise UsageError(f"--retry knows no {word!r}{suggestion(word, known)}")
+    return frozenset(Reason(word) for word in wanted)
+
+
+@contextlib.contextmanager
+def locked(out: str) -> Iterator[None]:
+    """Hold a local OUT alone; the lock goes with the process, however it ends."""
+    if not files.is_local(out):
+        yield
+        return
+    with Path(out, ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"another job is writing to {out}; wait for it or give another --out"
+            ) from None
+        yield
+
+
+def _run_job(job: FeaturesJob, beam_args: list[str]) -> None:
+    """Run the pipeline; trouble that a worker put into words comes out as its own error."""
+    from pipelines.jobs import features
+
+    try:
+        features.run(job, beam_args)
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            for kind in (UsageError, JobError):
+                if isinstance(cause, kind):
+                    raise kind(_first_sentence(str(cause))) from error
+                marker = f"{kind.__module__}.{kind.__name__}: "
+                if marker in str(cause):
+                    raise kind(_first_sentence(str(cause).split(marker, 1)[1])) from error
+            cause = cause.__cause__ or cause.__context__
+        raise
+
+
+def _first_sentence(text: str) -> str:
+    """Without what Beam adds: ` [while running 'extract']` and a traceback."""
+    return text.split("\n", 1)[0].split(" [while running", 1)[0]

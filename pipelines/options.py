@@ -1,0 +1,71 @@
+"""Options of a command and options of Beam, told apart; a mistyped one is named, never ignored."""
+
+import argparse
+import difflib
+from collections.abc import Iterable, Sequence
+
+from apache_beam.options import pipeline_options as beam_options
+
+from schemas import UsageError
+
+LOCAL_RUNNER = "FnApiRunner"
+"""The default, and what `DirectRunner` means here: `DirectRunner` itself first tries to download
+another runner, and picks one by the shape of the graph."""
+
+_LOSES_DATA = (
+    "DaskRunner loses data without a word: with Beam 2.77 it dropped what finish_bundle gave, "
+    "mixed tagged outputs and wrote empty Parquet files; use FnApiRunner (add "
+    "--direct_running_mode multi_processing --direct_num_workers 2 for more processes), "
+    "FlinkRunner, SparkRunner, PortableRunner or DataflowRunner"
+)
+
+
+def beam_arguments(runner: str, rest: Sequence[str], ours: Iterable[str]) -> list[str]:
+    """Arguments for Beam's `PipelineOptions`: the runner and whatever else Beam knows.
+
+    `rest` is what our own options left over, `ours` are their names for the suggestion. Raises
+    `UsageError` for a name that neither knows, and for DaskRunner.
+    """
+    if runner.rsplit(".", 1)[-1] == "DaskRunner":
+        raise UsageError(_LOSES_DATA)
+    check_rest(rest, ours)
+    name = LOCAL_RUNNER if runner in ("DirectRunner", "SwitchingDirectRunner") else runner
+    try:
+        beam_options.PipelineOptions([f"--runner={name}"]).view_as(beam_options.StandardOptions)
+    except ValueError as error:
+        raise UsageError(f"unknown runner {runner!r}: {error}") from None
+    return [f"--runner={name}", *rest]
+
+
+def check_rest(rest: Sequence[str], ours: Iterable[str]) -> None:
+    """Raise `UsageError` with a suggestion for the first argument that Beam does not know."""
+    parser = _beam_parser()
+    known = set(parser._option_string_actions)
+    for argument in rest:
+        name = argument.split("=", 1)[0]
+        if name.startswith("--") and name not in known and name.replace("-", "_") not in known:
+            options = {*ours, *(option for option in known if option.startswith("--"))}
+            raise UsageError(f"unknown option {name}{suggestion(name, options)}")
+    _, stray = parser.parse_known_args(list(rest))
+    if stray:
+        raise UsageError(f"unexpected argument {stray[0]!r}; options start with --")
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`; perhaps you meant X`, or what is known when nothing is close."""
+    names = sorted(set(known))
+    spelled = {option.replace("_", "-"): option for option in names}
+    close = difflib.get_close_matches(name.replace("_", "-"), spelled, n=1, cutoff=0.6)
+    if close:
+        return f"; perhaps you meant {spelled[close[0]]}"
+    if len(names) <= 20:
+        return f"; known: {', '.join(names)}"
+    return "; see --help"
+
+
+def _beam_parser() -> argparse.ArgumentParser:
+    parser = beam_options._BeamArgumentParser(allow_abbrev=False, add_help=False)
+    for group in beam_options.PipelineOptions.__subclasses__():
+        if group.__module__.startswith("apache_beam"):
+            group._add_argparse_args(parser)
+    return parser

@@ -1,0 +1,110 @@
+"""The last step: check that no clip vanished, then write `manifest.json`."""
+
+import importlib.metadata
+import platform
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+
+from pipelines.job import FeaturesJob
+from pipelines.store import Receipt, Standing
+from schemas import Event, Failure, table_schema
+from schemas.manifests import read_events, vocabulary
+
+_TOOLS = (
+    "earsight", "apache-beam", "torch", "torchvision", "tensorflow-hub", "librosa", "numpy",
+    "opencv-contrib-python-headless", "av", "pillow", "pyarrow",
+)  # fmt: skip
+
+
+class Finish(beam.DoFn):
+    """Runs once, after every unit: receipts to manifest."""
+
+    def __init__(self, job: FeaturesJob) -> None:
+        self._job = job
+
+    def process(self, n_units: int) -> Iterator[bytes]:
+        """Write the manifest; yields the subset id."""
+        yield finish(self._job)["subset_id"].encode()
+
+
+def finish(job: FeaturesJob) -> dict[str, Any]:
+    """Write `manifest.json` from the receipts; RuntimeError when a clip has no fate."""
+    store = job.store()
+    standing = store.standing()
+    fates = standing.done | standing.failed.keys()
+    lost = [clip.key for clip in job.clips() if clip.key not in fates]
+    if lost:
+        raise RuntimeError(f"{len(lost)} clips have neither rows nor a failure: {lost[:5]}")
+    events = read_events(job.dataset, job.annotations, job.split, repair=job.repair)
+    extra = {"failures": _failures_table(standing.failed.values()), "events": _events_table(events)}
+    facts = {
+        "dataset": job.dataset,
+        "recipe": job.recipe.to_json(),
+        "vocabulary": list(vocabulary(job.dataset, job.annotations).names),
+        "counts": {
+            "clips_in": len(fates),
+            "clips_done": len(standing.done),
+            "clips_failed": len(standing.failed),
+            "rows": _count_rows(standing.receipts),
+            "failed_by_reason": _count_reasons(standing),
+        },
+        "provenance": {
+            **_versions(),
+            **_seen_by_workers(standing.receipts),
+            "command": job.command,
+        },
+    }
+    return store.write_manifest(standing, extra, facts)
+
+
+def _failures_table(failures: Iterable[Failure]) -> pa.Table:
+    rows = [
+        {**asdict(failure), "reason": str(failure.reason), "retryable": failure.retryable}
+        for failure in sorted(failures, key=lambda failure: failure.clip_key)
+    ]
+    return pa.Table.from_pylist(rows, schema=table_schema("failures"))
+
+
+def _events_table(events: Iterable[Event]) -> pa.Table:
+    rows = [asdict(event) for event in events]
+    return pa.Table.from_pylist(rows, schema=table_schema("events"))
+
+
+def _count_rows(receipts: Iterable[Receipt]) -> dict[str, int]:
+    rows: dict[str, int] = defaultdict(int)
+    for receipt in receipts:
+        for table, count in receipt.rows.items():
+            rows[table] += count
+    return dict(rows)
+
+
+def _count_reasons(standing: Standing) -> dict[str, int]:
+    reasons: dict[str, int] = defaultdict(int)
+    for failure in standing.failed.values():
+        reasons[str(failure.reason)] += 1
+    return dict(reasons)
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": sys.platform}
+    for tool in _TOOLS:
+        try:
+            found[tool] = importlib.metadata.version(tool)
+        except importlib.metadata.PackageNotFoundError:
+            found[tool] = "not installed"
+    return found
+
+
+def _seen_by_workers(receipts: Iterable[Receipt]) -> Mapping[str, str]:
+    """Facts of the workers' machines; where they differ, every value in one string."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    for receipt in receipts:
+        for name, value in receipt.provenance.items():
+            seen[name].add(value)
+    return {name: " | ".join(sorted(values)) for name, values in seen.items()}

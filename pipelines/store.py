@@ -1,0 +1,209 @@
+"""The feature store OUT: parts committed with their failures, receipts, and the manifest last.
+
+    OUT/store.json                   data set and recipe, written before anything else
+    OUT/snippets/unit-<hash>.parquet one part a table and unit; likewise clips, segments, ...
+    OUT/receipts/unit-<hash>.json    the commit: what the unit did and what failed, in one file
+    OUT/manifest.json                written last; readers go by it
+
+A unit is done when its receipt stands. Parts without a receipt are leftovers of a killed job: the
+next run writes them again or removes them. So a job may die at any moment and lose at most the
+units that it was working on.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines import files
+from schemas import SCHEMA_VERSION, TABLES, Failure, Reason, Recipe, TableName, UsageError
+
+_ROWS_PER_GROUP = 4096
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What one unit did; standing in the store, it is the proof that the unit is committed."""
+
+    unit: str
+    done: tuple[str, ...]
+    """Keys of the clips that have rows."""
+    failed: tuple[Failure, ...]
+    parts: Mapping[str, str]
+    """Table name to path under OUT."""
+    rows: Mapping[str, int]
+    bytes: int
+    seconds: Mapping[str, float]
+    """Working time by stage."""
+    provenance: Mapping[str, str]
+    """Tools and weights that the worker had."""
+
+    def encode(self) -> bytes:
+        """The receipt as JSON."""
+        return json.dumps(asdict(self), indent=1).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Receipt":
+        """The receipt back from `encode`."""
+        raw = json.loads(data)
+        failed = tuple(Failure(**{**f, "reason": Reason(f["reason"])}) for f in raw.pop("failed"))
+        return cls(**{**raw, "done": tuple(raw["done"]), "failed": failed})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where every clip of the store stands, added up from all receipts."""
+
+    receipts: tuple[Receipt, ...]
+
+    @cached_property
+    def done(self) -> frozenset[str]:
+        """Keys of clips with rows."""
+        return frozenset(key for receipt in self.receipts for key in receipt.done)
+
+    @cached_property
+    def failed(self) -> dict[str, Failure]:
+        """The latest failure of each clip that has no rows."""
+        latest: dict[str, Failure] = {}
+        for receipt in self.receipts:
+            for failure in receipt.failed:
+                old = latest.get(failure.clip_key)
+                if failure.clip_key not in self.done and (
+                    old is None or old.attempts < failure.attempts
+                ):
+                    latest[failure.clip_key] = failure
+        return latest
+
+
+class FeatureStore:
+    """One folder of features, of one data set and one recipe."""
+
+    def __init__(self, out: str) -> None:
+        self.out = out
+
+    def open(self, dataset: str, recipe: Recipe) -> None:
+        """Make the store, or check that it is of this data set and recipe (else `UsageError`)."""
+        identity = self.identity()
+        if identity is None:
+            data = {
+                "schema_version": SCHEMA_VERSION, "dataset": dataset, "recipe": recipe.to_json()
+            }  # fmt: skip
+            files.write(files.join(self.out, "store.json"), json.dumps(data, indent=1).encode())
+            return
+        if identity["dataset"] != dataset:
+            raise UsageError(
+                f"{self.out} holds features of data set {identity['dataset']!r}, this job makes "
+                f"{dataset!r}; give another --out"
+            )
+        stored = Recipe.from_json(identity["recipe"])
+        if stored != recipe:
+            changes = [
+                f"{name} {value!r} (now {getattr(recipe, name)!r})"
+                for name, value in asdict(stored).items()
+                if value != getattr(recipe, name)
+            ]
+            raise UsageError(
+                f"{self.out} holds features of recipe {stored.name} {stored.hash} with "
+                f"{', '.join(changes)}; shards of two recipes never mix: ask for the stored "
+                "settings or give another --out"
+            )
+
+    def identity(self) -> dict[str, Any] | None:
+        """What `store.json` says, or None where there is no store yet."""
+        path = files.join(self.out, "store.json")
+        if not files.exists(path):
+            return None
+        data: dict[str, Any] = json.loads(files.read(path))
+        return data
+
+    def receipt(self, unit: str) -> Receipt | None:
+        """The receipt of a unit, or None when it is not committed."""
+        path = files.join(self.out, "receipts", f"{unit}.json")
+        return Receipt.decode(files.read(path)) if files.exists(path) else None
+
+    def standing(self) -> Standing:
+        """All receipts, in the order of their names."""
+        paths = files.list_folder(files.join(self.out, "receipts"))
+        receipts = (path for path in paths if path.endswith(".json"))
+        return Standing(tuple(Receipt.decode(files.read(path)) for path in receipts))
+
+    def commit(
+        self,
+        unit: str,
+        tables: Mapping[TableName, pa.Table],
+        done: Iterable[str],
+        failed: Iterable[Failure],
+        seconds: Mapping[str, float],
+        provenance: Mapping[str, str],
+    ) -> Receipt:
+        """Write a unit's parts, then its receipt; nothing counts until the receipt stands."""
+        parts, size = {}, 0
+        for name, table in tables.items():
+            parts[name] = f"{name}/{unit}.parquet"
+            data = parquet_bytes(table)
+            size += len(data)
+            files.write(files.join(self.out, *parts[name].split("/")), data)
+        rows = {name: table.num_rows for name, table in tables.items()}
+        receipt = Receipt(
+            unit, tuple(done), tuple(failed), parts, rows, size, dict(seconds), dict(provenance)
+        )
+        files.write(files.join(self.out, "receipts", f"{unit}.json"), receipt.encode())
+        return receipt
+
+    def write_manifest(
+        self,
+        standing: Standing,
+        extra_tables: Mapping[TableName, pa.Table],
+        facts: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        """Write the last files and `manifest.json`, then remove what no reader is led to."""
+        paths: dict[str, list[str]] = {name: [] for name in TABLES}
+        for receipt in standing.receipts:
+            for name, path in receipt.parts.items():
+                paths[name].append(path)
+        for name, table in extra_tables.items():
+            data = parquet_bytes(table)
+            path = f"{name}/{name}-{hashlib.sha256(data).hexdigest()[:16]}.parquet"
+            files.write(files.join(self.out, *path.split("/")), data)
+            paths[name] = [path]
+        keys = "\n".join(sorted(standing.done))
+        manifest = {
+            "schema_version": SCHEMA_VERSION,
+            **facts,
+            "tables": paths,
+            "subset_id": hashlib.sha256(keys.encode()).hexdigest()[:16],
+        }
+        text = json.dumps(manifest, indent=1, sort_keys=True).encode()
+        files.write(files.join(self.out, "manifest.json"), text)
+        self._sweep({path for table in paths.values() for path in table})
+        return manifest
+
+    def _sweep(self, wanted: set[str]) -> None:
+        for name in TABLES:
+            found = files.list_folder(files.join(self.out, name))
+            stale = [path for path in found if f"{name}/{path.rsplit('/', 1)[1]}" not in wanted]
+            files.delete(stale)
+        for folder in (self.out, files.join(self.out, "receipts")):
+            names = files.list_folder(folder)
+            files.delete([path for path in names if files.TEMPORARY in path.rsplit("/", 1)[1]])
+
+
+def parquet_bytes(table: pa.Table) -> bytes:
+    """A table as Parquet: zstd, dictionaries for text only, groups of about 4,000 rows."""
+    buffer = io.BytesIO()
+    text = [
+        field.name
+        for field in table.schema
+        if pa.types.is_string(field.type) or pa.types.is_list(field.type)
+    ]
+    pq.write_table(
+        table, buffer, compression="zstd", compression_level=1, use_dictionary=text,
+        row_group_size=_ROWS_PER_GROUP,
+    )  # fmt: skip
+    return buffer.getvalue()

@@ -1,0 +1,97 @@
+"""What a features job leaves on the screen: where, how many, what failed, how long, what next."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines import files
+from pipelines.job import FeaturesJob
+from pipelines.store import Receipt, Standing
+from schemas import Reason
+
+
+def print_summary(job: FeaturesJob, before: Standing, wall_s: float, max_failed: float) -> int:
+    """Print the tables of a finished run; 1 when too large a share of clips with media failed."""
+    console = Console()
+    after = job.store().standing()
+    old = {receipt.unit for receipt in before.receipts}
+    new = [receipt for receipt in after.receipts if receipt.unit not in old]
+    console.print(_counts(job, after, new, wall_s))
+    if after.failed:
+        console.print(_failures(after))
+    if any(receipt.done for receipt in new):
+        console.print(_stages(new))
+    if not new:
+        console.print("Nothing was left to do.")
+    tried = [f for f in after.failed.values() if f.reason is not Reason.NOT_FOUND]
+    share = len(tried) / max(1, len(tried) + len(after.done))
+    if share > max_failed:
+        console.print(
+            f"[red]{share:.0%} of the clips with media failed, more than --max-failed "
+            f"{max_failed:.0%}.[/red]"
+        )
+        return 1
+    console.print(_next(job))
+    return 0
+
+
+def _counts(job: FeaturesJob, after: Standing, new: list[Receipt], wall_s: float) -> Table:
+    table = Table(title=f"{job.dataset}: features", show_header=False, title_justify="left")
+    manifest = files.join(job.out, "manifest.json")
+    rows: dict[str, int] = defaultdict(int)
+    for receipt in after.receipts:
+        for name, count in receipt.rows.items():
+            rows[name] += count
+    table.add_row("tables", manifest)
+    table.add_row("recipe", f"{job.recipe.name} {job.recipe.hash}, weights {job.recipe.weights}")
+    table.add_row("arithmetic", f"{job.recipe.precision} on {job.runtime.device}")
+    table.add_row("clips in", f"{len(after.done) + len(after.failed):,}")
+    table.add_row("clips done", f"{len(after.done):,} ({_done(new):,} in this run)")
+    table.add_row("clips failed", f"{len(after.failed):,}")
+    table.add_row("rows", ", ".join(f"{name} {rows[name]:,}" for name in sorted(rows)))
+    table.add_row("size", f"{sum(receipt.bytes for receipt in after.receipts) / 1e6:,.1f} MB")
+    table.add_row("time", f"{wall_s:,.1f} s")
+    return table
+
+
+def _failures(after: Standing) -> Table:
+    table = Table("reason", "clips", "tried again", "for example", title_justify="left")
+    by_reason = defaultdict(list)
+    for failure in after.failed.values():
+        by_reason[failure.reason].append(failure)
+    for reason, failures in sorted(by_reason.items(), key=lambda item: -len(item[1])):
+        again = "by the next run" if reason.retryable else "with --retry all"
+        example = f"{failures[0].clip_key}: {failures[0].detail}"
+        table.add_row(str(reason), f"{len(failures):,}", again, example[:100])
+    return table
+
+
+def _stages(new: Iterable[Receipt]) -> Table:
+    """Seconds a clip by stage, of the clips done in this run."""
+    seconds: dict[str, float] = defaultdict(float)
+    for receipt in new:
+        for stage, spent in receipt.seconds.items():
+            seconds[stage] += spent
+    n_clips = _done(new)
+    table = Table("stage", "seconds a clip", title_justify="left")
+    for stage, spent in sorted(seconds.items(), key=lambda item: -item[1]):
+        table.add_row(stage, f"{spent / n_clips:.3f}")
+    table.add_row("all", f"{sum(seconds.values()) / n_clips:.3f}")
+    return table
+
+
+def _done(receipts: Iterable[Receipt]) -> int:
+    return sum(len(receipt.done) for receipt in receipts)
+
+
+def _next(job: FeaturesJob) -> str:
+    out = job.out
+    if not files.is_local(out):
+        return f"Next: beam validate {out}"
+    return (
+        f"Next:\n  beam validate {out}\n"
+        f"  python models/train.py han --features {out}\n"
+        f"  python -c \"import pandas; print(pandas.read_parquet('{out}/clips'))\""
+    )
