@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
-from typing import Protocol
 
 import psutil
 import pyarrow as pa
 
+from extractors.base import Extractor, Features
 from extractors.registry import create
 from pipelines import files
 from pipelines.media.decode import decode, find_window
 from pipelines.media.ffmpeg import ffmpeg_version
-from pipelines.media.probe import probe
+from pipelines.media.probe import Probe, probe
 from pipelines.media.quality import measure
 from pipelines.rows import Extracted, clip_tables, join_tables
 from pipelines.store import FeatureStore, Receipt
@@ -36,16 +36,6 @@ _WORK_PREFIX = "earsight-"
 Tables = dict[TableName, pa.Table]
 
 
-class LoadedExtractor(Protocol):
-    """What extraction needs of an extractor."""
-
-    provenance: dict[str, str]
-
-    def extract(self, media: ClipMedia) -> object:
-        """Features of one clip, or None when it lacks the modality."""
-        ...
-
-
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """Where and how a worker runs; none of it changes what comes out."""
@@ -56,7 +46,7 @@ class Runtime:
     """Time limit of one child process, in seconds, for a clip of up to a minute."""
 
 
-def load_extractors(recipe: Recipe, runtime: Runtime) -> dict[str, LoadedExtractor]:
+def load_extractors(recipe: Recipe, runtime: Runtime) -> dict[str, Extractor]:
     """The recipe's extractors with their weights, ready to work."""
     loaded = {}
     for name in recipe.extractors:
@@ -64,7 +54,7 @@ def load_extractors(recipe: Recipe, runtime: Runtime) -> dict[str, LoadedExtract
         extractor.load(
             runtime.device,
             recipe.weights,
-            weights_dir=runtime.weights_dir,
+            weights_dir=Path(runtime.weights_dir) if runtime.weights_dir else None,
             precision=recipe.precision,
         )
         loaded[name] = extractor
@@ -95,7 +85,7 @@ class UnitWorker:
         store: FeatureStore,
         recipe: Recipe,
         runtime: Runtime,
-        load: Callable[[], dict[str, LoadedExtractor]],
+        load: Callable[[], dict[str, Extractor]],
     ) -> None:
         self._store, self._recipe, self._runtime, self._load = store, recipe, runtime, load
         self._progress = Path(store.out, PROGRESS_FILE) if files.is_local(store.out) else None
@@ -141,7 +131,7 @@ class UnitWorker:
                 with watch("decode"):
                     found, media, sha256 = self._decode(task, path, work)
                 step = "extract"
-                features: dict[str, object] = {}
+                features: dict[str, Features | None] = {}
                 for name, extractor in self._load().items():
                     with watch(name):
                         features[name] = extractor.extract(media)
@@ -153,7 +143,7 @@ class UnitWorker:
             _log.debug("%s: %s at %s: %s", task.clip.key, error.reason, step, error.detail)
             return Failure(task.clip.key, step, error.reason, error.detail, task.attempt, at)
 
-    def _decode(self, task: Task, path: Path, work: Path):  # type: ignore[no-untyped-def]
+    def _decode(self, task: Task, path: Path, work: Path) -> tuple[Probe, ClipMedia, str]:
         with path.open("rb") as file:
             sha256 = file_digest(file, "sha256").hexdigest()
         found = probe(path)

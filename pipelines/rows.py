@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from extractors.base import Features
 from pipelines.media.probe import Probe
 from pipelines.media.quality import Quality
 from schemas import Clip, ClipMedia, Components, Proposals, Recipe, TableName, table_schema
@@ -26,7 +28,7 @@ class Extracted:
     probe: Probe
     quality: Quality
     media_sha256: str
-    features: Mapping[str, object]
+    features: Mapping[str, Features | None]
     """What each extractor gave, by its name; None for a missing modality."""
 
 
@@ -36,12 +38,15 @@ def clip_tables(found: Extracted, recipe: Recipe) -> dict[TableName, pa.Table]:
         "clips": _clips(found),
         "snippets": _snippets(found, recipe),
     }
-    makers = {"segments": _segments, "proposals": _proposals, "ncp": _components}
-    names: dict[str, TableName] = {"ncp": "components"}
-    for extractor, make in makers.items():
-        features = found.features.get(extractor)
-        if features is not None:
-            tables[names.get(extractor, extractor)] = make(found, features)  # type: ignore[index,operator]
+    segments, proposals, components = (
+        found.features.get(name) for name in ("segments", "proposals", "ncp")
+    )
+    if isinstance(segments, np.ndarray):
+        tables["segments"] = _segments(found, segments)
+    if isinstance(proposals, Proposals):
+        tables["proposals"] = _proposals(found, proposals)
+    if isinstance(components, Components):
+        tables["components"] = _components(found, components)
     return tables
 
 
@@ -91,9 +96,9 @@ def _snippets(found: Extracted, recipe: Recipe) -> pa.Table:
         pa.array(media.sound_valid | media.frames_valid),
     ]
     for name, mask in valid.items():
-        values = found.features.get(name)
+        values = cast("Array | None", found.features.get(name))
         kind = schema.field(name).type
-        columns.append(tensor_column(values, mask, kind))  # type: ignore[arg-type]
+        columns.append(tensor_column(values, mask, kind))
     return pa.Table.from_arrays(columns, schema=schema)
 
 

@@ -38,7 +38,8 @@ class Receipt:
     parts: Mapping[str, str]
     """Table name to path under OUT."""
     rows: Mapping[str, int]
-    bytes: int
+    size: int
+    """Bytes of all parts."""
     seconds: Mapping[str, float]
     """Working time by stage."""
     provenance: Mapping[str, str]
@@ -143,13 +144,14 @@ class FeatureStore:
         provenance: Mapping[str, str],
     ) -> Receipt:
         """Write a unit's parts, then its receipt; nothing counts until the receipt stands."""
-        parts, size = {}, 0
+        parts: dict[str, str] = {}
+        size = 0
         for name, table in tables.items():
             parts[name] = f"{name}/{unit}.parquet"
             data = parquet_bytes(table)
             size += len(data)
             files.write(files.join(self.out, *parts[name].split("/")), data)
-        rows = {name: table.num_rows for name, table in tables.items()}
+        rows = {str(name): table.num_rows for name, table in tables.items()}
         receipt = Receipt(
             unit, tuple(done), tuple(failed), parts, rows, size, dict(seconds), dict(provenance)
         )

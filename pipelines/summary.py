@@ -51,7 +51,7 @@ def _counts(job: FeaturesJob, after: Standing, new: list[Receipt], wall_s: float
     table.add_row("clips done", f"{len(after.done):,} ({_done(new):,} in this run)")
     table.add_row("clips failed", f"{len(after.failed):,}")
     table.add_row("rows", ", ".join(f"{name} {rows[name]:,}" for name in sorted(rows)))
-    table.add_row("size", f"{sum(receipt.bytes for receipt in after.receipts) / 1e6:,.1f} MB")
+    table.add_row("size", f"{sum(receipt.size for receipt in after.receipts) / 1e6:,.1f} MB")
     table.add_row("time", f"{wall_s:,.1f} s")
     return table
 

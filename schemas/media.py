@@ -81,11 +81,11 @@ class Proposals:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Components:
-    """NMF components of one clip's sound, K in all."""
+    """Non-negative components of one clip's sound, K in all (Parekh et al., TASLP 2019)."""
 
     w: NDArray[np.float32]
-    """[K, F] spectral shape of each component."""
+    """[K, F] spectrum of each component, F = 513 bins, each summing to 1."""
     h: NDArray[np.float32]
-    """[K, N] its strength over the N frames of the spectrogram."""
+    """[K, N] activation of each component over N spectrogram frames (31.25 a second)."""
     vggish: NDArray[np.float32]
-    """[K, 128] VGGish of the sound that the component explains."""
+    """[K, 128] VGGish of each component's own sound, averaged over its windows."""

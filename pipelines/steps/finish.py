@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipelines.job import FeaturesJob
 from pipelines.store import Receipt, Standing
-from schemas import Event, Failure, table_schema
+from schemas import Event, Failure, TableName, table_schema
 from schemas.manifests import read_events, vocabulary
 
 _TOOLS = (
@@ -42,7 +42,10 @@ def finish(job: FeaturesJob) -> dict[str, Any]:
     if lost:
         raise RuntimeError(f"{len(lost)} clips have neither rows nor a failure: {lost[:5]}")
     events = read_events(job.dataset, job.annotations, job.split, repair=job.repair)
-    extra = {"failures": _failures_table(standing.failed.values()), "events": _events_table(events)}
+    extra: dict[TableName, pa.Table] = {
+        "failures": _failures_table(standing.failed.values()),
+        "events": _events_table(events),
+    }
     facts = {
         "dataset": job.dataset,
         "recipe": job.recipe.to_json(),
