@@ -124,7 +124,8 @@ def _cast(options: DemoOptions, scene: Scene) -> list[_Actor]:
         half = (width / WIDTH / 2, height / HEIGHT / 2)
         first = event.seen[0] * FPS
         n_frames = (event.seen[1] - event.seen[0]) * FPS
-        tries = [object_path(rng, look.move, n_frames, half) for _ in range(8)]
+        pan = options.ranges.pan
+        tries = [object_path(rng, look.move, n_frames, half, pan) for _ in range(8)]
         path = min(tries, key=lambda track: _crowding(track, first, half, cast))
         cast.append(_actor(event, sheets, first, path, look.cycles_per_s))
     return cast
@@ -163,7 +164,8 @@ def _decoys(options: DemoOptions, index: int) -> list[_Actor]:
         height = round(rng.uniform(0.12, 0.25) * HEIGHT)
         first = int(rng.integers(0, N_FRAMES // 2))
         n_frames = int(rng.integers(2 * FPS, N_FRAMES - first + 1))
-        path = object_path(rng, "zigzag", n_frames, (height / WIDTH / 2, height / HEIGHT / 2))
+        half = (height / WIDTH / 2, height / HEIGHT / 2)
+        path = object_path(rng, "zigzag", n_frames, half, ranges.pan)
         actors.append(_actor(None, [draw_decoy(rng, height)], first, path, 0.0))
     return actors
 

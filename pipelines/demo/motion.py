@@ -99,15 +99,16 @@ MOVES: dict[str, Move] = {
 
 
 def object_path(
-    rng: np.random.Generator, move: str, n_frames: int, half: tuple[float, float]
+    rng: np.random.Generator, move: str, n_frames: int, half: tuple[float, float], pan: float
 ) -> Path:
     """Movement over `n_frames` around a random place; `half` is half the object's (width, height).
 
-    The centre keeps 80 % of the object's half size away from the edges.
+    The centre keeps 80 % of the object's half size, and the camera's travel `pan`, away from the
+    edges, so that most of the object stays in the picture.
     """
     times = np.arange(n_frames) / FPS
     dx, dy, angle = MOVES[move](times, float(rng.uniform(0.8, 1.25)), float(rng.uniform()))
-    inset = [min(0.48, 0.8 * part) for part in half]
+    inset = [min(0.48, 0.8 * part + pan) for part in half]
     x = rng.uniform(inset[0], 1 - inset[0]) + dx
     y = rng.uniform(inset[1], 1 - inset[1]) + dy
     edge = np.minimum(times + 1 / FPS, times[::-1] + 1 / FPS)

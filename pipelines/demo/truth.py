@@ -111,9 +111,9 @@ def write_record(options: DemoOptions, scenes: Sequence[Scene], folder: Path) ->
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """`demo.json` of a finished world, None where there is none."""
-    path = folder / RECORD_FILE
-    if not path.is_file():
+    """`demo.json` of a finished world, None where there is none that can be read."""
+    try:
+        record: dict[str, Any] = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
         return None
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return record

@@ -42,6 +42,8 @@ def generate(options: DemoOptions, folder: Path, progress: Progress | None = Non
     `UsageError` when the folder holds another world, `JobError` when ffmpeg fails.
     """
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; choose a folder for the demo world")
     if _finished(options, folder):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,9 +74,9 @@ def _finished(options: DemoOptions, folder: Path) -> bool:
     found = read_record(folder)
     if found is None:
         return False
-    if found["world"] != options.world:
+    if found.get("world") != options.world:
         raise UsageError(
-            f"{folder} holds another demo world ({found['world']}, asked for {options.world}); "
+            f"{folder} holds another demo world ({found.get('world')}, not {options.world}); "
             "choose another folder or remove this one"
         )
     return found["options"] == options.to_json() and all(

@@ -162,6 +162,19 @@ def test_every_look_fits_the_frame(name: str, difficulty: str) -> None:
     assert max(box.y1 - box.y0 for box in grown) > 0.15
 
 
+def test_what_is_seen_stays_in_the_picture() -> None:
+    """The hardest camera; only another object may hide one for a while."""
+    options = DemoOptions(classes=16, difficulty="hard")
+    shares = []
+    for index in range(10):
+        scene = plan_scene(options, index)
+        _, boxes = film(options, scene)
+        shares += [box.visible_share for box in boxes]
+        seen = {(e.event_id, second) for e in scene.events if e.seen for second in range(*e.seen)}
+        assert {(box.event_id, box.frame_index // FPS) for box in boxes} == seen
+    assert np.mean(np.array(shares) > 0.5) > 0.95
+
+
 def test_touching_events_of_one_class_are_one_run() -> None:
     events = (
         SceneEvent(0, "Frog", (0, 3), None),

@@ -83,6 +83,19 @@ def test_the_folder_of_another_world_is_refused(world: Path) -> None:
         generate(DemoOptions(clips=4, seed=9), world)
 
 
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is a file; choose a folder"):
+        generate(OPTIONS, tmp_path / "file")
+
+
+def test_a_spoilt_record_counts_as_unfinished(world: Path, tmp_path: Path) -> None:
+    shutil.copytree(world, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "demo.json").write_text("{")
+    generate(OPTIONS, tmp_path)
+    assert digests(tmp_path) == digests(world)
+
+
 def test_the_record_tells_how_the_world_was_made(world: Path) -> None:
     record = json.loads((world / "demo.json").read_text())
     found = digests(world)
