@@ -19,9 +19,19 @@ from rich.console import Console
 from pipelines.extraction import Runtime
 from pipelines.features_command import locked
 from pipelines.job import FeaturesJob
-from pipelines.rows import join_tables, tensor_column
+from pipelines.rows import join_tables
 from pipelines.steps.finish import finish
-from schemas import Clip, Failure, KnownError, Reason, Recipe, TableName, UsageError, table_schema
+from schemas import (
+    Clip,
+    Failure,
+    KnownError,
+    Reason,
+    Recipe,
+    TableName,
+    UsageError,
+    table_schema,
+    tensor_array,
+)
 from schemas.manifests import read_manifest
 
 _log = logging.getLogger(__name__)
@@ -159,7 +169,7 @@ def _rows(clip: Clip, arrays: dict[str, Array], recipe: Recipe) -> dict[TableNam
         pa.array([clip.key] * n), pa.array(seconds), pa.array(seconds.astype(np.float64)),
         pa.array(present),
         *(
-            tensor_column(features.get(name), present, schema.field(name).type)
+            tensor_array(features.get(name), present, schema.field(name))
             for name in ("vggish", "resnet152", "r2plus1d", "logmel")
         ),
     ]  # fmt: skip

@@ -5,6 +5,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 from apache_beam.options import pipeline_options as beam_options
+from apache_beam.runners.runner import create_runner
 
 from schemas import UsageError
 
@@ -31,9 +32,10 @@ def beam_arguments(runner: str, rest: Sequence[str], ours: Iterable[str]) -> lis
     check_rest(rest, ours)
     name = LOCAL_RUNNER if runner in ("DirectRunner", "SwitchingDirectRunner") else runner
     try:
-        beam_options.PipelineOptions([f"--runner={name}"]).view_as(beam_options.StandardOptions)
-    except ValueError as error:
-        raise UsageError(f"unknown runner {runner!r}: {error}") from None
+        create_runner(name)
+    except (ValueError, ImportError, AttributeError):
+        known = beam_options.StandardOptions.KNOWN_RUNNER_NAMES
+        raise UsageError(f"unknown runner {runner!r}{suggestion(runner, known)}") from None
     return [f"--runner={name}", *rest]
 
 

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from extractors.base import Features
 from pipelines.media.probe import Probe
 from pipelines.media.quality import Quality
-from schemas import Clip, ClipMedia, Components, Proposals, Recipe, TableName, table_schema
+from schemas import (
+    Clip,
+    ClipMedia,
+    Components,
+    Proposals,
+    Recipe,
+    TableName,
+    table_schema,
+    tensor_array,
+)
 
 SEGMENT_S = 0.96
 SEGMENT_HOP_S = 0.48
@@ -85,9 +94,9 @@ def _snippets(found: Extracted, recipe: Recipe) -> pa.Table:
     seconds = np.arange(media.n_snippets, dtype=np.int32)
     valid = {
         "vggish": media.sound_valid,
-        "logmel": media.sound_valid,
         "resnet152": media.frames_valid,
         "r2plus1d": media.frames_valid,
+        "logmel": media.sound_valid,
     }
     columns = [
         pa.array([found.clip.key] * media.n_snippets),
@@ -97,8 +106,7 @@ def _snippets(found: Extracted, recipe: Recipe) -> pa.Table:
     ]
     for name, mask in valid.items():
         values = cast("Array | None", found.features.get(name))
-        kind = schema.field(name).type
-        columns.append(tensor_column(values, mask, kind))
+        columns.append(tensor_array(values, mask, schema.field(name)))
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -112,7 +120,7 @@ def _segments(found: Extracted, vggish: Array) -> pa.Table:
         pa.array([found.clip.key] * len(kept), pa.string()),
         pa.array(kept.astype(np.int32)),
         pa.array(starts[kept]),
-        tensor_column(vggish[kept], np.ones(len(kept), bool), schema.field("vggish").type),
+        tensor_array(vggish[kept], np.ones(len(kept), bool), schema.field("vggish")),
     ]
     return pa.Table.from_arrays(columns, schema=schema)
 
@@ -129,7 +137,7 @@ def _proposals(found: Extracted, proposals: Proposals) -> pa.Table:
         pa.array(proposals.rank[kept]),
         *(pa.array(side) for side in boxes),
         pa.array(proposals.score[kept]),
-        tensor_column(proposals.feature[kept], every, schema.field("feature").type),
+        tensor_array(proposals.feature[kept], every, schema.field("feature")),
     ]
     return pa.Table.from_arrays(columns, schema=schema)
 
@@ -142,7 +150,7 @@ def _components(found: Extracted, components: Components) -> pa.Table:
         pa.array(np.arange(n, dtype=np.int32)),
         pa.array(list(components.w), pa.list_(pa.float32())),
         pa.array(list(components.h), pa.list_(pa.float32())),
-        tensor_column(components.vggish, np.ones(n, bool), schema.field("vggish").type),
+        tensor_array(components.vggish, np.ones(n, bool), schema.field("vggish")),
     ]
     return pa.Table.from_arrays(columns, schema=schema)
 
@@ -154,18 +162,3 @@ def join_tables(clips: Sequence[Mapping[TableName, pa.Table]]) -> dict[TableName
         name: pa.concat_tables([tables[name] for tables in clips if name in tables])
         for name in names
     }
-
-
-def tensor_column(values: Array | None, valid: NDArray[np.bool_], kind: pa.DataType) -> pa.Array:
-    """Rows of a `fixed_shape_tensor` column, null where not valid or where there is nothing."""
-    size = int(np.prod(kind.shape))
-    if values is None:
-        return pa.ExtensionArray.from_storage(
-            kind, pa.nulls(len(valid), pa.list_(pa.float32(), size))
-        )
-    flat = np.ascontiguousarray(values, dtype=np.float32).reshape(len(valid), size).copy()
-    flat[~valid] = 0.0
-    storage = pa.FixedSizeListArray.from_arrays(
-        pa.array(flat.reshape(-1)), size, mask=pa.array(~valid)
-    )
-    return pa.ExtensionArray.from_storage(kind, storage)

@@ -14,7 +14,15 @@ from rich.console import Console
 
 from pipelines import files
 from pipelines.store import FeatureStore
-from schemas import StoreManifest, TableName, UsageError, read_store_manifest, table_schema
+from schemas import (
+    StoreManifest,
+    TableName,
+    UsageError,
+    read_store_manifest,
+    table_schema,
+    tensor_shape,
+    tensor_values,
+)
 
 _KEYS: dict[TableName, list[str]] = {
     "clips": ["clip_key"],
@@ -111,9 +119,13 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table | str:
 
 def _check_part(name: TableName, path: Path, table: pa.Table) -> Iterator[str]:
     for field in table.schema:
-        if isinstance(field.type, pa.FixedShapeTensorType):
-            for chunk in table[field.name].chunks:
-                values = chunk.storage.flatten().to_numpy(zero_copy_only=False)
+        shape = tensor_shape(field)
+        if shape is not None:
+            try:
+                values, _ = tensor_values(table[field.name].combine_chunks(), shape)
+            except ValueError as error:
+                yield f"{path}: {field.name}: {error}"
+            else:
                 if not np.isfinite(values).all():
                     yield f"{path}: {field.name} holds numbers that are not finite"
     if name == "proposals":

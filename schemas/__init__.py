@@ -7,10 +7,40 @@ from schemas.labels import Vocabulary
 from schemas.manifest import StoreManifest, read_store_manifest
 from schemas.media import SAMPLE_RATE, ClipMedia, Components, Frames, Proposals
 from schemas.recipe import RECIPES, Recipe
-from schemas.tables import SCHEMA_VERSION, TABLES, TableName, table_schema
+from schemas.tables import (
+    SCHEMA_VERSION,
+    TABLES,
+    TableName,
+    table_schema,
+    tensor_array,
+    tensor_shape,
+    tensor_values,
+)
 
 __all__ = [
-    "RECIPES", "SAMPLE_RATE", "SCHEMA_VERSION", "TABLES", "Clip", "ClipMedia", "Components", "Event", "Failure",
-    "Frames", "JobError", "KnownError", "Proposals", "Reason", "Recipe", "StoreManifest",
-    "TableName", "UsageError", "Vocabulary", "read_store_manifest", "second_grid", "table_schema",
-]  # fmt: skip
+    "RECIPES",
+    "SAMPLE_RATE",
+    "SCHEMA_VERSION",
+    "TABLES",
+    "Clip",
+    "ClipMedia",
+    "Components",
+    "Event",
+    "Failure",
+    "Frames",
+    "JobError",
+    "KnownError",
+    "Proposals",
+    "Reason",
+    "Recipe",
+    "StoreManifest",
+    "TableName",
+    "UsageError",
+    "Vocabulary",
+    "read_store_manifest",
+    "second_grid",
+    "table_schema",
+    "tensor_array",
+    "tensor_shape",
+    "tensor_values",
+]

@@ -1,12 +1,19 @@
 """The Parquet tables of a feature store, column by column.
 
-Feature columns are Arrow `fixed_shape_tensor`; they are null where the modality or the second is
-absent. `start_s` in `snippets` and `segments` counts from the clip's start.
+A feature column is a list of float32, null where the modality or the second is absent; the shape of
+its rows stands in the field's metadata under `shape`. (Arrow's `fixed_shape_tensor` would say it in
+the type, but Arrow cannot read a null row of it back from Parquet, https://github.com/apache/arrow
+issue 35692, and Hugging Face `datasets` refuses the type.) `start_s` in `snippets` and `segments`
+counts from the clip's start.
 """
 
+import json
+import math
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 SCHEMA_VERSION = 1
 
@@ -19,18 +26,61 @@ TABLES: tuple[TableName, ...] = (
 )  # fmt: skip
 
 
-def tensor(*shape: int) -> pa.DataType:
-    """Arrow type of a float32 array of fixed shape."""
-    return pa.fixed_shape_tensor(pa.float32(), shape)
+def tensor_shape(field: pa.Field) -> tuple[int, ...] | None:
+    """Shape of one row of a feature column, None for any other column."""
+    shape = (field.metadata or {}).get(b"shape")
+    return tuple(json.loads(shape)) if shape else None
 
 
-def _fields(**types: pa.DataType) -> list[pa.Field]:
-    return [pa.field(name, kind) for name, kind in types.items()]
+def tensor_array(
+    values: NDArray[np.float32] | None, present: NDArray[np.bool_], field: pa.Field
+) -> pa.Array:
+    """Rows [R, *shape] as a feature column, null where not `present` or where there is nothing."""
+    if values is None:
+        return pa.nulls(len(present), field.type)
+    size = math.prod(tensor_shape(field) or ())
+    kept = np.ascontiguousarray(values.reshape(len(present), size)[present], dtype=np.float32)
+    offsets = np.concatenate([[0], np.cumsum(present * size)]).astype(np.int32)
+    return pa.ListArray.from_arrays(
+        pa.array(offsets), pa.array(kept.reshape(-1)), type=field.type, mask=pa.array(~present)
+    )
+
+
+def tensor_values(
+    column: pa.ListArray, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """A feature column as float32 [R, *shape], zero where absent, and presence bool [R].
+
+    ValueError when a row has another number of values than `shape`.
+    """
+    present = column.is_valid().to_numpy(zero_copy_only=False)
+    flat = column.flatten().to_numpy(zero_copy_only=False)
+    if flat.size != present.sum() * math.prod(shape):
+        raise ValueError(
+            f"rows hold {flat.size} values, {present.sum()} rows of {shape} need others"
+        )
+    values = np.zeros((len(column), *shape), dtype=np.float32)
+    values[present] = flat.reshape(-1, *shape)
+    return values, present
+
+
+class _Tensor(tuple[int, ...]):
+    """Marks a feature column among the types of a table."""
+
+
+def _field(name: str, kind: "pa.DataType | _Tensor") -> pa.Field:
+    if isinstance(kind, _Tensor):
+        return pa.field(name, pa.list_(pa.float32()), metadata={"shape": json.dumps(kind)})
+    return pa.field(name, kind)
+
+
+def _fields(**types: "pa.DataType | _Tensor") -> list[pa.Field]:
+    return [_field(name, kind) for name, kind in types.items()]
 
 
 def table_schema(table: TableName, *, resnet152_frames: str = "mean") -> pa.Schema:
     """Arrow schema of one table; `resnet152_frames="keep"` stores the frames of a second apart."""
-    resnet = tensor(8, 2048) if resnet152_frames == "keep" else tensor(2048)
+    resnet = _Tensor((8, 2048)) if resnet152_frames == "keep" else _Tensor((2048,))
     text, f64, f32, i32, flag = pa.string(), pa.float64(), pa.float32(), pa.int32(), pa.bool_()
     columns = {
         "clips": _fields(
@@ -40,17 +90,17 @@ def table_schema(table: TableName, *, resnet152_frames: str = "mean") -> pa.Sche
             media_sha256=text, loudness_db=f64, silent_share=f64, still_share=f64,
         ),
         "snippets": _fields(
-            clip_key=text, snippet_index=i32, start_s=f64, valid=flag, vggish=tensor(128),
-            resnet152=resnet, r2plus1d=tensor(512), logmel=tensor(100, 64),
+            clip_key=text, snippet_index=i32, start_s=f64, valid=flag, vggish=_Tensor((128,)),
+            resnet152=resnet, r2plus1d=_Tensor((512,)), logmel=_Tensor((100, 64)),
         ),
-        "segments": _fields(clip_key=text, segment_index=i32, start_s=f64, vggish=tensor(128)),
+        "segments": _fields(clip_key=text, segment_index=i32, start_s=f64, vggish=_Tensor((128,))),
         "components": _fields(
             clip_key=text, component_index=i32, w=pa.list_(f32), h=pa.list_(f32),
-            vggish=tensor(128),
+            vggish=_Tensor((128,)),
         ),
         "proposals": _fields(
             clip_key=text, snippet_index=i32, frame_index=i32, rank=i32, x0=f32, y0=f32, x1=f32,
-            y1=f32, score=f32, feature=tensor(2048),
+            y1=f32, score=f32, feature=_Tensor((2048,)),
         ),
         "failures": _fields(
             clip_key=text, step=text, reason=text, detail=text, attempts=i32, retryable=flag,
