@@ -1,0 +1,33 @@
+"""Extractors by name. Nothing heavy is imported before one is chosen."""
+
+import difflib
+import importlib
+from typing import cast
+
+from extractors.base import Extractor
+from schemas.recipe import RECIPES, Recipe
+
+EXTRACTORS = {
+    "vggish": "extractors.vggish:VGGish",  # Hershey et al., ICASSP 2017
+    "resnet152": "extractors.resnet152:ResNet152",  # He et al., CVPR 2016
+    "r2plus1d": "extractors.r2plus1d:R2Plus1D",  # Tran et al., CVPR 2018
+    "logmel": "extractors.logmel:LogMel",  # Fayek & Kumar, IJCAI 2020
+    "segments": "extractors.segments:Segments",  # Parekh et al., CVPRW 2018
+    "proposals": "extractors.edgeboxes:EdgeBoxes",  # Zitnick & Dollar, ECCV 2014
+}
+
+
+def create(name: str, recipe: Recipe = RECIPES["llp-eccv20"]) -> Extractor:
+    """Return a new extractor, not yet loaded; `LookupError` with the known names if there is none.
+
+    >>> create("logmel").spec.shape
+    (100, 64)
+    """
+    if name not in EXTRACTORS:
+        close = difflib.get_close_matches(name, EXTRACTORS, n=1)
+        hint = f"; perhaps you meant {close[0]!r}" if close else ""
+        raise LookupError(
+            f"unknown extractor {name!r}{hint}; known: {', '.join(sorted(EXTRACTORS))}"
+        )
+    module, attribute = EXTRACTORS[name].split(":")
+    return cast(Extractor, getattr(importlib.import_module(module), attribute)(recipe))
