@@ -1,0 +1,158 @@
+"""What every model shares: settings, the batch that goes in, the outputs that come out, the card.
+
+Letters used in all files: B clips of a batch, T seconds, C classes, D width of the shared space.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal, Self
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Settings of training and evaluation; each model adds its own."""
+
+    epochs: int = 40
+    """How often the training clips are gone through."""
+    batch_size: int = 16
+    """Clips a step."""
+    learning_rate: float = 3e-4
+    """Adam's rate in the first epochs."""
+    decay_every: int = 10
+    """The rate is multiplied by `decay_factor` after so many epochs, again and again."""
+    decay_factor: float = 0.1
+    """What the rate is multiplied by; 1 keeps it."""
+    keep: Literal["best", "last"] = "best"
+    """The epoch that is kept: the best by validation segment Type@AV (ties take the later one),
+    or the last."""
+    gate: Literal["joint", "modality", "larger"] = "joint"
+    """Which clip probability lets a class through at evaluation: the one of both modalities
+    (official), the modality's own, or the larger of the two modalities'."""
+    seed: int = 1
+    """Fixes initial weights, order of clips and dropout."""
+    classes: int = 25
+    """Number of classes; the trainer takes it from the feature store."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; `auto` takes the GPU when there is one."""
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "decay_every", "classes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "decay_factor"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Every setting, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The settings back from `to_json`; LookupError names a setting that does not exist."""
+        known = sorted(one.name for one in fields(cls))
+        for name in data:
+            if name not in known:
+                raise LookupError(f"unknown setting {name!r}; known: {', '.join(known)}")
+        return cls(**data)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Batch:
+    """Some clips, ready for a model."""
+
+    features: Mapping[str, Tensor]
+    """Feature name to float [B, T, width]; zero where the clip has none."""
+    present: Mapping[str, Tensor]
+    """Feature name to bool [B, T]: where the clip has it."""
+    labels: Tensor
+    """Weak labels of the clips, float [B, C] of zeros and ones."""
+    dropped_audio: Tensor | None = None
+    """bool [B, C]: labels that a method has found not to be heard."""
+    dropped_visual: Tensor | None = None
+    """bool [B, C]: labels that a method has found not to be seen."""
+    progress: float = 0.0
+    """Share of the training that is done, counted as (batch + epoch * batches) / (epochs * batches)
+    with epochs from 1, so that it ends a little above 1."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Outputs:
+    """What a parsing model says about a batch; None where it does not look at a modality."""
+
+    clip: Tensor
+    """Probability that the class is in the clip at all, [B, C]."""
+    audio: Tensor | None = None
+    """Probability that the class is heard in the second, [B, T, C]."""
+    visual: Tensor | None = None
+    """Probability that the class is seen in the second, [B, T, C]."""
+    clip_audio: Tensor | None = None
+    """Probability that the class is heard in the clip, [B, C]."""
+    clip_visual: Tensor | None = None
+    """Probability that the class is seen in the clip, [B, C]."""
+    extra: Mapping[str, Tensor] = field(default_factory=dict)
+    """What only this model's own loss reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperRow:
+    """One row of a paper's table."""
+
+    paper: str
+    """Authors and year."""
+    table: str
+    """Which tables."""
+    row: str
+    """The row as the paper names it."""
+    numbers: Mapping[str, float]
+    """Score name to the printed number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Settings that stand for one row, or several equal rows, of the papers' tables."""
+
+    name: str
+    """How the command line calls it."""
+    settings: Mapping[str, Any]
+    """What differs from the model's defaults."""
+    rows: tuple[PaperRow, ...]
+    """The rows with the paper's numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What a model claims, and where that is written."""
+
+    name: str
+    """Name in the registry."""
+    title: str
+    """Title of the paper."""
+    paper: str
+    """Authors, venue and year."""
+    url: str
+    """Address of the paper."""
+    code: str
+    """Address of the authors' code, or empty."""
+    needs: tuple[str, ...]
+    """Columns of the table `snippets` that it reads."""
+    dataset: str
+    """Data set of the paper."""
+    modalities: tuple[Literal["audio", "visual"], ...]
+    """What it parses."""
+    experiments: tuple[Experiment, ...]
+    """Every row that it can run; the first one is the model's defaults."""
+    differences: tuple[str, ...]
+    """Where it leaves the paper or the authors' code, one sentence each."""
+
+
+def five(level: Literal["segment", "event"], *numbers: float) -> dict[str, float]:
+    """Name the five numbers of a parsing table: audio, visual, audio-visual, Type@AV, Event@AV.
+
+    >>> five("event", 1.0, 2.0, 3.0, 4.0, 5.0)["event_type_av"]
+    4.0
+    """
+    kinds = ("audio", "visual", "audio_visual", "type_av", "event_av")
+    return {f"{level}_{kind}": number for kind, number in zip(kinds, numbers, strict=True)}

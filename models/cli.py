@@ -1,0 +1,72 @@
+"""Command lines of the package: options from dataclasses, wrong use as one sentence."""
+
+import contextlib
+import difflib
+import io
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import tyro
+from rich.console import Console
+from rich.logging import RichHandler
+
+from schemas import JobError, UsageError
+
+T = TypeVar("T")
+
+
+def parse(kind: type[T], arguments: Sequence[str], program: str, **extra: Any) -> T:
+    """Read options into a dataclass; `UsageError` for anything that is wrong with them."""
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(kind, args=list(arguments), prog=program, **extra)
+    except SystemExit as stop:
+        if not stop.code:  # --help was asked for and printed
+            raise
+        raise UsageError(f"{_sentence(complaint.getvalue())}; see {program} --help") from None
+    except ValueError as error:  # a dataclass refused the value
+        raise UsageError(f"{error}; see {program} --help") from None
+
+
+def refuse_unknown(arguments: Sequence[str], kinds: Sequence[type[Any]], program: str) -> None:
+    """Raise `UsageError` with a suggestion when an option belongs to none of the dataclasses."""
+    names = [one.name.replace("_", "-") for kind in kinds for one in fields(kind)]
+    known = {"--help", *(f"--{name}" for name in names), *(f"--no-{name}" for name in names)}
+    for argument in arguments:
+        option = argument.split("=", 1)[0].replace("_", "-")
+        if option.startswith("--") and option not in known:
+            near = difflib.get_close_matches(option, sorted(known), n=1, cutoff=0.5)
+            meant = f"did you mean {near[0]}" if near else f"{program} --help lists all"
+            raise UsageError(f"unknown option {argument.split('=', 1)[0]}; {meant}")
+
+
+def run(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> int:
+    """Run a command: 0 done, 1 the job fell short, 2 wrong use; the latter two say why."""
+    out = Console(stderr=True)
+    wide = out if out.is_terminal else Console(stderr=True, width=180)
+    handler = RichHandler(console=wide, show_path=False, show_level=False, show_time=False)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+    try:
+        main(arguments)
+    except (UsageError, JobError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2 if isinstance(error, UsageError) else 1
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; --resume goes on from the last saved epoch\n")
+        return 130
+    return 0
+
+
+def _sentence(box: str) -> str:
+    """First statement in a box that tyro draws, without the frame."""
+    lines = [line.strip("│╭╰╮╯ ─") for line in box.splitlines()[1:]]
+    words: list[str] = []
+    for line in lines:
+        if not line:  # a rule ends the statement
+            break
+        words.append(line)
+    return " ".join(words).rstrip(".") or "the options could not be read"

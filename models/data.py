@@ -1,0 +1,276 @@
+"""Clips of a feature store as tensors: shards in, batches out."""
+
+import math
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.base import Batch
+from schemas import (
+    Event,
+    StoreManifest,
+    UsageError,
+    Vocabulary,
+    read_store_manifest,
+    second_grid,
+    tensor_shape,
+    tensor_values,
+)
+from schemas.manifests import read_events
+
+MEMORY_LIMIT = 4 * 2**30
+"""Features of a store above so many bytes lie in a temporary file that is mapped, not in memory."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClipData:
+    """All clips of a store, N in all, in the order of its table `clips`."""
+
+    manifest: StoreManifest
+    """The store's manifest."""
+    keys: tuple[str, ...]
+    """Clip keys."""
+    splits: NDArray[np.str_]
+    """[N] `train`, `val`, `test` or empty."""
+    vocabulary: Vocabulary
+    """Class names in order."""
+    features: dict[str, Tensor]
+    """Feature name to float32 [N, T, width], zero where absent."""
+    present: dict[str, Tensor]
+    """Feature name to bool [N, T]."""
+    labels: Tensor
+    """float32 [N, C] of zeros and ones."""
+    truth: dict[str, NDArray[np.bool_]]
+    """`audio` and `visual` to dense truth bool [N, T, C]; false outside `dense_splits`."""
+    dense_splits: frozenset[str]
+    """Splits with dense truth."""
+    dropped: dict[str, Tensor] | None = None
+    """`audio` and `visual` to bool [N, C]: labels that a method has found not to hold."""
+
+    @property
+    def seconds(self) -> int:
+        """T."""
+        return next(iter(self.features.values())).shape[1]
+
+    def rows(self, split: str) -> Tensor:
+        """Indices of a split's clips; `UsageError` when it has none."""
+        found = np.flatnonzero(self.splits == split)
+        if not len(found):
+            names, counts = np.unique(self.splits, return_counts=True)
+            held = ", ".join(
+                f"{name or '(none)'} {n}" for name, n in zip(names, counts, strict=True)
+            )
+            raise UsageError(
+                f"{self.manifest.root} has no clip of split {split!r}; it has {held or 'no clip'}"
+            )
+        return torch.from_numpy(found)
+
+    def has(self, split: str) -> bool:
+        """Whether the split has a clip."""
+        return bool((self.splits == split).any())
+
+    def batch(self, rows: Tensor, progress: float = 0.0) -> Batch:
+        """Some clips as a batch."""
+        dropped = self.dropped or {}
+        return Batch(
+            features={name: values[rows] for name, values in self.features.items()},
+            present={name: values[rows] for name, values in self.present.items()},
+            labels=self.labels[rows],
+            dropped_audio=dropped["audio"][rows] if dropped else None,
+            dropped_visual=dropped["visual"][rows] if dropped else None,
+            progress=progress,
+        )
+
+    def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:
+        """Clips in the order given, `size` at a time, the last batch may be smaller."""
+        for first in range(0, len(rows), size):
+            yield self.batch(rows[first : first + size])
+
+    def without(self, audio: Tensor, visual: Tensor) -> "ClipData":
+        """The same clips with labels dropped for a modality, bool [N, C] each."""
+        return replace(self, dropped={"audio": audio, "visual": visual})
+
+    def to(self, device: torch.device) -> "ClipData":
+        """The same clips with their tensors on a device."""
+        if device.type == "cpu":
+            return self
+        return replace(
+            self,
+            features={name: values.to(device) for name, values in self.features.items()},
+            present={name: values.to(device) for name, values in self.present.items()},
+            labels=self.labels.to(device),
+        )
+
+
+def shuffled(rows: Tensor, seed: int, epoch: int) -> Tensor:
+    """Rows in the order of one epoch; the same seed and epoch give the same order."""
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    return rows[torch.randperm(len(rows), generator=generator)]
+
+
+def open_clips(root: Path, needs: Sequence[str], annotations: Path | None = None) -> ClipData:
+    """Read the clips of the store at `root` with the features `needs`.
+
+    Dense truth comes from the store's table `events`, or from the original annotation files in
+    `annotations`. `UsageError` when `root` is no store, lacks a feature, holds a value that is not
+    finite or a label outside the vocabulary, or when no annotated event belongs to a clip.
+    """
+    manifest = read_store_manifest(root)
+    vocabulary = Vocabulary(manifest.vocabulary)
+    clips = _table(manifest, "clips", ["clip_key", "split", "labels", "n_snippets"])
+    keys = tuple(clips["clip_key"].to_pylist())
+    if not keys:
+        raise UsageError(f"{root} holds no clip; its failures say why, `beam validate` lists them")
+    seconds = int(manifest.data.get("n_seconds") or pc.max(clips["n_snippets"]).as_py())
+    features, present = _features(manifest, needs, keys, seconds)
+    splits = np.array([name or "" for name in clips["split"].to_pylist()])
+    truth, dense = _truth(manifest, annotations, keys, splits, vocabulary, seconds)
+    return ClipData(
+        manifest=manifest,
+        keys=keys,
+        splits=splits,
+        vocabulary=vocabulary,
+        features=features,
+        present=present,
+        labels=torch.from_numpy(_multi_hot(root, keys, clips["labels"].to_pylist(), vocabulary)),
+        truth=truth,
+        dense_splits=dense,
+    )
+
+
+def _table(manifest: StoreManifest, name: str, columns: list[str]) -> pa.Table:
+    parts = [pq.read_table(path, columns=columns) for path in manifest.paths(name)]  # type: ignore[arg-type]
+    return pa.concat_tables(parts) if parts else pa.table({column: [] for column in columns})
+
+
+def _multi_hot(
+    root: Path, keys: Sequence[str], labels: Sequence[Sequence[str] | None], vocabulary: Vocabulary
+) -> NDArray[np.float32]:
+    try:
+        return vocabulary.multi_hot([names or () for names in labels])
+    except LookupError as error:
+        known = set(vocabulary.names)
+        clip = next(
+            key for key, names in zip(keys, labels, strict=True) if set(names or ()) - known
+        )
+        raise UsageError(
+            f"clip {clip} of {root} has a label outside the store's vocabulary ({error}); "
+            "make the features again with the annotation files of its data set"
+        ) from None
+
+
+def _features(
+    manifest: StoreManifest, needs: Sequence[str], keys: Sequence[str], seconds: int
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Feature name to [N, T, width] and to presence [N, T], filled part by part."""
+    arrays: dict[str, NDArray[np.float32]] = {}
+    present = {name: np.zeros((len(keys), seconds), np.bool_) for name in needs}
+    order = pa.array(keys)
+    for path in manifest.paths("snippets"):
+        part = pq.ParquetFile(path)
+        lacking = [name for name in needs if name not in part.schema_arrow.names]
+        if lacking:
+            raise UsageError(_lacks(manifest, lacking[0], part.schema_arrow.names))
+        for rows in part.iter_batches(4096, columns=["clip_key", "snippet_index", *needs]):
+            clip = pc.index_in(rows["clip_key"], value_set=order)
+            if clip.null_count:
+                key = rows["clip_key"].filter(clip.is_null())[0]
+                raise UsageError(
+                    f"{path} has clip {key}, the table of clips has not; run `beam validate`"
+                )
+            second = rows["snippet_index"].to_numpy()
+            inside = second < seconds
+            place = clip.to_numpy()[inside], second[inside]
+            for name in needs:
+                values, there = _column(rows[name], part.schema_arrow.field(name))
+                if name not in arrays:
+                    arrays[name] = _allocate((len(keys), seconds, values.shape[1]), len(needs))
+                arrays[name][place], present[name][place] = values[inside], there[inside]
+    for name in needs:
+        if not present[name].any():
+            raise UsageError(_lacks(manifest, name, [one for one in needs if present[one].any()]))
+        _refuse_nan(manifest, name, arrays[name], keys)
+    return (
+        {name: torch.from_numpy(arrays[name]) for name in needs},
+        {name: torch.from_numpy(present[name]) for name in needs},
+    )
+
+
+def _column(column: pa.Array, field: pa.Field) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """One feature column of a record batch: [R, width], zero where absent, and presence [R].
+
+    Frames that were stored one by one, [R, 8, width], are averaged.
+    """
+    values, present = tensor_values(column, tensor_shape(field) or ())
+    return (values.mean(axis=1) if values.ndim == 3 else values), present
+
+
+def _allocate(shape: tuple[int, int, int], arrays: int) -> NDArray[np.float32]:
+    if math.prod(shape) * 4 * arrays <= MEMORY_LIMIT:
+        return np.zeros(shape, np.float32)
+    with tempfile.TemporaryFile() as file:  # the mapping keeps it alive; it has no name to clean up
+        return np.memmap(file, np.float32, "w+", shape=shape)
+
+
+def _lacks(manifest: StoreManifest, name: str, has: Iterable[str]) -> str:
+    known = sorted(set(has) - {"clip_key", "snippet_index", "start_s", "valid"})
+    return (
+        f"{manifest.root} has no feature {name!r} in any clip (it has "
+        f"{', '.join(known) or 'none'}); run the features job again with extractor {name}"
+    )
+
+
+def _refuse_nan(
+    manifest: StoreManifest, name: str, values: NDArray[np.float32], keys: Sequence[str]
+) -> None:
+    for first in range(0, len(keys), 1024):  # by parts: a mapped array must not be copied whole
+        bad = ~np.isfinite(values[first : first + 1024]).all(axis=(1, 2))
+        if bad.any():
+            raise UsageError(
+                f"clip {keys[first + int(bad.argmax())]} of {manifest.root} has a value of {name} "
+                "that is not finite; run `beam validate` and make its features again"
+            )
+
+
+def _truth(
+    manifest: StoreManifest,
+    annotations: Path | None,
+    keys: Sequence[str],
+    splits: NDArray[np.str_],
+    vocabulary: Vocabulary,
+    seconds: int,
+) -> tuple[dict[str, NDArray[np.bool_]], frozenset[str]]:
+    events = _events(manifest, annotations)
+    split_of = dict(zip(keys, splits.tolist(), strict=True))
+    dense = frozenset(split_of[one.clip_key] for one in events if one.clip_key in split_of)
+    if annotations is not None and not dense:
+        example = events[0].clip_key if events else "none"
+        raise UsageError(
+            f"no event in {annotations} belongs to a clip of {manifest.root} (data set "
+            f"{manifest.dataset}, first clip {keys[0]}, first annotated clip {example}); "
+            "give the annotation files of the same data set"
+        )
+    try:
+        grids = {
+            "audio": second_grid(events, keys, vocabulary, "audio", seconds),
+            "visual": second_grid(events, keys, vocabulary, "visual", seconds),
+        }
+    except LookupError as error:
+        raise UsageError(f"an event of {annotations or manifest.root} has an {error}") from None
+    return grids, dense
+
+
+def _events(manifest: StoreManifest, annotations: Path | None) -> list[Event]:
+    if annotations is not None:
+        return list(read_events(manifest.dataset, annotations))
+    columns = ["clip_key", "modality", "onset_s", "offset_s", "label"]
+    return [Event(**row) for row in _table(manifest, "events", columns).to_pylist()]

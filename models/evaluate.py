@@ -1,0 +1,84 @@
+"""Score a trained run again.
+
+python models/evaluate.py --run runs/han-1
+python models/evaluate.py --run runs/han-1 --features out/llp --split val
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+if __package__ in (None, ""):  # started as `python models/evaluate.py`: import this checkout
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if entry != str(here))]
+
+from models import cli, registry, report, results, runs
+from models.base import TrainConfig
+from models.data import ClipData, open_clips
+from schemas import UsageError
+
+PROGRAM = "models/evaluate.py"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which run, on which clips."""
+
+    run: Path | None = None
+    """Folder that the trainer left."""
+    features: Path | None = None
+    """Feature store to score on; default the one that the run was trained on."""
+    annotations: Path | None = None
+    """Folder with the original annotation files; default as in training."""
+    split: str = "test"
+    """Split to score."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command; `UsageError` when it is used wrongly."""
+    cli.refuse_unknown(arguments, (Options,), PROGRAM)
+    options = cli.parse(Options, arguments, PROGRAM, description=__doc__)
+    if options.run is None:
+        raise UsageError(f"say which run to score: {PROGRAM} --run DIR")
+    facts = runs.read_json(options.run / runs.CONFIG, "no run folder of models/train.py")
+    model, experiment = registry.find(facts["experiment"])
+    module = registry.load(model)
+    config = module.Config.from_json(facts["settings"])
+    data = _clips(options, facts, module.CARD.needs, config)
+    net = module.build(config)
+    runs.load_weights(options.run / runs.CHECKPOINT, net)
+    one, _ = results.judge_split(net, data, options.split, config, module.CARD.modalities)
+    found = {
+        "experiment": experiment.name,
+        "paper": results.paper_entry(module.CARD, experiment),
+        **{part: {options.split: value} for part, value in one.items()},
+        "features": results.describe(data),
+        "subset_id": data.manifest.subset_id,
+        "caveats": results.caveats(data.manifest, module.CARD, experiment, config),
+    }
+    path = options.run / f"evaluation-{options.split}.json"
+    runs.write_json(path, found)
+    out = report.console()
+    report.print_results(out, found, module.CARD)
+    out.print(f"Written: {path}")
+
+
+def _clips(
+    options: Options, facts: dict[str, str | None], needs: Sequence[str], config: TrainConfig
+) -> ClipData:
+    features = options.features or Path(str(facts["features"]))
+    annotations = options.annotations
+    if annotations is None and options.features is None and facts["annotations"]:
+        annotations = Path(facts["annotations"])
+    data = open_clips(features, needs, annotations)
+    if len(data.vocabulary) != config.classes:
+        raise UsageError(
+            f"{features} has {len(data.vocabulary)} classes and the run was trained on "
+            f"{config.classes}; score it on a store of the same data set"
+        )
+    return data
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, sys.argv[1:]))

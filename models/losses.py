@@ -1,0 +1,43 @@
+"""Parts of losses that several models share."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.base import Batch
+
+
+def clip_loss(probability: Tensor, target: Tensor) -> Tensor:
+    """Binary cross-entropy of clip probabilities [B, C], mean over clips and classes.
+
+    Attention-pooled means can reach 1 + 1e-8 in float32, so they are cut to 1e-7..1-1e-7 first.
+    """
+    return F.binary_cross_entropy(probability.clamp(1e-7, 1 - 1e-7), target)
+
+
+def smooth(labels: Tensor, amount: float) -> Tensor:
+    """Label smoothing towards 1/2: (1 - amount) * y + amount / 2, for positives and negatives.
+
+    Tian et al. 2020, section 3, "Alleviating Modality Bias and Label Noise" with K = 2.
+    """
+    return (1.0 - amount) * labels + amount * 0.5
+
+
+def modality_targets(batch: Batch, smooth_audio: float, smooth_visual: float) -> list[Tensor]:
+    """Targets of the audio and of the visual clip probability, each [B, C].
+
+    A label that was dropped for a modality becomes exactly 0, after smoothing.
+    """
+    targets = []
+    for amount, dropped in (
+        (smooth_audio, batch.dropped_audio),
+        (smooth_visual, batch.dropped_visual),
+    ):
+        target = smooth(batch.labels, amount)
+        targets.append(target if dropped is None else target.masked_fill(dropped, 0.0))
+    return targets
+
+
+def with_total(terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Add the sum of all terms as `total`."""
+    return {**terms, "total": torch.stack(list(terms.values())).sum()}

@@ -1,0 +1,82 @@
+"""Figures of a run: data and axes in, axes out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from models.data import ClipData
+from models.scoring import Predictions
+
+TRUTH_COLOUR, FOUND_COLOUR = "#2a6f97", "#e07a1f"
+
+
+def plot_history(history: Sequence[dict[str, float]], names: Sequence[str], ax: Axes) -> Axes:
+    """Draw some columns of a training's history over its epochs."""
+    epochs = [line["epoch"] for line in history]
+    for name in names:
+        ax.plot(epochs, [line[name] for line in history], marker=".", label=name)
+    ax.set_xlabel("epoch")
+    ax.legend(fontsize="small")
+    return ax
+
+
+def plot_timeline(
+    predicted: NDArray[np.bool_], truth: NDArray[np.bool_], names: Sequence[str], ax: Axes
+) -> Axes:
+    """Draw decisions [T, C] over a clip, truth above prediction, for the classes of either."""
+    shown = np.flatnonzero(predicted.any(axis=0) | truth.any(axis=0)).tolist()
+    for line, column in enumerate(shown):
+        for mask, height, colour in (
+            (truth, line + 0.05, TRUTH_COLOUR),
+            (predicted, line + 0.5, FOUND_COLOUR),
+        ):
+            seconds = [(int(second), 1) for second in np.flatnonzero(mask[:, column])]
+            ax.broken_barh(seconds, (height, 0.4), facecolors=colour)
+    ax.set_xlim(0, len(truth))
+    ax.set_ylim(max(3, len(shown)), 0)
+    ax.set_yticks(np.arange(len(shown)) + 0.5, [names[column] for column in shown])
+    ax.set_xticks(range(0, len(truth) + 1, 2))
+    return ax
+
+
+def save_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
+    """Loss terms and, where there are any, validation scores over the epochs."""
+    scores = [name for name in history[0] if name.startswith("val_segment_")]
+    terms = [name for name in history[0] if not name.startswith(("val_", "epoch", "rate"))]
+    groups = [(terms, "loss")] + ([(scores, "F, per cent")] if scores else [])
+    figure = Figure(figsize=(6 * len(groups), 4), layout="constrained")
+    for ax, (names, label) in zip(_row(figure, len(groups)), groups, strict=True):
+        plot_history(history, names, ax).set_ylabel(label)
+    _save(figure, path)
+
+
+def save_timelines(path: Path, data: ClipData, predictions: Predictions, clips: int = 4) -> None:
+    """Truth above prediction for a few clips with dense truth, audio left and visual right."""
+    rows = predictions.rows.numpy()
+    full = data.truth["audio"][rows].any(axis=(1, 2)) & data.truth["visual"][rows].any(axis=(1, 2))
+    chosen = np.argsort(~full, kind="stable")[:clips]
+    figure = Figure(figsize=(12, 0.4 + 2.2 * len(chosen)), layout="constrained")
+    axes: Any = figure.subplots(len(chosen), 2, squeeze=False)
+    for line, index in enumerate(chosen):
+        sides = (("audio", predictions.heard), ("visual", predictions.seen))
+        for ax, (side, found) in zip(axes[line], sides, strict=True):
+            truth = data.truth[side][rows[index]]
+            plot_timeline(found[index], truth, data.vocabulary.names, ax)
+            ax.set_title(f"{data.keys[rows[index]]}: {side}", fontsize="medium")
+    axes[-1][0].set_xlabel("seconds; blue: truth, orange: prediction")
+    _save(figure, path)
+
+
+def _row(figure: Figure, columns: int) -> list[Axes]:
+    axes: Any = figure.subplots(1, columns, squeeze=False)
+    return list(axes[0])
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None})

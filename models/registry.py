@@ -1,0 +1,90 @@
+"""Models by name, and the experiments of the papers' tables that they can run."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from torch import nn
+
+from models.base import Experiment, ModelCard, TrainConfig
+
+MODELS = {
+    "han": "models.han",  # Tian, Li, Xu, ECCV 2020
+}
+"""Every model by name: where its file is."""
+
+
+class ModelModule(Protocol):
+    """What each model file holds."""
+
+    CARD: ModelCard
+
+    @property
+    def Config(self) -> type[TrainConfig]:  # noqa: N802
+        """Class of its settings."""
+
+    @property
+    def Loss(self) -> type[nn.Module]:  # noqa: N802
+        """Class of its loss, built from the settings."""
+
+    def build(self, config: Any, /) -> nn.Module:
+        """Make the model."""
+
+
+def load(name: str) -> ModelModule:
+    """Import the file of one model; LookupError with a suggestion when there is none."""
+    if name not in MODELS:
+        raise LookupError(unknown("model", name, MODELS))
+    return cast(ModelModule, import_module(MODELS[name]))
+
+
+def build(name: str, **overrides: Any) -> nn.Module:
+    """Build a model with the paper's settings, some of them changed.
+
+    LookupError when the model or a setting does not exist, ValueError when a value is impossible.
+
+    >>> sum(weight.numel() for weight in build("han").parameters())
+    4569675
+    """
+    module = load(name)
+    return module.build(settings(name, overrides))
+
+
+def settings(name: str, overrides: Mapping[str, Any]) -> TrainConfig:
+    """Give the settings of a model with some of them changed; errors as in `build`."""
+    return load(name).Config.from_json(overrides)
+
+
+def experiments() -> dict[str, tuple[str, Experiment]]:
+    """Every experiment of every paper: its name to its model's name and itself."""
+    return {
+        experiment.name: (model, experiment)
+        for model in MODELS
+        for experiment in load(model).CARD.experiments
+    }
+
+
+def find(name: str) -> tuple[str, Experiment]:
+    """Give the model and the experiment of a name; a model's own name means its defaults.
+
+    LookupError with a suggestion when it is neither.
+    """
+    if name in MODELS:
+        return name, load(name).CARD.experiments[0]
+    known = experiments()
+    if name not in known:
+        raise LookupError(unknown("model or experiment", name, [*MODELS, *known]))
+    return known[name]
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Say in one sentence that a name does not exist, what it may have meant, what exists.
+
+    >>> unknown("model", "hun", ["han", "ave"])
+    "unknown model 'hun'; did you mean 'han'? Known: ave, han"
+    """
+    names = sorted(set(known))
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    meant = f" did you mean {near[0]!r}? Known:" if near else " known:"
+    return f"unknown {kind} {name!r};{meant} {', '.join(names)}"

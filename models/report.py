@@ -1,0 +1,95 @@
+"""What the command line prints: lists of experiments and tables of scores."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from models.base import Experiment, ModelCard
+from models.metrics import AVVP_NAMES
+
+COLUMNS = ("audio", "visual", "audio_visual", "type_av", "event_av")
+HEADS = ("A", "V", "AV", "Type", "Event")
+
+
+def console() -> Console:
+    """Console of the commands; wide where the output is not a terminal, so that no cell wraps."""
+    plain = Console(highlight=False)
+    return plain if plain.is_terminal else Console(highlight=False, width=180)
+
+
+def experiment_table(experiments: Iterable[tuple[str, Experiment]]) -> Table:
+    """List of experiments, one line a row of a paper's table, with its numbers in per cent."""
+    table = Table(title="Experiments; numbers are the papers', in per cent", title_justify="left")
+    for head in ("experiment", "model", "paper", "table", "row"):
+        table.add_column(head, overflow="fold")
+    for level in ("seg", "ev"):
+        for head in HEADS:
+            table.add_column(f"{level} {head}", justify="right")
+    for model, experiment in experiments:
+        for row in experiment.rows:
+            numbers = [_number(row.numbers.get(name)) for name in AVVP_NAMES]
+            table.add_row(experiment.name, model, row.paper, row.table, row.row, *numbers)
+    return table
+
+
+def score_table(split: str, report: Mapping[str, Any], published: Mapping[str, float]) -> Table:
+    """Scores of a split: ours, 95 % interval, the floor, and the paper's where comparable."""
+    table = Table(title=f"Scores on split {split!r}", title_justify="left")
+    table.add_column("score")
+    table.add_column("ours", justify="right")
+    floor, intervals = report.get("floor"), report.get("intervals")
+    if floor:
+        table.add_column("95 % interval", justify="right")
+        table.add_column("predicting nothing", justify="right")
+    if published:
+        table.add_column("paper", justify="right")
+    for name, value in report["metrics"].items():
+        cells = [name, _number(value, 2 if floor else 4)]
+        if floor and intervals:
+            low, high = intervals[name]
+            cells += [f"{low:.2f} - {high:.2f}", _number(floor[name], 2)]
+        if published:
+            cells.append(_number(published.get(name)))
+        table.add_row(*cells)
+    return table
+
+
+def print_results(out: Console, results: Mapping[str, Any], card: ModelCard) -> None:
+    """Print where the features come from, a table a split, and what may not be compared."""
+    features, comparable = results["features"], not results["caveats"]
+    published = results["paper"]["rows"][0]["numbers"] if comparable else {}
+    clips = ", ".join(f"{name} {count}" for name, count in features["clips"].items())
+    out.print(
+        f"{results['experiment']}: data set {features['dataset']}, clips {clips}, "
+        f"subset {features['subset_id']}, weights {features['recipe']['weights']}"
+    )
+    for split, metrics in results["metrics"].items():
+        report = {"metrics": metrics}
+        for part in ("floor", "intervals"):
+            if split in results.get(part, {}):
+                report[part] = results[part][split]
+        out.print(score_table(split, report, published if split == "test" else {}))
+    if not results["metrics"]:
+        out.print("No clip outside the training split, so there is nothing to score.")
+    if not comparable:
+        reasons = "\n".join(f"- {reason}" for reason in results["caveats"])
+        out.print(Panel(reasons, title="NOT COMPARABLE WITH THE PAPER", expand=False))
+    elif published:
+        out.print(f"Paper: {card.paper}; its scores are on all clips of the data set.")
+
+
+def spread_table(split: str, scores: Mapping[str, Mapping[str, float]], seeds: int) -> Table:
+    """Mean and standard deviation of each score over the seeds."""
+    table = Table(title=f"Split {split!r} over {seeds} seeds", title_justify="left")
+    for head in ("score", "mean", "standard deviation"):
+        table.add_column(head, justify="left" if head == "score" else "right")
+    for name, one in scores.items():
+        table.add_row(name, f"{one['mean']:.2f}", f"{one['std']:.2f}")
+    return table
+
+
+def _number(value: float | None, digits: int = 1) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
