@@ -18,7 +18,8 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 
-from extractors.base import Extractor, Features
+from extractors.base import Extractor
+from extractors.pictures import extract_together
 from extractors.registry import create
 from pipelines import files
 from pipelines.media.decode import decode, find_window
@@ -131,10 +132,7 @@ class UnitWorker:
                 with watch("decode"):
                     found, media, sha256 = self._decode(task, path, work)
                 step = "extract"
-                features: dict[str, Features | None] = {}
-                for name, extractor in self._load().items():
-                    with watch(name):
-                        features[name] = extractor.extract(media)
+                features = extract_together(self._load(), media, watch)
                 with watch("write"):
                     extracted = Extracted(task.clip, media, found, measure(media), sha256, features)
                     return clip_tables(extracted, self._recipe)

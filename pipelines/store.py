@@ -13,6 +13,7 @@ units that it was working on.
 import hashlib
 import io
 import json
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -143,7 +144,11 @@ class FeatureStore:
         seconds: Mapping[str, float],
         provenance: Mapping[str, str],
     ) -> Receipt:
-        """Write a unit's parts, then its receipt; nothing counts until the receipt stands."""
+        """Write a unit's parts, then its receipt; nothing counts until the receipt stands.
+
+        The time that the parts take is added to `seconds` as stage `write`.
+        """
+        started = time.perf_counter()
         parts: dict[str, str] = {}
         size = 0
         for name, table in tables.items():
@@ -152,8 +157,11 @@ class FeatureStore:
             size += len(data)
             files.write(files.join(self.out, *parts[name].split("/")), data)
         rows = {str(name): table.num_rows for name, table in tables.items()}
+        spent = dict(seconds)
+        if parts:
+            spent["write"] = spent.get("write", 0.0) + time.perf_counter() - started
         receipt = Receipt(
-            unit, tuple(done), tuple(failed), parts, rows, size, dict(seconds), dict(provenance)
+            unit, tuple(done), tuple(failed), parts, rows, size, spent, dict(provenance)
         )
         files.write(files.join(self.out, "receipts", f"{unit}.json"), receipt.encode())
         return receipt

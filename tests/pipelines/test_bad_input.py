@@ -1,0 +1,143 @@
+"""Bad input gets one sentence on stderr and a status, and leaves nothing half-written."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines.conftest import Beam, make_clip
+
+FOLDER = ("run", "features", "--dataset", "folder", "--weights", "seeded", "--extractors", "logmel")
+
+
+def sentence(done: "subprocess.CompletedProcess[str]", status: int) -> str:
+    """The one line that starts with `beam:`; no traceback anywhere."""
+    assert done.returncode == status, done.stderr[-1500:]
+    assert "Traceback" not in done.stderr + done.stdout
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("beam:")]
+    return line
+
+
+@pytest.fixture
+def media(tmp_path: Path) -> Path:
+    folder = tmp_path / "media"
+    folder.mkdir()
+    make_clip(folder / "a.mp4", 1.0)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "features", "--dataset", "lpl"), "unknown data set 'lpl'; perhaps you meant llp"),
+        (("run", "features", "--extractors", "vgish"), "perhaps you meant vggish"),
+        (("run", "features", "--datset", "llp"), "--datset; perhaps you meant --dataset"),
+        (("run", "features", "--recipe", "clen"), "unknown recipe 'clen'; perhaps you meant clean"),
+        (("run", "features", "--runner", "DaskRunner"), "loses data"),
+        (("run", "features", "--runner", "FlnkRunner"), "perhaps you meant FlinkRunner"),
+        (("run", "features", "--num_wrkers", "2"), "perhaps you meant --num_workers"),
+        (("run", "features", "--unit-size", "0"), "--unit-size is 0; it must be at least 1"),
+        (("run", "features", "--weights", "sedeed"), "allowed are pretrained, seeded"),
+        (("run", "features", "--retry", "nework"), "perhaps you meant network"),
+        (("run", "features", "--device", "cuda:7"), "cuda:7"),
+        (("run", "features", "--dataset", "llp"), "needs --media"),
+        (("run", "featurs"), "unknown job 'featurs'; perhaps you meant features"),
+        (("validat", "x"), "unknown command 'validat'; perhaps you meant validate"),
+        (("validate", "nowhere"), "holds no manifest.json"),
+        (("validate", "nowhere", "--fix"), "unknown option --fix"),
+    ],
+)
+def test_wrong_words(beam: Beam, words: tuple[str, ...], said: str) -> None:
+    assert said in sentence(beam(*words), 2)
+
+
+def test_media_folder_without_a_match(
+    beam: Beam, shared: Path, media: Path, tmp_path: Path
+) -> None:
+    done = beam(
+        "run", "features", "--dataset", "llp", "--annotations", shared / "annotations/llp",
+        "--media", media, "--out", tmp_path / "out", "--weights", "seeded",
+    )  # fmt: skip
+    assert "none is a clip of llp" in sentence(done, 2)
+    assert not (tmp_path / "out").exists()
+
+
+def test_unreadable_manifest_line(beam: Beam, media: Path, shared: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "llp"
+    shutil.copytree(shared / "annotations/llp", folder)
+    with (folder / "AVVP_test_pd.csv").open("a") as file:
+        file.write("this line has no tab\n")
+    done = beam(
+        "run", "features", "--dataset", "llp", "--annotations", folder, "--media", media,
+        "--out", tmp_path / "out", "--weights", "seeded",
+    )  # fmt: skip
+    line = sentence(done, 2)
+    assert "AVVP_test_pd.csv" in line
+    assert "1202" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_recipe(beam: Beam, media: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert beam(*FOLDER, "--media", media, "--out", out).returncode == 0
+    manifest = (out / "manifest.json").read_bytes()
+    line = sentence(beam(*FOLDER, "--media", media, "--out", out, "--proposals", "5"), 2)
+    assert "proposals_per_snippet 10 (now 5)" in line
+    assert (out / "manifest.json").read_bytes() == manifest
+
+
+def test_missing_weights(beam: Beam, media: Path, tmp_path: Path) -> None:
+    words = ("run", "features", "--dataset", "folder", "--media", media, "--out", tmp_path / "out")
+    done = beam(*words, env={"XDG_CACHE_HOME": str(tmp_path), "https_proxy": "http://127.0.0.1:9"})
+    line = sentence(done, 2)
+    assert ".pth" in line or "vggish" in line
+    assert str(tmp_path / "earsight" / "weights") in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_hash_of_weights(beam: Beam, media: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "resnet152-394f9c45.pth").write_bytes(b"not weights")
+    done = beam(
+        "run", "features", "--dataset", "folder", "--media", media, "--out", tmp_path / "out",
+        "--weights-dir", weights, "--extractors", "resnet152",
+    )  # fmt: skip
+    assert "has sha256" in sentence(done, 2)
+
+
+def test_out_that_cannot_be_written(beam: Beam, media: Path) -> None:
+    assert "cannot write" in sentence(beam(*FOLDER, "--media", media, "--out", "/proc/x"), 1)
+
+
+def test_disk_that_fills_up(
+    beam: Beam, media: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", str(disk)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip("a small file system can only be mounted by root")
+    request.addfinalizer(lambda: subprocess.run(["umount", str(disk)], check=True))
+    for index in range(3):
+        shutil.copy(media / "a.mp4", media / f"b{index}.mp4")
+    assert beam(*FOLDER, "--media", media, "--out", disk / "out", "--limit", "1").returncode == 0
+    free = shutil.disk_usage(disk).free
+    with (disk / "filler").open("wb") as file:
+        file.write(b"x" * (free - 205 * 2**20))
+    with (disk / "filler2").open("wb") as file:
+        file.truncate(0)
+    grow = f"import time; time.sleep(0); open({str(disk / 'filler2')!r}, 'wb').write(b'x' * {free})"
+    subprocess.run(["python3", "-c", grow], capture_output=True, check=False)
+    line = sentence(beam(*FOLDER, "--media", media, "--out", disk / "out"), 1)
+    assert "MB" in line or "No space left" in line
+    (disk / "filler").unlink()
+    (disk / "filler2").unlink()
+    done = beam(*FOLDER, "--media", media, "--out", disk / "out")
+    assert done.returncode == 0, done.stderr[-800:]
+    assert beam("validate", disk / "out").returncode == 0
