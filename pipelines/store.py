@@ -180,7 +180,8 @@ class FeatureStore:
         for name, table in extra_tables.items():
             data = parquet_bytes(table)
             path = f"{name}/{name}-{hashlib.sha256(data).hexdigest()[:16]}.parquet"
-            files.write(files.join(self.out, *path.split("/")), data)
+            if not files.exists(files.join(self.out, *path.split("/"))):
+                files.write(files.join(self.out, *path.split("/")), data)
             paths[name] = [path]
         keys = "\n".join(sorted(standing.done))
         manifest = {
