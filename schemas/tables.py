@@ -57,7 +57,7 @@ def tensor_values(
     flat = column.flatten().to_numpy(zero_copy_only=False)
     if flat.size != present.sum() * math.prod(shape):
         raise ValueError(
-            f"rows hold {flat.size} values, {present.sum()} rows of {shape} need others"
+            f"{present.sum()} rows hold {flat.size} values, which is not {list(shape)} for each"
         )
     values = np.zeros((len(column), *shape), dtype=np.float32)
     values[present] = flat.reshape(-1, *shape)

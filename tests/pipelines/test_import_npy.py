@@ -1,0 +1,112 @@
+"""The authors' published `.npy` features become the same tables."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from schemas import tensor_values
+from tests.pipelines.conftest import Beam
+from tests.pipelines.tables import counts, read_table
+
+SHAPES = {"vggish": (10, 128), "resnet152": (80, 2048), "r2plus1d": (10, 512)}
+KEYS = ["BjCEufrlXm4_20_30", "7nSYwyaP4QE_50_60", "AOBMyd9CPGg_20_30"]
+
+
+@pytest.fixture
+def annotations(tmp_path: Path) -> Path:
+    """LLP's files with three clips."""
+    folder = tmp_path / "annotations"
+    folder.mkdir()
+    head = "filename\tevent_labels\n"
+    (folder / "AVVP_train.csv").write_text(f"{head}{KEYS[0]}\tSpeech,Dog\n{KEYS[1]}\tBanjo\n")
+    (folder / "AVVP_val_pd.csv").write_text(f"{head}{KEYS[2]}\tSpeech\n")
+    (folder / "AVVP_test_pd.csv").write_text(head + "00000000000_0_10\tCat\n")
+    for name in ("audio", "visual"):
+        (folder / f"AVVP_eval_{name}.csv").write_text(
+            f"filename\tonset\toffset\tevent_labels\n{KEYS[2]}\t0\t4\tSpeech\n"
+        )
+    return folder
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> dict[str, Path]:
+    """Three folders of features for the three clips."""
+    dice = np.random.default_rng(0)
+    folders = {}
+    for name, shape in SHAPES.items():
+        folders[name] = tmp_path / name
+        folders[name].mkdir()
+        for key in KEYS:
+            np.save(folders[name] / f"{key[:11]}.npy", dice.random(shape, dtype=np.float32))
+    return folders
+
+
+def words(annotations: Path, published: dict[str, Path], out: Path) -> list[object]:
+    folders = [word for name, path in published.items() for word in (f"--{name}", path)]
+    return ["import-npy", "--annotations", annotations, *folders, "--out", out]
+
+
+def test_features_are_those_of_the_files(
+    beam: Beam, annotations: Path, published: dict[str, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = beam(*words(annotations, published, out))
+    assert done.returncode == 0, done.stderr
+    assert counts(out)["clips_done"] == 3
+    assert counts(out)["failed_by_reason"] == {"not_found": 1}
+    rows = read_table(out, "snippets")
+    keys = rows["clip_key"].to_pylist()
+    for name in SHAPES:
+        values, present = tensor_values(rows[name].combine_chunks(), (SHAPES[name][1],))
+        assert present.all()
+        file = np.load(published[name] / f"{KEYS[0][:11]}.npy")
+        expected = file.reshape(10, -1, file.shape[1]).mean(axis=1)
+        mine = values[[key == KEYS[0] for key in keys]]
+        np.testing.assert_allclose(mine, expected, rtol=1e-6)
+    assert beam("validate", out).returncode == 0
+
+
+def test_second_import_adds_what_arrived(
+    beam: Beam, annotations: Path, published: dict[str, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    beam(*words(annotations, published, out))
+    for folder in published.values():
+        shutil.copy(folder / f"{KEYS[0][:11]}.npy", folder / "00000000000.npy")
+    assert beam(*words(annotations, published, out)).returncode == 0
+    assert counts(out)["clips_done"] == 4
+    assert counts(out)["clips_failed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda path: np.save(path, np.zeros((10, 64), np.float32)), "format"),
+        (lambda path: np.save(path, np.full((10, 128), np.nan, np.float32)), "not_finite"),
+        (lambda path: path.write_bytes(b"no array"), "corrupt"),
+    ],
+)
+def test_bad_file_is_that_clips_failure(
+    beam: Beam,
+    annotations: Path,
+    published: dict[str, Path],
+    tmp_path: Path,
+    spoil: object,
+    reason: str,
+) -> None:
+    assert callable(spoil)
+    spoil(published["vggish"] / f"{KEYS[1][:11]}.npy")
+    assert beam(*words(annotations, published, tmp_path / "out")).returncode == 0
+    assert counts(tmp_path / "out")["failed_by_reason"] == {"not_found": 1, reason: 1}
+
+
+def test_missing_folder(
+    beam: Beam, annotations: Path, published: dict[str, Path], tmp_path: Path
+) -> None:
+    wrong = {**published, "vggish": tmp_path / "nothing"}
+    done = beam(*words(annotations, wrong, tmp_path / "out"))
+    assert done.returncode == 2
+    assert "--vggish" in done.stderr
+    assert not (tmp_path / "out").exists()
