@@ -7,8 +7,9 @@ Letters: T seconds, P boxes.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -82,27 +83,38 @@ class PictureExtractor(ABC):
         """All rows of the clip out of what `compute` gave, in order; checked to be finite."""
 
 
+Timed = Callable[[str], AbstractContextManager[None]]
+
+
+def untimed(stage: str) -> AbstractContextManager[None]:
+    """Surround a stage with nothing."""
+    return nullcontext()
+
+
 def extract_together(
-    extractors: Mapping[str, Extractor], media: ClipMedia
+    extractors: Mapping[str, Extractor], media: ClipMedia, timed: Timed = untimed
 ) -> dict[str, Features | None]:
     """Run several loaded extractors on one clip, asking for each frame once.
 
-    The results equal those of each `extract` by itself, bit by bit.
+    The results equal those of each `extract` by itself, bit by bit. `timed(stage)` surrounds the
+    work of each extractor, under its name, and the reading of frames, under `frames`.
     """
     pictures = {k: e for k, e in extractors.items() if isinstance(e, PictureExtractor)}
-    out: dict[str, Features | None] = {
-        name: None if name in pictures else extractor.extract(media)
-        for name, extractor in extractors.items()
-    }
+    out: dict[str, Features | None] = dict.fromkeys(extractors)
+    for name in extractors.keys() - pictures.keys():
+        with timed(name):
+            out[name] = extractors[name].extract(media)
     if media.frames is None or not pictures:
         return out
     parts: dict[str, list[Any]] = {name: [] for name in pictures}
     with ThreadPoolExecutor(thread_name_prefix="reduce") as pool:
         for start in range(0, media.n_snippets, CHUNK_SECONDS):
             stop = min(start + CHUNK_SECONDS, media.n_snippets)
-            held = _reduced(pictures, media.frames, range(start, stop), media.per_snippet, pool)
+            with timed("frames"):
+                held = _reduced(pictures, media.frames, range(start, stop), media.per_snippet, pool)
             for name, extractor in pictures.items():
-                parts[name].append(extractor.compute(held[name]))
+                with timed(name):
+                    parts[name].append(extractor.compute(held[name]))
     return out | {name: e.join(parts[name], media) for name, e in pictures.items()}
 
 
