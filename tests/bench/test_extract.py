@@ -1,0 +1,144 @@
+"""`make bench`: ours against plain scripts in one run, by stage, and how near the peak."""
+
+import json
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from extractors.nets import shared_net
+from extractors.precision import resolve_precision
+from pipelines.extraction import Runtime, UnitWorker, load_extractors
+from pipelines.media.find import Found
+from pipelines.store import FeatureStore, Receipt
+from pipelines.units import Task, Unit
+from schemas import RECIPES, Clip, Recipe
+from tests.bench.machine import describe, peak_tflops
+from tests.bench.plain import Plain
+
+OUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+THREE = ("vggish", "resnet152", "r2plus1d")
+REPEATS = 3
+
+
+@pytest.fixture(scope="module")
+def media(shared: Path) -> Path:
+    return shared / "clips/labelled/BjCEufrlXm4_20_30.mp4"
+
+
+def recipe(precision: str, extractors: tuple[str, ...] = THREE) -> Recipe:
+    return RECIPES["llp-eccv20"].with_(
+        weights="seeded:0", precision=precision, extractors=extractors
+    )
+
+
+def our_seconds(media: Path, work: Path, wanted: Recipe) -> dict[str, float]:
+    """Wall seconds of one clip by stage, and `total` with everything: decode, nets, Parquet."""
+    loaded = load_extractors(wanted, Runtime())
+    runs: list[dict[str, float]] = []
+    for repeat in range(REPEATS + 1):  # the first one warms up
+        worker = UnitWorker(
+            FeatureStore(str(work / f"{wanted.hash}-{repeat}")), wanted, Runtime(), lambda: loaded
+        )
+        clip = Clip("BjCEufrlXm4", 20.0, 30.0)
+        unit = Unit.of((Task(clip, Found(str(media), cut=True), 1),))
+        (work / f"{wanted.hash}-{repeat}").mkdir(parents=True)
+        started = time.perf_counter()
+        receipt: Receipt = worker.do(unit)
+        total = time.perf_counter() - started
+        assert receipt.done == (clip.key,)
+        runs.append({**receipt.seconds, "total": total})
+    return {stage: round(median(run[stage] for run in runs[1:]), 4) for stage in runs[0]}
+
+
+def bare_seconds(precision: Any) -> tuple[dict[str, float], float]:
+    """Seconds of the nets alone on ready tensors, and their operations in 10^12."""
+    inputs = {
+        "resnet152": [torch.rand(8, 3, 224, 224)] * 10,
+        "r2plus1d": [torch.rand(10, 3, 8, 112, 112)],
+        "vggish": [torch.rand(10, 96, 64)],
+    }
+    seconds, operations = {}, 0.0
+    for name, batches in inputs.items():
+        net = shared_net(name, "seeded:0", precision=precision)  # type: ignore[arg-type]
+        with FlopCounterMode(display=False) as counter:
+            for batch in batches:
+                net(batch)
+        operations += counter.get_total_flops() / 1e12
+        times = []
+        for _ in range(REPEATS):
+            started = time.perf_counter()
+            for batch in batches:
+                net(batch)
+            times.append(time.perf_counter() - started)
+        seconds[name] = round(median(times), 4)
+    return seconds, operations
+
+
+@pytest.mark.bench
+def test_extraction_against_plain_scripts(media: Path, tmp_path: Path) -> None:
+    machine = describe()
+    plain_net = Plain()
+    plain_net.run(media, tmp_path / "warm")
+    plain_runs = [plain_net.run(media, tmp_path / f"plain{i}") for i in range(2)]
+    plain = {name: round(median(run[name] for run in plain_runs), 4) for name in plain_runs[0]}
+    plain["total"] = round(sum(plain.values()), 4)
+    del plain_net
+    auto, reason = resolve_precision("auto")
+    report: dict[str, Any] = {
+        "what": "seconds for one 10 s clip of 320x240, model load excluded",
+        "machine": machine,
+        "auto_precision": reason,
+        "plain": plain,
+        "ours": {},
+    }
+    for precision in dict.fromkeys(("fp32", auto)):
+        ours = our_seconds(media, tmp_path, recipe(precision))
+        bare, operations = bare_seconds(precision)
+        nets = sum(bare.values())
+        peak = peak_tflops(torch.bfloat16 if precision == "bf16" else torch.float32)
+        report["ours"][precision] = {
+            "seconds": ours,
+            "bare_nets": bare,
+            "times_faster_than_plain": round(plain["total"] / ours["total"], 2),
+            "overhead_over_bare_nets": round(ours["total"] / nets - 1, 3),
+            "tera_operations": round(operations, 3),
+            "matmul_peak_tflops": round(peak, 3),
+            "share_of_peak": round(operations / nets / peak, 3),
+        }
+    full = recipe(auto, RECIPES["llp-eccv20"].extractors)
+    report["every_extractor"] = {auto: our_seconds(media, tmp_path / "full", full)}
+    OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / "extract.json").write_text(json.dumps(report, indent=1) + "\n")
+    draw(report, OUT / "extract.png")
+    assert all(one["times_faster_than_plain"] > 1 for one in report["ours"].values())
+
+
+def draw(report: dict[str, Any], path: Path) -> None:
+    """Stacked bars: where the seconds of one clip go."""
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    bars = {"plain scripts, fp32": report["plain"]}
+    bars |= {f"earsight, {name}": one["seconds"] for name, one in report["ours"].items()}
+    stages = [
+        s for s in ("decode", "frames", *THREE, "write") if any(s in b for b in bars.values())
+    ]
+    figure, axes = plt.subplots(figsize=(8, 2.4))
+    left = np.zeros(len(bars))
+    for stage in stages:
+        width = np.array([bar.get(stage, 0.0) for bar in bars.values()])
+        axes.barh(list(bars), width, left=left, label=stage)
+        left += width
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds for one 10 s clip")
+    axes.legend(ncols=len(stages), fontsize=7, loc="lower right")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
