@@ -24,6 +24,8 @@ class TrainConfig:
     """The rate is multiplied by `decay_factor` after so many epochs, again and again."""
     decay_factor: float = 0.1
     """What the rate is multiplied by; 1 keeps it."""
+    weight_decay: float = 0.0
+    """L2 penalty that Adam adds to the gradients."""
     keep: Literal["best", "last"] = "best"
     """The epoch that is kept: the best by validation segment Type@AV (ties take the later one),
     or the last."""

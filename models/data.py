@@ -97,7 +97,8 @@ class ClipData:
 
     def without(self, audio: Tensor, visual: Tensor) -> "ClipData":
         """The same clips with labels dropped for a modality, bool [N, C] each."""
-        return replace(self, dropped={"audio": audio, "visual": visual})
+        place = self.labels.device
+        return replace(self, dropped={"audio": audio.to(place), "visual": visual.to(place)})
 
     def to(self, device: torch.device) -> "ClipData":
         """The same clips with their tensors on a device."""

@@ -59,7 +59,9 @@ def begin(
     modalities: Sequence[str],
 ) -> Training:
     """Make a training with a fresh optimiser."""
-    optimizer = adam(model, config.learning_rate)
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
     return Training(
         model=model,
         loss=loss,
@@ -68,11 +70,6 @@ def begin(
         modalities=modalities,
         optimizer=optimizer,
     )
-
-
-def adam(model: nn.Module, rate: float) -> torch.optim.Optimizer:
-    """Adam over all parameters, fused for speed."""
-    return torch.optim.Adam(model.parameters(), lr=rate, fused=True)
 
 
 def fit(training: Training, after_epoch: Callable[[Training], None] | None = None) -> None:

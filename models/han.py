@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from models.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TrainConfig, five
 from models.layers import HybridAttention, ParsingModel
-from models.losses import clip_loss, modality_targets, with_total
+from models.losses import (
+    clip_loss,
+    guided_terms,
+    modality_clips,
+    modality_targets,
+    with_total,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,18 +112,14 @@ class Loss(nn.Module):
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Terms `video`, `audio`, `visual` (those that the settings name) and `total`."""
-        assert outputs.clip_audio is not None
-        assert outputs.clip_visual is not None
         terms = {}
         if self.config.terms != "guided":
             terms["video"] = clip_loss(outputs.clip, batch.labels)
         if self.config.terms != "wsl":
-            audio, visual = self.targets(outputs.clip_audio, outputs.clip_visual, batch)
-            terms["audio"] = clip_loss(outputs.clip_audio, audio)
-            terms["visual"] = clip_loss(outputs.clip_visual, visual)
+            terms |= guided_terms(outputs, self.targets(outputs, batch))
         return with_total(terms)
 
-    def targets(self, audio: Tensor, visual: Tensor, batch: Batch) -> list[Tensor]:
+    def targets(self, outputs: Outputs, batch: Batch) -> list[Tensor]:
         """Denoised targets for the modalities' clip probabilities, [B, C] each."""
         if self.config.noise == "smoothing":
             return modality_targets(batch, self.config.smooth_audio, self.config.smooth_visual)
@@ -127,12 +129,12 @@ class Loss(nn.Module):
         keep = self.config.bootstrap_beta
         return [
             keep * label + (1.0 - keep) * probability.detach()
-            for label, probability in zip(labels, (audio, visual), strict=True)
+            for label, probability in zip(labels, modality_clips(outputs), strict=True)
         ]
 
 
 TIAN = "Tian et al. 2020"
-CROSS_MODAL = "Cross-modal AVVP 2021"
+CROSS_MODAL = "Cross-modal AVVP"
 
 
 def _ablation(name: str, rows: str, numbers: tuple[float, ...], **settings: Any) -> Experiment:

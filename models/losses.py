@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.base import Batch
+from models.base import Batch, Outputs
 
 
 def clip_loss(probability: Tensor, target: Tensor) -> Tensor:
@@ -36,6 +36,19 @@ def modality_targets(batch: Batch, smooth_audio: float, smooth_visual: float) ->
         target = smooth(batch.labels, amount)
         targets.append(target if dropped is None else target.masked_fill(dropped, 0.0))
     return targets
+
+
+def modality_clips(outputs: Outputs) -> tuple[Tensor, Tensor]:
+    """Clip probabilities [B, C] of audio and visual; ValueError when the model lacks one."""
+    if outputs.clip_audio is None or outputs.clip_visual is None:
+        raise ValueError("this loss needs a model that parses audio and visual")
+    return outputs.clip_audio, outputs.clip_visual
+
+
+def guided_terms(outputs: Outputs, targets: list[Tensor]) -> dict[str, Tensor]:
+    """Individual guided learning: terms `audio` and `visual` (Tian et al. 2020, section 3)."""
+    audio, visual = modality_clips(outputs)
+    return {"audio": clip_loss(audio, targets[0]), "visual": clip_loss(visual, targets[1])}
 
 
 def with_total(terms: dict[str, Tensor]) -> dict[str, Tensor]:

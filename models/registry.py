@@ -11,6 +11,12 @@ from models.base import Experiment, ModelCard, TrainConfig
 
 MODELS = {
     "han": "models.han",  # Tian, Li, Xu, ECCV 2020
+    "talnet": "models.talnet",  # baseline there, for audio
+    "cmcs": "models.cmcs",  # baseline there, for visual
+    "ave": "models.ave",  # baseline there
+    "wu_yang": "models.wu_yang",  # Wu, Yang, CVPR 2021
+    "cross_modal": "models.cross_modal",  # Cross-Modal learning for AVVP
+    "avg": "models.avg",  # its pre-training by audio-video grounding
 }
 """Every model by name: where its file is."""
 
@@ -30,6 +36,7 @@ class ModelModule(Protocol):
 
     def build(self, config: Any, /) -> nn.Module:
         """Make the model."""
+        ...
 
 
 def load(name: str) -> ModelModule:
@@ -49,6 +56,16 @@ def build(name: str, **overrides: Any) -> nn.Module:
     """
     module = load(name)
     return module.build(settings(name, overrides))
+
+
+def prepare(name: str, training: Any) -> None:
+    """Do what some models want done before their training: pre-training, cleaning of labels.
+
+    The model's file has a function `prepare` for it, or not; it changes the `Training` in place.
+    """
+    hook = getattr(load(name), "prepare", None)
+    if hook is not None:
+        hook(training)
 
 
 def settings(name: str, overrides: Mapping[str, Any]) -> TrainConfig:

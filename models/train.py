@@ -129,6 +129,8 @@ def train_one(
     if options.resume:
         runs.load_training(folder / runs.RESUME, training)
         logger.info("going on after epoch %d", training.epoch)
+    else:
+        registry.prepare(model, training)
     engine.fit(training, saver(folder / runs.RESUME, options.save_every_s))
     (folder / runs.RESUME).unlink(missing_ok=True)
     runs.save_weights(folder / runs.CHECKPOINT, net)

@@ -131,8 +131,7 @@ def _arrow(name: Any, rows: Rows) -> pa.Table:
 
 
 def _column(kind: pa.Field, rows: Rows) -> pa.Array:
-    values = [row.get(kind.name) for row in rows]
-    return pa.array(values, kind.type)
+    return pa.array([row.get(kind.name) for row in rows], kind.type)
 
 
 def by_formula(index: int, shape: torch.Size, scale: float, offset: float = 0.0) -> torch.Tensor:

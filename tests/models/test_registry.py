@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from models import registry
-from models.base import ModelCard, TrainConfig
+from models.base import Batch, ModelCard, TrainConfig
 from models.metrics import AVVP_NAMES
 from models.registry import MODELS, ModelModule
 from tests.models.samples import WIDTHS, make_batch
@@ -18,6 +18,10 @@ SMALL = {"hidden": 32, "feedforward": 32, "layers": 1, "heads": 2, "classes": 5}
 EXPERIMENTS = registry.experiments()
 UNTRAINED = {"han-guided": {"fc_av_att.weight", "fc_av_att.bias"}}
 """The joint head gets no gradient from the guided loss alone; the paper's row is the same."""
+
+
+MISPRINTED = {("wu_yang", "segment")}
+"""The quoted 58.9 is not the mean of 60.3, 60.0 and 55.1."""
 
 
 def small(name: str) -> tuple[ModelModule, TrainConfig, nn.Module]:
@@ -61,13 +65,13 @@ def test_loss_falls_and_every_parameter_learns(name: str) -> None:
     module, config, model = small(name)
     loss, batch = module.Loss(config), make_batch(classes=5)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    totals: list[float] = []
-    for _ in range(20):
+    before = parsing_loss(model, loss, batch)
+    for step in range(20):
         optimizer.zero_grad()
         terms = loss(model.train()(batch), batch)
         assert all(torch.isfinite(value) for value in terms.values())
-        terms["total"].backward()
-        if not totals:
+        torch.autograd.backward(terms["total"])
+        if step == 0:
             still = {
                 key
                 for key, weight in model.named_parameters()
@@ -75,8 +79,14 @@ def test_loss_falls_and_every_parameter_learns(name: str) -> None:
             }
             assert {key for key in still if not _softmax_shift(key)} <= UNTRAINED.get(name, set())
         optimizer.step()
-        totals.append(terms["total"].item())
-    assert totals[-1] < 0.9 * totals[0]
+    assert parsing_loss(model, loss, batch) < 0.9 * before
+
+
+@torch.no_grad()
+def parsing_loss(model: nn.Module, loss: nn.Module, batch: Batch) -> float:
+    """The loss without the term that a model is trained against."""
+    terms = loss(model.eval()(batch), batch)
+    return sum(value.item() for key, value in terms.items() if key not in ("total", "modality"))
 
 
 def _softmax_shift(name: str) -> bool:
@@ -133,7 +143,7 @@ def test_type_average_of_each_row_is_the_mean_of_its_three_numbers(name: str) ->
                 row.numbers.get(f"{level}_{kind}") for kind in ("audio", "visual", "audio_visual")
             ]
             printed = row.numbers.get(f"{level}_type_av")
-            if printed is not None and None not in three:
+            if printed is not None and (name, level) not in MISPRINTED:
                 mean = math.fsum(value for value in three if value is not None) / 3
                 assert printed == pytest.approx(mean, abs=0.11), (row, level)
 
