@@ -12,7 +12,7 @@ MARGIN = 1.5
 
 
 def _soft(rng: np.random.Generator, value: tuple[float, float] = (0.35, 0.85)) -> Colour:
-    return colour(rng.uniform(), rng.uniform(0.08, 0.45), rng.uniform(*value))
+    return colour(rng.uniform(), rng.uniform(0.03, 0.22), rng.uniform(*value))
 
 
 def _gradient(height: int, width: int, top: Colour, bottom: Colour) -> Picture:
@@ -21,7 +21,7 @@ def _gradient(height: int, width: int, top: Colour, bottom: Colour) -> Picture:
 
 
 def _hills(rng: np.random.Generator, height: int, width: int) -> Picture:
-    sky = colour(rng.uniform(0.5, 0.65), rng.uniform(0.15, 0.5), rng.uniform(0.7, 0.95))
+    sky = colour(rng.uniform(0.5, 0.65), rng.uniform(0.1, 0.3), rng.uniform(0.7, 0.95))
     picture = _gradient(height, width, sky, _soft(rng, (0.8, 0.95)))
     steps = np.arange(0, width + 8, 8)
     for ridge in range(3):
@@ -29,7 +29,7 @@ def _hills(rng: np.random.Generator, height: int, width: int) -> Picture:
         line = np.sin(steps / rng.uniform(25, 70) + phases[0]) + np.sin(steps / 90 + phases[1])
         tops = height * (0.5 + 0.15 * ridge) + 0.05 * height * line
         land = np.array([*zip(steps, tops, strict=True), (width + 8, height), (0, height)])
-        shade = colour(rng.uniform(0.15, 0.45), rng.uniform(0.15, 0.4), 0.75 - 0.15 * ridge)
+        shade = colour(rng.uniform(0.15, 0.45), rng.uniform(0.1, 0.25), 0.75 - 0.12 * ridge)
         cv2.fillPoly(picture, [land.astype(np.int32)], shade, cv2.LINE_AA)
     return picture
 
@@ -50,15 +50,16 @@ def _room(rng: np.random.Generator, height: int, width: int) -> Picture:
 def _fog(rng: np.random.Generator, height: int, width: int) -> Picture:
     base = _gradient(height, width, _soft(rng), _soft(rng)).astype(np.float32)
     for grain in (90, 35, 12):
-        base *= speckle(rng, height, width, grain, 0.18)[..., None]
+        base *= speckle(rng, height, width, grain, 0.12)[..., None]
     return np.clip(base, 0, 255).astype(np.uint8)
 
 
 def _tiles(rng: np.random.Generator, height: int, width: int) -> Picture:
     size = int(rng.integers(22, 56))
-    pair = np.array([_soft(rng), _soft(rng)], dtype=np.uint8)
+    first, other = _soft(rng), _soft(rng)
+    pair = np.array([first, [round(0.6 * a + 0.4 * b) for a, b in zip(first, other, strict=True)]])
     rows, columns = np.arange(height) // size, np.arange(width) // size
-    return pair[(rows[:, None] + columns[None, :]) % 2]
+    return pair[(rows[:, None] + columns[None, :]) % 2].astype(np.uint8)
 
 
 def _bokeh(rng: np.random.Generator, height: int, width: int) -> Picture:
@@ -67,7 +68,7 @@ def _bokeh(rng: np.random.Generator, height: int, width: int) -> Picture:
         layer = picture.copy()
         centre = (int(rng.integers(0, width)), int(rng.integers(0, height)))
         cv2.circle(layer, centre, int(rng.integers(8, 40)), _soft(rng, (0.5, 0.9)), -1, cv2.LINE_AA)
-        picture = np.asarray(cv2.addWeighted(layer, 0.4, picture, 0.6, 0), dtype=np.uint8)
+        picture = np.asarray(cv2.addWeighted(layer, 0.25, picture, 0.75, 0), dtype=np.uint8)
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), 3), dtype=np.uint8)
 
 
@@ -90,7 +91,7 @@ def _add_clutter(picture: Picture, rng: np.random.Generator) -> None:
     height, width = picture.shape[:2]
     centre = np.array([rng.integers(0, width), rng.integers(0, height)])
     reach = rng.uniform(0.04, 0.13) * height
-    fill = colour(rng.uniform(), rng.uniform(0.1, 0.6), rng.uniform(0.25, 0.9))
+    fill = colour(rng.uniform(), rng.uniform(0.05, 0.35), rng.uniform(0.25, 0.9))
     corners = int(rng.integers(3, 8))
     turns = np.sort(rng.uniform(0, 2 * np.pi, corners))
     spread = reach * rng.uniform(0.6, 1.3, corners)
@@ -101,7 +102,7 @@ def _add_clutter(picture: Picture, rng: np.random.Generator) -> None:
 def draw_decoy(rng: np.random.Generator, height_px: int) -> Picture:
     """A moving thing of no class: a ring, a cross or a lattice, as a transparent sheet."""
     pen = Pen(height_px, 1.0)
-    fill = colour(rng.uniform(), rng.uniform(0.2, 0.8), rng.uniform(0.4, 0.95))
+    fill = colour(rng.uniform(), rng.uniform(0.1, 0.5), rng.uniform(0.4, 0.95))
     kind = int(rng.integers(3))
     if kind == 0:
         turns = np.linspace(0, 2 * np.pi, 40)

@@ -42,15 +42,15 @@ class Difficulty:
 
 DIFFICULTIES: dict[str, Difficulty] = {
     "easy": Difficulty(
-        height=(0.40, 0.60), level_db=(18, 26), clutter=(0, 2), decoys=(0, 0),
+        height=(0.45, 0.62), level_db=(18, 26), clutter=(0, 2), decoys=(0, 0),
         distractors=(0, 0), distractor_db=(0, 0), pan=0.02, shake=0.0, grain=0,
     ),
     "default": Difficulty(
-        height=(0.32, 0.55), level_db=(12, 20), clutter=(2, 6), decoys=(0, 1),
-        distractors=(0, 1), distractor_db=(3, 9), pan=0.06, shake=0.3, grain=0,
+        height=(0.38, 0.58), level_db=(12, 20), clutter=(2, 5), decoys=(0, 1),
+        distractors=(0, 1), distractor_db=(3, 9), pan=0.05, shake=0.3, grain=0,
     ),
     "hard": Difficulty(
-        height=(0.24, 0.42), level_db=(6, 14), clutter=(6, 12), decoys=(1, 3),
+        height=(0.26, 0.44), level_db=(6, 14), clutter=(6, 12), decoys=(1, 3),
         distractors=(1, 3), distractor_db=(5, 12), pan=0.10, shake=1.0, grain=12,
     ),
 }  # fmt: skip
