@@ -50,6 +50,13 @@ class Recipe:
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Arithmetic of the two picture nets."""
 
+    def __post_init__(self) -> None:
+        if self.jpeg != (self.sampler == "ffmpeg-r"):
+            raise ValueError(
+                f"recipe {self.name}: sampler {self.sampler!r} with jpeg={self.jpeg} is not made; "
+                "ffmpeg-r goes with JPEG, timestamp without"
+            )
+
     @property
     def hash(self) -> str:
         """First 12 hex digits of the sha256 over every setting."""

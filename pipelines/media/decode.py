@@ -1,7 +1,8 @@
 """One decode of one clip: frames and sound on the (clip, second) grid, by one run of ffmpeg.
 
 Recipe `llp-eccv20` follows the LLP authors: `ffmpeg -r 8` to JPEG at ffmpeg's default quality, then
-round(linspace(0, n-1, 8 T)) over the n frames that exist; sound as 16-bit mono at 16 kHz.
+round(linspace(0, n-1, 8 T)) over the n frames that exist; sound as 16-bit mono at 16 kHz. Recipe
+`clean` takes the frame that is shown at the middle of each eighth of a second, without JPEG.
 
 The JPEG encoder runs on one thread whatever the machine has: ffmpeg's rate control depends on the
 number of encoder threads (the same 82 frames take 0.40 MB on one thread, 0.55 MB on two and
@@ -17,10 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.media.ffmpeg import ffmpeg_binary, run_child
-from pipelines.media.frames import JpegFile, JpegFrames
+from pipelines.media.frames import ImageFile, PickedFrames
 from pipelines.media.probe import Probe
+from pipelines.media.timestamps import frames_at
 from schemas import SAMPLE_RATE, Clip, ClipMedia, KnownError, Reason, Recipe
 
+FRAMES, SOUND, LOG = "frames.images", "sound.pcm", "ffmpeg.log"
+"""Temporary files of one decode."""
 _CUT_SLACK_S = 1.0
 """A file named by its video alone counts as the whole video when it outlasts its clip by this."""
 
@@ -68,18 +72,13 @@ def decode(
     Raises `KnownError`: `timeout`, `corrupt` (tracks that give no frame and no sample), or
     `too_short` (less than half a second of either).
     """
-    sound = work / "sound.pcm"
-    frames = work / "frames.mjpeg"
-    _run_ffmpeg(path, probe, window, recipe, frames, sound, timeout_s)
-    samples = _read_sound(sound)
-    file = JpegFile(frames) if frames.exists() and frames.stat().st_size else None
-    if samples is None and file is None:
-        raise KnownError(Reason.CORRUPT, f"no frame and no sound could be decoded: {_said(work)}")
+    by_ffmpeg = Probe(probe.picture if recipe.sampler == "ffmpeg-r" else None, probe.sound)
+    _run_ffmpeg(path, by_ffmpeg, window, recipe, work, timeout_s)
+    samples = _read_sound(work / SOUND)
     sound_s = 0.0 if samples is None else len(samples) / SAMPLE_RATE
-    picture_s = 0.0
-    if file is not None and probe.picture is not None:
-        left = probe.picture.end_s - window.start_s
-        picture_s = min(left, len(file) / recipe.frames_per_second, window.length_s)
+    picture_s = _picture_seconds(probe, window, recipe, work)
+    if not sound_s and not picture_s:
+        raise KnownError(Reason.CORRUPT, f"no frame and no sound could be decoded: {_said(work)}")
     n_snippets = clip.n_snippets or _seconds(max(sound_s, picture_s))
     heard = min(_seconds(sound_s), n_snippets)
     seen = min(_seconds(picture_s), n_snippets)
@@ -91,7 +90,9 @@ def decode(
         clip_key=clip.key,
         n_snippets=n_snippets,
         sound=_on_grid(samples, n_snippets) if samples is not None and heard else None,
-        frames=_pick(file, seen, n_snippets, recipe) if file is not None and seen else None,
+        frames=_frames(path, probe, window, recipe, work, seen, n_snippets, timeout_s)
+        if seen
+        else None,
         sound_valid=np.arange(n_snippets) < heard,
         frames_valid=np.arange(n_snippets) < seen,
         per_snippet=recipe.frames_per_second,
@@ -104,20 +105,12 @@ def _seconds(length_s: float) -> int:
 
 
 def _run_ffmpeg(
-    path: Path,
-    probe: Probe,
-    window: Window,
-    recipe: Recipe,
-    frames: Path,
-    sound: Path,
-    timeout_s: float,
+    path: Path, probe: Probe, window: Window, recipe: Recipe, work: Path, timeout_s: float
 ) -> None:
     """Both tracks in one run; when that fails, each by itself, so that one broken track is one."""
-    tracks = [track for track in (probe.picture, probe.sound) if track is not None]
-    attempts = [(probe.picture, probe.sound)]
-    if len(tracks) == 2:
-        attempts += [(probe.picture, None), (None, probe.sound)]
-    for picture, heard in attempts:
+    both = (probe.picture, probe.sound)
+    attempts = [both, (probe.picture, None), (None, probe.sound)] if all(both) else [both]
+    for picture, sound in attempts:
         source = ffmpeg.input(
             f"file:{path.resolve()}",
             ss=window.start_s,
@@ -128,30 +121,30 @@ def _run_ffmpeg(
         if picture is not None:
             outputs.append(
                 ffmpeg.output(
-                    source[str(picture.index)], str(frames), format="mjpeg",
+                    source[str(picture.index)], str(work / FRAMES), format="mjpeg",
                     r=recipe.frames_per_second, threads=1,
                 )
             )  # fmt: skip
-        if heard is not None:
+        if sound is not None:
             outputs.append(
                 ffmpeg.output(
-                    source[str(heard.index)], str(sound), format="s16le", ac=1,
+                    source[str(sound.index)], str(work / SOUND), format="s16le", ac=1,
                     ar=recipe.sample_rate, af="aresample=async=1:first_pts=0",
                 )
             )  # fmt: skip
+        if not outputs:
+            return
         graph = ffmpeg.merge_outputs(*outputs).global_args("-nostdin", "-y", "-v", "error")
-        status = run_child(
-            graph.compile(cmd=ffmpeg_binary()),
-            timeout_s=timeout_s,
-            log=frames.parent / "ffmpeg.log",
-        )
-        if status == 0 and (picture, heard) == attempts[0]:
+        command = graph.compile(cmd=ffmpeg_binary())
+        status = run_child(command, timeout_s=timeout_s, log=work / LOG)
+        if status == 0 and (picture, sound) == both:
             return
 
 
 def _said(work: Path) -> str:
     """The last line that ffmpeg wrote, for the failure's detail."""
-    lines = (work / "ffmpeg.log").read_text(errors="replace").strip().splitlines()
+    log = work / LOG
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
     return lines[-1][:300] if lines else "ffmpeg gave no message"
 
 
@@ -169,8 +162,36 @@ def _on_grid(samples: NDArray[np.int16], n_snippets: int) -> NDArray[np.float32]
     return grid
 
 
-def _pick(file: JpegFile, seen: int, n_snippets: int, recipe: Recipe) -> JpegFrames:
-    """The LLP authors' choice of frames for the seconds seen; absent ones repeat the last frame."""
-    picked = np.round(np.linspace(0, len(file) - 1, seen * recipe.frames_per_second)).astype(int)
+def _picture_seconds(probe: Probe, window: Window, recipe: Recipe, work: Path) -> float:
+    """How much picture the window holds; none when no frame could be decoded."""
+    if probe.picture is None:
+        return 0.0
+    length = min(probe.picture.end_s - window.start_s, window.length_s)
+    if recipe.sampler == "timestamp":
+        return length
+    path = work / FRAMES
+    n_frames = len(ImageFile(path)) if path.exists() and path.stat().st_size else 0
+    return min(length, n_frames / recipe.frames_per_second)
+
+
+def _frames(
+    path: Path,
+    probe: Probe,
+    window: Window,
+    recipe: Recipe,
+    work: Path,
+    seen: int,
+    n_snippets: int,
+    timeout_s: float,
+) -> PickedFrames:
+    """The frames that the recipe picks; absent seconds repeat the last one."""
+    n = seen * recipe.frames_per_second
+    if recipe.sampler == "ffmpeg-r":
+        file = ImageFile(work / FRAMES)
+        picked = np.round(np.linspace(0, len(file) - 1, n)).astype(int).tolist()
+    else:
+        assert probe.picture is not None
+        moments = window.start_s + (np.arange(n) + 0.5) / recipe.frames_per_second
+        file, picked = frames_at(path, probe.picture.index, moments, work / FRAMES, timeout_s)
     absent = (n_snippets - seen) * recipe.frames_per_second
-    return JpegFrames(file, [*picked.tolist(), *[int(picked[-1])] * absent])
+    return PickedFrames(file, picked + picked[-1:] * absent)

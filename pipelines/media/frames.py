@@ -1,4 +1,4 @@
-"""Frames of a clip as JPEGs in one file, turned into pixels when asked for."""
+"""Frames of a clip as still images in one file, turned into pixels when asked for."""
 
 import io
 import mmap
@@ -10,50 +10,46 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-_START_OF_IMAGE = b"\xff\xd8\xff"
+_JPEG_START = b"\xff\xd8\xff"
 _CACHE_BYTES = 128 * 2**20
 
 
-class JpegFile:
-    """A Motion-JPEG stream as ffmpeg writes it: JPEGs one after another."""
+class ImageFile:
+    """Still images, one after another in a file, each found by its offset."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
-        self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._starts = _offsets(self._map)
+    def __init__(self, path: Path, starts: Sequence[int] | None = None) -> None:
+        """Open a file of images that begin at `starts`; without them, a stream of JPEGs."""
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._starts = _jpeg_starts(self._map) if starts is None else starts
 
     def __len__(self) -> int:
         return len(self._starts)
 
-    def jpeg(self, index: int) -> bytes:
-        """The bytes of one JPEG."""
+    def image(self, index: int) -> bytes:
+        """The bytes of one image."""
         last = index + 1 == len(self._starts)
         stop = len(self._map) if last else self._starts[index + 1]
         return self._map[self._starts[index] : stop]
 
-    def close(self) -> None:
-        """Let go of the file."""
-        self._map.close()
-        self._file.close()
 
-
-def _offsets(data: mmap.mmap) -> list[int]:
+def _jpeg_starts(data: mmap.mmap) -> list[int]:
     """Where each JPEG starts: the marker cannot occur inside one (0xFF is escaped there)."""
-    starts, at = [], data.find(_START_OF_IMAGE)
+    starts, at = [], data.find(_JPEG_START)
     while at >= 0:
         starts.append(at)
-        at = data.find(_START_OF_IMAGE, at + 3)
+        at = data.find(_JPEG_START, at + 3)
     return starts
 
 
-class JpegFrames:
-    """The frames that a recipe picked, by their place in a `JpegFile`.
+class PickedFrames:
+    """The frames that a recipe picked, by their place in an `ImageFile`.
 
-    Several extractors read the same frames one after another, so the last ones stay decoded, up
-    to 128 MB: all 80 of a usual clip, and a bounded part of a long or large one.
+    What was decoded last stays, up to 128 MB, because frames are looked at more than once: by the
+    extractors, for the quality columns, and where a short clip repeats its last frame.
     """
 
-    def __init__(self, file: JpegFile, picked: Sequence[int]) -> None:
+    def __init__(self, file: ImageFile, picked: Sequence[int]) -> None:
         self._file = file
         self._picked = picked
         self._cache: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
@@ -68,7 +64,7 @@ class JpegFrames:
         if place in self._cache:
             self._cache.move_to_end(place)
             return self._cache[place]
-        with Image.open(io.BytesIO(self._file.jpeg(place))) as image:
+        with Image.open(io.BytesIO(self._file.image(place))) as image:
             pixels = np.asarray(image.convert("RGB"))
         self._cache[place] = pixels
         self._cached_bytes += pixels.nbytes

@@ -2,6 +2,7 @@
 
 import io
 import math
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.media.decode import Window, decode, find_window
-from pipelines.media.ffmpeg import ffmpeg_version, run_child
-from pipelines.media.frames import JpegFile, JpegFrames
+from pipelines.media.ffmpeg import ffmpeg_binary, ffmpeg_version, run_child
+from pipelines.media.frames import ImageFile, PickedFrames
 from pipelines.media.probe import Probe, Track, probe
 from schemas import RECIPES, Clip, ClipMedia, KnownError, Reason
 
@@ -36,19 +37,17 @@ def pixels(jpeg: bytes) -> NDArray[np.int16]:
 def test_frames_are_those_of_the_llp_authors(shared: Path, tmp_path: Path) -> None:
     clip = Clip("BjCEufrlXm4", 20.0, 30.0)
     media = decode_file(shared / "clips/labelled/BjCEufrlXm4_20_30.mp4", tmp_path, clip)
-    ours = JpegFile(tmp_path / "frames.mjpeg")
+    ours = ImageFile(tmp_path / "frames.images")
     theirs = sorted((shared / "clips/llp_frames").glob("*.jpg"))
     assert len(ours) == len(theirs) == 82
-    largest = max(
-        int(np.abs(pixels(ours.jpeg(i)) - pixels(path.read_bytes())).max())
-        for i, path in enumerate(theirs)
-    )
-    mean = np.mean(
-        [np.abs(pixels(ours.jpeg(i)) - pixels(p.read_bytes())).mean() for i, p in enumerate(theirs)]
-    )
+    differences = [
+        np.abs(pixels(ours.image(i)) - pixels(path.read_bytes())) for i, path in enumerate(theirs)
+    ]
+    largest = max(int(one.max()) for one in differences)
+    mean = float(np.mean([one.mean() for one in differences]))
     if ffmpeg_version().startswith("5.1"):
         assert largest == 0  # the JPEGs differ in nothing but the encoder's name
-        assert sum(len(ours.jpeg(i)) for i in range(82)) == 402_715
+        assert sum(len(ours.image(i)) for i in range(82)) == 402_715
     else:  # ffmpeg 9.0.2 picks the same frames and encodes them a little otherwise
         assert mean < 1.0
         assert largest < 40
@@ -56,7 +55,7 @@ def test_frames_are_those_of_the_llp_authors(shared: Path, tmp_path: Path) -> No
     picked = [0, 1, 19, 20, 40, 59, 60, 79]
     expected = np.round(np.linspace(0, 81, 80)).astype(int)[picked]
     for index, place in zip(picked, expected, strict=True):
-        np.testing.assert_array_equal(media.frames[index], pixels(ours.jpeg(int(place))))
+        np.testing.assert_array_equal(media.frames[index], pixels(ours.image(int(place))))
 
 
 def test_sound_is_ten_seconds_on_the_grid(shared: Path, tmp_path: Path) -> None:
@@ -168,10 +167,75 @@ def test_frames_cache_stays_bounded(
 ) -> None:
     decode_file(shared / "clips/odd/fire2.mp4", tmp_path)
     monkeypatch.setattr("pipelines.media.frames._CACHE_BYTES", 3 * 1280 * 720 * 3)
-    file = JpegFile(tmp_path / "frames.mjpeg")
-    frames = JpegFrames(file, list(range(len(file))))
+    file = ImageFile(tmp_path / "frames.images")
+    frames = PickedFrames(file, list(range(len(file))))
     first = frames[0].copy()
     for index in range(len(frames)):
         assert frames[index].shape == (720, 1280, 3)
     assert len(frames._cache) <= 3
     np.testing.assert_array_equal(frames[0], first)
+
+
+CLEAN = RECIPES["clean"]
+
+
+def film(path: Path, filters: str) -> Path:
+    """Two seconds of grey whose level tells the number of the frame, without loss."""
+    source = "color=black:size=64x48:rate=25:duration=2,format=gray,geq=lum='mod(N*5,250)'"
+    command = [ffmpeg_binary(), "-v", "error", "-y", "-f", "lavfi", "-i", source]
+    command += ["-vf", f"settb=1/1000,{filters}", "-fps_mode", "passthrough"]
+    command += ["-enc_time_base", "1/1000", "-c:v", "ffv1", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+def levels(media: ClipMedia) -> list[int]:
+    assert media.frames is not None
+    return [round(float(media.frames[i].mean())) for i in range(len(media.frames))]
+
+
+def clean(path: Path, work: Path) -> ClipMedia:
+    found = probe(path)
+    window = find_window(whole(path), found, cut=True)
+    return decode(path, whole(path), found, window, CLEAN, work, timeout_s=60)
+
+
+def test_clean_recipe_follows_time_stamps_of_variable_rate(tmp_path: Path) -> None:
+    path = film(tmp_path / "film.mkv", "setpts=N*N")  # frame n is shown from n^2 ms on
+    media = clean(path, tmp_path)
+    assert media.n_snippets == 2
+    shown = [math.isqrt(int(1000 * (i + 0.5) / 8)) for i in range(16)]
+    assert levels(media) == [5 * n for n in shown]
+
+
+def test_clean_recipe_counts_from_the_start_of_the_file(tmp_path: Path) -> None:
+    path = film(tmp_path / "late.mkv", "setpts=40*N+7000")
+    shown = [int(25 * (i + 0.5) / 8) for i in range(16)]
+    assert levels(clean(path, tmp_path)) == [5 * n for n in shown]
+
+
+@pytest.mark.parametrize("recipe", ["llp-eccv20", "clean"])
+def test_sound_that_starts_later_stays_later(tmp_path: Path, recipe: str) -> None:
+    path = tmp_path / "later.mkv"
+    command = [ffmpeg_binary(), "-v", "error", "-y", "-f", "lavfi", "-i"]
+    command += ["testsrc2=size=64x48:rate=25:duration=3", "-itsoffset", "1", "-f", "lavfi"]
+    command += ["-i", "sine=frequency=440:duration=2", "-c:a", "pcm_s16le", str(path)]
+    subprocess.run(command, check=True)
+    found = probe(path)
+    window = find_window(whole(path), found, cut=True)
+    media = decode(path, whole(path), found, window, RECIPES[recipe], tmp_path, 60)
+    loud = np.abs(media.seconds_of_sound()).mean(axis=1)
+    assert media.n_snippets == 3
+    assert loud[0] < 1e-3 < loud[1]
+    assert loud[2] == pytest.approx(loud[1], rel=0.05)
+
+
+def test_clean_recipe_keeps_rotated_film_upright(shared: Path, tmp_path: Path) -> None:
+    upright = decode_file(shared / "clips/odd/rotate-buck-bunny.mp4", tmp_path)
+    assert upright.frames is not None
+    first = upright.frames[3].astype(float)
+    (tmp_path / "clean").mkdir()
+    media = clean(shared / "clips/odd/rotate-buck-bunny.mp4", tmp_path / "clean")
+    assert media.frames is not None
+    assert media.frames[3].shape == (1920, 1080, 3)
+    assert np.abs(media.frames[3] - first).mean() < 12  # upside down it would be several times that
