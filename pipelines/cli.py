@@ -22,6 +22,7 @@ COMMANDS = {
     "run features": ("pipelines.features_command", "clips to feature tables"),
     "validate": ("pipelines.validate", "read every shard of a store back and check it"),
     "import-npy": ("pipelines.import_npy", "the LLP authors' published .npy features to tables"),
+    "compare": ("pipelines.compare", "our features against published .npy files"),
     "check": ("pipelines.check", "look over this machine before a job"),
     "plan": ("pipelines.plan", "what a job would cost before it runs"),
     "demo": ("pipelines.demo_command", "a picture of any clip of the demo world"),

@@ -36,9 +36,11 @@ from schemas.manifests import read_manifest
 
 _log = logging.getLogger(__name__)
 
-_SHAPES: dict[str, tuple[int, int]] = {
+SHAPES: dict[str, tuple[int, int]] = {
     "vggish": (10, 128), "resnet152": (80, 2048), "r2plus1d": (10, 512)
 }  # fmt: skip
+FOLDERS = {"vggish": "vggish", "resnet152": "res152", "r2plus1d": "r2plus1d_18"}
+"""The authors' names of the three folders."""
 _CLIPS_PER_PART = 256
 
 Array = NDArray[np.float32]
@@ -48,18 +50,19 @@ Array = NDArray[np.float32]
 class Config:
     """Turn the LLP authors' published features into the tables that the trainer reads.
 
-    Example: beam import-npy --annotations LLP/data --vggish feats/vggish --resnet152 feats/res152
-    --r2plus1d feats/r2plus1d_18 --out out/llp
+    Example: beam import-npy --annotations LLP/data --npy LLP/feats --out out/llp
     """
 
     annotations: str
     """Folder with the LLP annotation files."""
-    vggish: str
-    """Folder of VGGish files, [10, 128] each."""
-    resnet152: str
-    """Folder of ResNet-152 files, [80, 2048] each."""
-    r2plus1d: str
-    """Folder of R(2+1)D-18 files, [10, 512] each."""
+    npy: str = "."
+    """Folder that holds the authors' folders vggish, res152 and r2plus1d_18."""
+    vggish: str | None = None
+    """Folder of VGGish files, [10, 128] each, when it has another name."""
+    resnet152: str | None = None
+    """Folder of ResNet-152 files, [80, 2048] each, when it has another name."""
+    r2plus1d: str | None = None
+    """Folder of R(2+1)D-18 files, [10, 512] each, when it has another name."""
     out: str = "out/llp"
     """Folder for the tables."""
     resnet152_frames: Literal["mean", "keep"] = "mean"
@@ -68,13 +71,18 @@ class Config:
 
 def run(config: Config, rest: list[str]) -> int:
     """Import every clip of LLP; a missing or misshapen file is that clip's failure."""
-    folders = {name: Path(getattr(config, name)) for name in _SHAPES}
+    folders = {
+        name: Path(getattr(config, name) or Path(config.npy, sub)) for name, sub in FOLDERS.items()
+    }
     for name, folder in folders.items():
         if not folder.is_dir():
-            raise UsageError(f"--{name} {folder} is not a folder; give the folder of .npy files")
+            raise UsageError(
+                f"{folder} is not a folder; give the folder of {name} files with --{name}, or the "
+                "one above the three with --npy"
+            )
     recipe = Recipe(
         name="llp-eccv20",
-        extractors=tuple(_SHAPES),
+        extractors=tuple(SHAPES),
         resnet152_frames=config.resnet152_frames,
         weights="imported",
     )
@@ -142,9 +150,9 @@ def _load(clip: Clip, folders: dict[str, Path], shared: set[str]) -> dict[str, A
             array = np.load(path, allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
             raise KnownError(Reason.CORRUPT, f"{name}/{path.name}: {error}") from None
-        if array.shape != _SHAPES[name]:
+        if array.shape != SHAPES[name]:
             raise KnownError(
-                Reason.FORMAT, f"{name}/{path.name} is {array.shape}, should be {_SHAPES[name]}"
+                Reason.FORMAT, f"{name}/{path.name} is {array.shape}, should be {SHAPES[name]}"
             )
         if not np.isfinite(array).all():
             raise KnownError(Reason.NOT_FINITE, f"{name}/{path.name} holds numbers not finite")
@@ -153,7 +161,7 @@ def _load(clip: Clip, folders: dict[str, Path], shared: set[str]) -> dict[str, A
 
 
 def _rows(clip: Clip, arrays: dict[str, Array], recipe: Recipe) -> dict[TableName, pa.Table]:
-    n = _SHAPES["vggish"][0]
+    n = SHAPES["vggish"][0]
     frames = arrays["resnet152"].reshape(n, -1, 2048)
     mean = recipe.resnet152_frames == "mean"
     features = {**arrays, "resnet152": frames.mean(axis=1) if mean else frames}

@@ -110,3 +110,25 @@ def test_missing_folder(
     assert done.returncode == 2
     assert "--vggish" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_compare_with_what_was_imported(
+    beam: Beam, annotations: Path, published: dict[str, Path], tmp_path: Path
+) -> None:
+    feats = tmp_path / "feats"
+    feats.mkdir()
+    for name, sub in (("vggish", "vggish"), ("resnet152", "res152"), ("r2plus1d", "r2plus1d_18")):
+        shutil.copytree(published[name], feats / sub)
+    out = tmp_path / "out"
+    assert (
+        beam("import-npy", "--annotations", annotations, "--npy", feats, "--out", out).returncode
+        == 0
+    )
+    same = beam("compare", out, "--npy", feats)
+    assert same.returncode == 0, same.stderr
+    assert same.stdout.count("1.00000") == 9
+    turned = np.load(feats / "vggish" / f"{KEYS[1][:11]}.npy") * -1
+    np.save(feats / "vggish" / f"{KEYS[1][:11]}.npy", turned)
+    other = beam("compare", out, "--npy", feats).stdout
+    assert "-1.00000" in other
+    assert beam("compare", out, "--npy", out).returncode == 2
