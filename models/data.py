@@ -18,6 +18,7 @@ from models.base import Batch
 from schemas import (
     Event,
     StoreManifest,
+    TableName,
     UsageError,
     Vocabulary,
     read_store_manifest,
@@ -127,6 +128,8 @@ def open_clips(root: Path, needs: Sequence[str], annotations: Path | None = None
     """
     manifest = read_store_manifest(root)
     vocabulary = Vocabulary(manifest.vocabulary)
+    if not len(vocabulary):
+        raise UsageError(f"{root} has no class names, so nothing to learn; its clips need labels")
     clips = _table(manifest, "clips", ["clip_key", "split", "labels", "n_snippets"])
     keys = tuple(clips["clip_key"].to_pylist())
     if not keys:
@@ -148,8 +151,18 @@ def open_clips(root: Path, needs: Sequence[str], annotations: Path | None = None
     )
 
 
-def _table(manifest: StoreManifest, name: str, columns: list[str]) -> pa.Table:
-    parts = [pq.read_table(path, columns=columns) for path in manifest.paths(name)]  # type: ignore[arg-type]
+def _part(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path)
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise UsageError(
+            f"{path} is named in the manifest and does not open ({error}); `beam validate` lists "
+            "what is damaged, and the features job makes it again"
+        ) from None
+
+
+def _table(manifest: StoreManifest, name: TableName, columns: list[str]) -> pa.Table:
+    parts = [_part(path).read(columns=columns) for path in manifest.paths(name)]
     return pa.concat_tables(parts) if parts else pa.table({column: [] for column in columns})
 
 
@@ -177,7 +190,7 @@ def _features(
     present = {name: np.zeros((len(keys), seconds), np.bool_) for name in needs}
     order = pa.array(keys)
     for path in manifest.paths("snippets"):
-        part = pq.ParquetFile(path)
+        part = _part(path)
         lacking = [name for name in needs if name not in part.schema_arrow.names]
         if lacking:
             raise UsageError(_lacks(manifest, lacking[0], part.schema_arrow.names))

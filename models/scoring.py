@@ -59,15 +59,11 @@ def predict(
     parts: list[list[NDArray[np.float32]]] = []
     for batch in data.batches(rows, batch_size):
         outputs: Outputs = model(batch)
-        seconds = (outputs.audio, outputs.visual)
-        absent = next(one for one in seconds if one is not None).new_zeros(())
+        absent = outputs.clip.new_zeros(len(batch.labels), data.seconds, outputs.clip.shape[1])
         columns = [outputs.clip]
+        seconds = (outputs.audio, outputs.visual)
         for second, gate in zip(seconds, gates(outputs, config.gate), strict=True):
-            columns += (
-                [gate, absent.expand(len(gate), data.seconds, -1)]
-                if second is None
-                else [gate, second]
-            )
+            columns += [gate, absent if second is None else second]
         parts.append([column.cpu().float().numpy() for column in columns])
     clip, gate_audio, audio, gate_visual, visual = (
         np.concatenate(column) for column in zip(*parts, strict=True)

@@ -61,6 +61,7 @@ def main(arguments: Sequence[str]) -> None:
         raise UsageError(f"say where the features are: {PROGRAM} {experiment.name} --features OUT")
     card = registry.load(model).CARD
     data = open_clips(options.features, card.needs, options.annotations)
+    data.rows("train")  # say so before a run folder is made when there is nothing to train on
     config = replace(config, classes=len(data.vocabulary))
     base = options.run or Path("runs") / experiment.name
     found = []

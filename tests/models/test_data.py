@@ -162,6 +162,19 @@ def test_store_without_a_clip_is_refused(spoiled_store: Spoil) -> None:
     assert "holds no clip" in refused(spoiled_store(spoil))
 
 
+def test_store_without_class_names_is_refused(spoiled_store: Spoil) -> None:
+    assert "has no class names" in refused(spoiled_store(lambda writer: None, vocabulary=[]))
+
+
+def test_damaged_part_is_refused(tmp_path: Path) -> None:
+    root = StoreWriter().write(tmp_path)
+    part = root / "snippets" / "part-000001.parquet"
+    part.write_bytes(part.read_bytes()[:1000])
+    assert "part-000001.parquet is named in the manifest and does not open" in refused(root)
+    part.unlink()
+    assert "part-000001.parquet is named in the manifest and does not open" in refused(root)
+
+
 def test_annotations_of_another_data_set_are_refused(
     small_store: Path, shared: Path, tmp_path: Path
 ) -> None:

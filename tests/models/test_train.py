@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from models import cli, engine, evaluate, han, report, train
+from models import cli, engine, evaluate, han, registry, report, runs, talnet, train, wu_yang
 from models.data import open_clips
 from models.metrics import AVVP_NAMES, avvp_scores
-from schemas import JobError
+from models.scoring import score_names
+from schemas import JobError, UsageError
 from tests.models.samples import CLASSES, StoreWriter
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -200,6 +203,82 @@ def test_store_without_dense_truth_gets_tagging_scores(tmp_path: Path) -> None:
     assert found["kept_epoch"] == 1
 
 
+def test_nothing_to_train_on_leaves_no_run_folder(tmp_path: Path) -> None:
+    writer = StoreWriter()
+    for row in writer.clips:
+        row["split"] = "test"
+    root, run = writer.write(tmp_path / "store"), tmp_path / "run"
+    said = refusal("train.py", "han", "--features", root, "--run", run)
+    assert "no clip of split 'train'; it has test 66" in said
+    assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("wu_yang", ("--hidden", 16, "--feedforward", 16)),
+        ("avg-uni", ("--hidden", 16, "--heads", 2, "--layers", 1, "--pretrain-epochs", 1)),
+        ("cross_modal-gcaa", ("--hidden", 16, "--feedforward", 16, "--faithful")),
+        ("talnet", ("--hidden", 16)),
+        ("cmcs", ("--hidden", 16)),
+        ("ave", ("--hidden", 16)),
+    ],
+)
+def test_every_model_trains_and_scores_again(
+    small_store: Path, tmp_path: Path, name: str, settings: tuple[object, ...]
+) -> None:
+    arguments = [name, "--features", small_store, "--run", tmp_path, "--epochs", 2, *settings]
+    assert cli.run(train.main, [str(one) for one in arguments]) == 0
+    assert cli.run(evaluate.main, ["--run", str(tmp_path)]) == 0
+    again = json.loads((tmp_path / "evaluation-test.json").read_text())
+    found = results(tmp_path)["metrics"]["test"]
+    assert again["metrics"]["test"] == found
+    card = registry.load(registry.find(name)[0]).CARD
+    assert set(found) == set(score_names(card.modalities))
+
+
+def test_cleaned_labels_survive_a_stop(small_store: Path, tmp_path: Path) -> None:
+    clips = open_clips(small_store, wu_yang.CARD.needs)
+    config = wu_yang.Config(hidden=16, feedforward=16, classes=len(CLASSES), epochs=2)
+    path = tmp_path / "resume.safetensors"
+
+    def fresh() -> engine.Training:
+        torch.manual_seed(1)
+        model, loss = wu_yang.build(config), wu_yang.Loss(config)
+        return engine.begin(model, loss, clips, config, ("audio", "visual"))
+
+    def stop(training: engine.Training) -> None:
+        if training.epoch == 1:
+            runs.save_training(path, training)
+
+    whole, resumed = fresh(), fresh()
+    dropped = clips.labels > 0
+    whole.data = clips.without(dropped, ~dropped)
+    engine.fit(whole, stop)
+    runs.load_training(path, resumed)
+    assert resumed.data.dropped is not None
+    assert torch.equal(resumed.data.dropped["audio"], dropped)
+    engine.fit(resumed)
+    assert resumed.history == whole.history
+
+
+def test_resuming_with_other_settings_or_clips_is_refused(
+    small_store: Path, tmp_path: Path
+) -> None:
+    clips = open_clips(small_store, han.CARD.needs)
+    config = han.Config(hidden=8, feedforward=8, classes=len(CLASSES))
+    path = tmp_path / "resume.safetensors"
+    begin = partial(engine.begin, modalities=("audio", "visual"))
+    runs.save_training(path, begin(han.build(config), han.Loss(config), clips, config))
+    other = replace(config, batch_size=8)
+    with pytest.raises(UsageError, match="started with batch_size 16, not 8; go on with the same"):
+        runs.load_training(path, begin(han.build(other), han.Loss(other), clips, other))
+    manifest = replace(clips.manifest, data={**clips.manifest.data, "subset_id": "elsewhere"})
+    moved = replace(clips, manifest=manifest)
+    with pytest.raises(UsageError, match="was started on other clips"):
+        runs.load_training(path, begin(han.build(config), han.Loss(config), moved, config))
+
+
 def test_paper_numbers_stand_beside_ours_only_on_its_data_and_weights(tmp_path: Path) -> None:
     recipe = {"name": "llp-eccv20", "hash": "0", "weights": "pretrained"}
     root = StoreWriter().write(tmp_path / "store", dataset="llp", recipe=recipe)
@@ -284,9 +363,9 @@ def test_loss_that_is_not_finite_stops_the_training(small_store: Path) -> None:
 
 
 def test_rates_follow_the_authors_schedule(small_store: Path) -> None:
-    config = han.Config(hidden=8, feedforward=8, classes=len(CLASSES), epochs=21, temporal="none")
-    clips = open_clips(small_store, han.CARD.needs)
-    training = engine.begin(han.build(config), han.Loss(config), clips, config, ("audio", "visual"))
+    config = talnet.Config(hidden=8, classes=len(CLASSES), epochs=21, batch_size=64)
+    clips = open_clips(small_store, talnet.CARD.needs)
+    training = engine.begin(talnet.build(config), talnet.Loss(config), clips, config, ("audio",))
     engine.fit(training)
     rates = [line["rate"] for line in training.history]
     assert rates[:10] == [3e-4] * 10

@@ -1,0 +1,102 @@
+"""Write docs/papers.md: the papers' numbers, ours beside them where there are any, differences.
+
+python -m models.papers --runs runs --out docs/papers.md
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models import cli, registry, results, runs
+from models.base import Experiment, ModelCard
+from models.metrics import AVVP_NAMES
+
+PROGRAM = "models.papers"
+HEADS = [f"{level} {kind}" for level in ("seg", "ev") for kind in ("A", "V", "AV", "Type", "Event")]
+
+INTRODUCTION = """\
+# Papers
+
+Every row of the papers' tables that `python models/train.py --list` runs, with the paper's numbers
+in per cent: segment (seg) and event (ev) level F of audio (A), visual (V), audio-visual (AV), their
+mean (Type) and both modalities together (Event). A line *ours* is the mean over seeds with its
+standard deviation, from runs on the paper's data set, weights and settings; without such runs
+there is none. `python -m models.papers` writes this page.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Where to read and where to write."""
+
+    runs: Path = Path("runs")
+    """Folder with run folders of models/train.py; it may be missing."""
+    out: Path = Path("docs/papers.md")
+    """Page to write."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    cli.refuse_unknown(arguments, (Options,), PROGRAM)
+    options = cli.parse(Options, arguments, PROGRAM, description=__doc__)
+    text = page(comparable_runs(options.runs))
+    runs.write_whole(options.out, lambda place: place.write_text(text))
+
+
+def comparable_runs(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Results below a folder that may stand beside the paper's, by experiment."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for path in sorted(folder.rglob(runs.RESULTS)):
+        one = runs.read_json(path, "no run folder")
+        if not one["caveats"] and "test" in one["metrics"]:
+            found.setdefault(one["experiment"], []).append(one)
+    return found
+
+
+def page(ours: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Give the page as Markdown; `ours` maps an experiment to the results of its runs."""
+    cards = [registry.load(name).CARD for name in registry.MODELS]
+    return "\n".join([INTRODUCTION, *(chapter(card, ours) for card in cards)])
+
+
+def chapter(card: ModelCard, ours: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """One model: where it comes from, its rows, where it differs."""
+    lines = [f"## {card.name}", "", f"{card.title}. {card.paper}. <{card.url}>"]
+    if card.code and card.code != card.url:
+        lines.append(f"Authors' code: <{card.code}>")
+    lines += ["", _line(["experiment", "row", *HEADS]), _line(["---"] * (2 + len(HEADS)))]
+    for experiment in card.experiments:
+        lines += rows(experiment, ours.get(experiment.name, ()))
+    lines += ["", "Differences:", "", *(f"- {one}" for one in card.differences), ""]
+    return "\n".join(lines)
+
+
+def rows(experiment: Experiment, ours: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The paper's rows of an experiment, and one of ours when it has been run."""
+    lines = []
+    for row in experiment.rows:
+        numbers = [row.numbers.get(name) for name in AVVP_NAMES]
+        cells = ["" if number is None else f"{number:.1f}" for number in numbers]
+        place = f"{row.paper}, table {row.table}: {row.row}"
+        lines.append(_line([f"`{experiment.name}`", place, *cells]))
+    if ours:
+        scores = results.spread([one["metrics"]["test"] for one in ours])
+        cells = [
+            f"{scores[name]['mean']:.1f} ± {scores[name]['std']:.1f}" if name in scores else ""
+            for name in AVVP_NAMES
+        ]
+        subsets = ", ".join(sorted({str(one["subset_id"]) for one in ours}))
+        count = ours[0]["features"]["clips"].get("test", 0)
+        place = f"ours, {len(ours)} seeds, {count} test clips, subset {subsets}"
+        lines.append(_line([f"`{experiment.name}`", place, *cells]))
+    return lines
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.exit(cli.run(main, sys.argv[1:]))

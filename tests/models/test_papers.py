@@ -1,0 +1,46 @@
+"""The page of the papers: kept up to date, and what it takes from runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models import cli, papers, registry
+from models.metrics import AVVP_NAMES
+
+PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "papers.md"
+
+
+def test_page_in_the_repository_is_what_the_command_writes(tmp_path: Path) -> None:
+    out = tmp_path / "papers.md"
+    assert cli.run(papers.main, ["--runs", str(tmp_path), "--out", str(out)]) == 0
+    assert out.read_text() == PAGE.read_text(), "run: python -m models.papers --runs none"
+
+
+def test_every_experiment_and_difference_is_on_the_page() -> None:
+    said = papers.page({})
+    for name, (model, _) in registry.experiments().items():
+        assert f"`{name}`" in said
+        assert all(f"- {one}" in said for one in registry.load(model).CARD.differences)
+    assert "ours," not in said
+
+
+def run(folder: Path, seed: int, score: float, caveats: list[str]) -> None:
+    one: dict[str, Any] = {
+        "experiment": "han", "caveats": caveats, "subset_id": "abc", "seed": seed,
+        "features": {"clips": {"test": 1200}},
+        "metrics": {"test": dict.fromkeys(AVVP_NAMES, score)},
+    }  # fmt: skip
+    folder.mkdir()
+    (folder / "results.json").write_text(json.dumps(one))
+
+
+def test_comparable_runs_give_mean_and_spread(tmp_path: Path) -> None:
+    run(tmp_path / "a", 1, 50.0, [])
+    run(tmp_path / "b", 2, 53.0, [])
+    run(tmp_path / "c", 3, 90.0, ["the data set is demo, the paper's is llp"])
+    said = papers.page(papers.comparable_runs(tmp_path))
+    (line,) = [line for line in said.splitlines() if "ours," in line]
+    assert "ours, 2 seeds, 1200 test clips, subset abc" in line
+    assert line.count(f"51.5 ± {np.std([50, 53], ddof=1):.1f}") == 10
