@@ -14,6 +14,7 @@ EXTRACTORS = {
     "logmel": "extractors.logmel:LogMel",  # Fayek & Kumar, IJCAI 2020
     "segments": "extractors.segments:Segments",  # Parekh et al., CVPRW 2018
     "proposals": "extractors.edgeboxes:EdgeBoxes",  # Zitnick & Dollar, ECCV 2014
+    "ncp": "extractors.ncp:NCP",  # Parekh et al., TASLP 2019
 }
 
 

@@ -10,6 +10,7 @@ cache folder.
 """
 
 import logging
+import math
 import os
 import re
 import tempfile
@@ -33,10 +34,14 @@ State = dict[str, Tensor]
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Raised whenever drawing or calibration changes."""
-BRANCH = 0.3
-"""Scale of each residual branch of a picture net: small, so that depth does not wash out detail."""
+BRANCH = {"resnet152": 0.1, "r2plus1d": 0.5}
+"""Scale of the residual branches: small in the deep net, so that depth does not wash out detail.
+
+A linear probe on ResNet-152 features of 12 drawn things (chance 0.08, 192 test pictures) scored
+0.67 so, 0.62 with branches of 0.3, 0.61 without the drawn first layer, 0.37 without thresholds.
+"""
 
 
 def parse_weights(weights: str) -> int | None:
@@ -79,19 +84,38 @@ def drawn_net(name: str, seed: int) -> nn.Module:
             if module.bias is not None:
                 module.bias.data.zero_()
         elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
-            module.reset_parameters()
-    _shrink_branches(net)
+            module.reset_parameters()  # and random thresholds, so that channels cut differently
+            module.bias.data.normal_(0.0, 1.0, generator=generator)
+    if name == "resnet152":
+        _draw_first_layer(net.get_parameter("conv1.weight"), generator)
+    if name in BRANCH:
+        _shrink_branches(net, BRANCH[name])
     return net
 
 
-def _shrink_branches(net: nn.Module) -> None:
-    """Scale the last normalisation of every residual branch by `BRANCH`."""
+def _draw_first_layer(weight: Tensor, generator: torch.Generator) -> None:
+    """Fill the 7x7 filters [64, 3, 7, 7] with coloured blobs and, in turn, coloured bars."""
+    y, x = torch.meshgrid(torch.arange(-3.0, 4.0), torch.arange(-3.0, 4.0), indexing="ij")
+    for number, filters in enumerate(weight.data):
+        size, angle, pitch, phase = torch.rand(4, generator=generator).tolist()
+        colour = torch.randn(3, generator=generator)
+        drawn = torch.exp(-(x**2 + y**2) / 2 / (0.6 + 1.4 * size) ** 2)
+        if number % 2:
+            along = x * math.cos(angle * math.pi) + y * math.sin(angle * math.pi)
+            drawn = drawn * torch.cos((0.5 + 1.7 * pitch) * along + 2 * math.pi * phase)
+            colour = 0.6 + 0.5 * colour
+        filters.copy_(drawn * colour[:, None, None] / (drawn * colour[:, None, None]).norm())
+
+
+def _shrink_branches(net: nn.Module, scale: float) -> None:
+    """Scale the last normalisation of every residual branch."""
     for block in net.modules():
         last = getattr(block, "bn3", None)  # ResNet's bottleneck
         if last is None and hasattr(block, "conv2") and isinstance(block.conv2, nn.Sequential):
             last = block.conv2[-1]  # block of R(2+1)D
         if last is not None:
-            last.weight.data.fill_(BRANCH)
+            last.weight.data *= scale
+            last.bias.data *= scale
 
 
 def _calibrate_pictures(net: nn.Module, name: str, seed: int) -> State:
@@ -110,7 +134,7 @@ def _calibrate_pictures(net: nn.Module, name: str, seed: int) -> State:
         features = torch.cat([net(batch).flatten(2).mean(2) for batch in batches])
     measured = {k: v for k, v in net.state_dict().items() if "running" in k}
     deviation, mean = torch.std_mean(features, dim=0)
-    scale = 1.0 / (deviation + 1e-3)
+    scale = 1.0 / deviation.clamp_min(0.5 * deviation.median())  # no silent channel blown up
     return measured | {"standard.scale": scale, "standard.shift": -mean * scale}
 
 

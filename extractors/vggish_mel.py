@@ -36,7 +36,7 @@ def log_mel_examples(waveform: NDArray[np.floating], hop_s: float = 0.96) -> Arr
     if len(log_mel) < EXAMPLE_FRAMES:
         return np.zeros((0, EXAMPLE_FRAMES, BANDS), dtype=np.float32)
     windows = sliding_window_view(log_mel, EXAMPLE_FRAMES, axis=0)[::hop_frames]
-    return np.ascontiguousarray(windows.transpose(0, 2, 1))
+    return windows.transpose(0, 2, 1).copy()
 
 
 def _log_mel(waveform: NDArray[np.floating]) -> Array:

@@ -1,0 +1,109 @@
+"""Non-negative components of a clip's sound, each with its VGGish: proposals for classification.
+
+Paper: Parekh, Essid, Ozerov, Duong, Perez, Richard, "Identify, Locate and Separate: Audio-Visual
+    Object Extraction in Large Video Collections Using Weak Supervision", TASLP 2019.
+Not settled there, so chosen here: 20 components, STFT of 1024 samples every 512 (Hann), 200
+multiplicative updates of the Kullback-Leibler divergence from a fixed random start, soft masks.
+
+Letters: F bins, N spectrogram frames, K components.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from extractors.base import Array, Components, FeatureSpec, Precision, finite
+from extractors.vggish import Embedder
+from extractors.vggish_mel import log_mel_examples
+from schemas.media import ClipMedia
+from schemas.recipe import RECIPES, Recipe
+
+COMPONENTS, WINDOW, HOP, UPDATES = 20, 1024, 512, 200
+WINDOW_HOP_S = 0.48
+"""Seconds between the VGGish windows that are averaged for a component."""
+EPSILON = 1e-10
+
+
+def nmf_kl(x: Tensor, w: Tensor, h: Tensor, updates: int) -> tuple[Tensor, Tensor]:
+    """Factor x [F, N] into w [F, K] and h [K, N] under the generalised KL divergence.
+
+    Multiplicative updates of Lee & Seung (NIPS 2000), w before h, from the given start; the
+    divergence never rises.
+    """
+    for _ in range(updates):
+        ratio = x / (w @ h).clamp_min(EPSILON)
+        w = w * (ratio @ h.T) / h.sum(dim=1).clamp_min(EPSILON)
+        ratio = x / (w @ h).clamp_min(EPSILON)
+        h = h * (w.T @ ratio) / w.sum(dim=0)[:, None].clamp_min(EPSILON)
+    return w, h
+
+
+def components(magnitude: Tensor) -> tuple[Tensor, Tensor]:
+    """Return w [F, K], its columns summing to 1, and h [K, N] for a magnitude [F, N].
+
+    The start is random but always the same, so the same sound gives the same components.
+    """
+    generator = torch.Generator().manual_seed(0)
+    bins, frames = magnitude.shape
+    scale = (magnitude.mean() / COMPONENTS).sqrt()
+    w = scale * (0.1 + torch.rand(bins, COMPONENTS, generator=generator))
+    h = scale * (0.1 + torch.rand(COMPONENTS, frames, generator=generator))
+    w, h = nmf_kl(magnitude, w, h, UPDATES)
+    size = w.sum(dim=0)
+    empty = size <= EPSILON  # a component of no sound: an even spectrum that never acts
+    w = torch.where(empty, torch.full_like(w, 1.0 / bins), w / size.clamp_min(EPSILON))
+    return w, h * torch.where(empty, 0.0, size)[:, None]
+
+
+class NCP:
+    """K = 20 components of the whole clip's sound: `Components`.
+
+    The VGGish of a component is that of its own sound (soft mask on the clip's spectrogram, with
+    the clip's phase), averaged over windows of 0.96 s every 0.48 s.
+    """
+
+    spec = FeatureSpec("ncp", (128,), "component", "audio")
+
+    def __init__(self, recipe: Recipe = RECIPES["llp-eccv20"]) -> None:
+        self.embedder = Embedder(recipe)
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """sha256 of each weight file, or `seeded:<n>`."""
+        return self.embedder.provenance
+
+    def load(
+        self,
+        device: str = "cpu",
+        weights: str = "pretrained",
+        *,
+        weights_dir: Path | None = None,
+        precision: Precision = "fp32",
+    ) -> "NCP":
+        """See `Extractor.load`; always computes in fp32, whatever `precision` says."""
+        self.embedder.load(device, weights, weights_dir)
+        return self
+
+    def extract(self, media: ClipMedia) -> Components | None:
+        """Components of the clip, None without sound."""
+        if media.sound is None:
+            return None
+        hann = torch.hann_window(WINDOW)
+        sound = torch.from_numpy(media.sound)
+        spectrum = torch.stft(sound, WINDOW, HOP, window=hann, return_complex=True)
+        w, h = components(spectrum.abs())
+        whole = (w @ h).clamp_min(EPSILON)
+        rows = []
+        for k in range(COMPONENTS):
+            masked = spectrum * (w[:, k : k + 1] * h[k] / whole)
+            own = torch.istft(masked, WINDOW, HOP, window=hann, length=len(sound))
+            rows.append(self.embedder(log_mel_examples(own.numpy(), WINDOW_HOP_S)).mean(axis=0))
+        vggish: Array = np.stack(rows)
+        return Components(
+            w=finite(w.T.contiguous().numpy(), media.clip_key, "ncp"),
+            h=finite(h.numpy(), media.clip_key, "ncp"),
+            vggish=finite(vggish, media.clip_key, "ncp"),
+        )

@@ -1,0 +1,37 @@
+"""Components: the factorisation against golden numbers, and what it does to a mixture."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from extractors.ncp import components, nmf_kl
+
+
+@pytest.mark.parametrize("updates", [1, 10, 100])
+def test_updates_are_the_published_ones(shared: Path, updates: int) -> None:
+    golden = np.load(shared / "golden" / "nmf_kl.npz")
+    w, h = nmf_kl(*(torch.from_numpy(golden[name]) for name in ("X", "W0", "H0")), updates)
+    np.testing.assert_allclose(w, golden[f"W_{updates}"], rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(h, golden[f"H_{updates}"], rtol=1e-6, atol=1e-9)
+
+
+def test_two_alternating_spectra_come_apart() -> None:
+    generator = torch.Generator().manual_seed(1)
+    spectra = torch.rand(513, 2, generator=generator) ** 4
+    turns = torch.zeros(2, 60)
+    turns[0, :30], turns[1, 30:] = 1.0, 1.0
+    mixture = spectra @ turns
+    w, h = components(mixture)
+    torch.testing.assert_close(w.sum(dim=0), torch.ones(20))
+    assert float((mixture - w @ h).abs().mean() / mixture.mean()) < 0.01
+    first, second = h[:, :30].sum(dim=1), h[:, 30:].sum(dim=1)
+    purity = torch.maximum(first, second).sum() / (first + second).sum()
+    assert purity > 0.95
+
+
+def test_silence_has_components_that_never_act() -> None:
+    w, h = components(torch.zeros(513, 32))
+    assert torch.isfinite(w).all()
+    assert float(h.abs().max()) == 0.0

@@ -1,0 +1,165 @@
+"""Every extractor keeps the same promises."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from extractors import pictures
+from extractors.base import Components, Features, NotLoadedError
+from extractors.nets import Net
+from extractors.pictures import PictureExtractor, extract_together
+from extractors.registry import EXTRACTORS, create
+from schemas.failure import KnownError, Reason, UsageError
+from schemas.media import ClipMedia, Proposals
+from schemas.recipe import EXTRACTOR_NAMES
+from tests.extractors.conftest import SECONDS, CountedFrames, make_media
+
+NAMES = sorted(EXTRACTORS)
+VISUAL = ["proposals", "r2plus1d", "resnet152"]
+
+
+def arrays(features: Features | None) -> list[np.ndarray]:
+    """Every array of what an extractor gave."""
+    if isinstance(features, Proposals | Components):
+        return list(vars(features).values())
+    assert features is not None
+    return [features]
+
+
+def rows(features: Features | None) -> np.ndarray:
+    """The feature rows of what an extractor gave."""
+    if isinstance(features, Proposals):
+        return features.feature
+    if isinstance(features, Components):
+        return features.vggish
+    assert features is not None
+    return features
+
+
+def extract(name: str, media: ClipMedia) -> Features | None:
+    return create(name).load("cpu", "seeded:0").extract(media)
+
+
+def test_names_are_those_of_the_recipe() -> None:
+    assert set(EXTRACTORS) == set(EXTRACTOR_NAMES)
+
+
+def test_registry_imports_nothing_heavy() -> None:
+    heavy = "{'torch', 'tensorflow', 'cv2', 'librosa', 'torchvision'}"
+    code = f"import sys, extractors.registry; sys.exit(bool({heavy} & set(sys.modules)))"
+    root = Path(__file__).resolve().parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
+
+
+def test_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(LookupError, match=r"perhaps you meant 'vggish'; known: .*resnet152"):
+        create("vgish")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_are_as_the_spec_says(name: str, media: ClipMedia) -> None:
+    spec = create(name).spec
+    features = extract(name, media)
+    found = rows(features)
+    assert spec.name == name
+    assert found.shape[1:] == spec.shape
+    assert found.dtype == np.float32
+    assert all(np.isfinite(array).all() for array in arrays(features))
+    if spec.grid == "snippet":
+        assert len(found) == SECONDS
+    assert found.std() > 0.01
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_clip_gives_the_same_bytes(name: str, media: ClipMedia) -> None:
+    for first, second in zip(
+        arrays(extract(name, media)), arrays(extract(name, media)), strict=True
+    ):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_silence_and_black_are_finite(name: str, blank: ClipMedia) -> None:
+    assert all(np.isfinite(array).all() for array in arrays(extract(name, blank)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_missing_modality_gives_none(name: str, media: ClipMedia) -> None:
+    missing = "sound" if create(name).spec.modality == "audio" else "frames"
+    assert extract(name, replace(media, **{missing: None})) is None
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "logmel"])
+def test_extract_before_load_is_a_mistake(name: str, media: ClipMedia) -> None:
+    with pytest.raises(NotLoadedError, match="call load"):
+        create(name).extract(media)
+
+
+@pytest.mark.parametrize("name", ["vggish", "r2plus1d", "resnet152", "logmel"])
+def test_seconds_stand_by_themselves(name: str) -> None:
+    """A long clip's rows are those of its seconds, up to rounding in passes of other sizes.
+
+    For logmel up to the frame at the cut, whose window reaches into the neighbour.
+    """
+    whole = make_media(2)
+    assert whole.sound is not None
+    assert whole.frames is not None
+    last = replace(
+        whole,
+        n_snippets=1,
+        sound=whole.sound[-16_000:],
+        frames=[whole.frames[i] for i in range(8, 16)],
+        sound_valid=whole.sound_valid[:1],
+        frames_valid=whole.frames_valid[:1],
+    )
+    alone, within = rows(extract(name, last))[0], rows(extract(name, whole))[1]
+    cut = slice(1, None) if name == "logmel" else slice(None)
+    np.testing.assert_allclose(alone[cut], within[cut], atol=2e-4)
+
+
+@pytest.mark.parametrize("name", VISUAL)
+def test_chunks_do_not_show(name: str, media: ClipMedia, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = rows(extract(name, media))
+    monkeypatch.setattr(pictures, "CHUNK_SECONDS", 1)
+    np.testing.assert_allclose(rows(extract(name, media)), whole, atol=2e-4)
+
+
+def test_together_equals_alone_and_asks_for_each_frame_once(media: ClipMedia) -> None:
+    loaded = {name: create(name).load("cpu", "seeded:0") for name in NAMES}
+    alone = {name: extractor.extract(media) for name, extractor in loaded.items()}
+    assert isinstance(media.frames, CountedFrames)
+    media.frames.asked = 0
+    together = extract_together(loaded, media)
+    assert media.frames.asked == SECONDS * 8
+    assert list(together) == NAMES
+    for name in NAMES:
+        for first, second in zip(arrays(alone[name]), arrays(together[name]), strict=True):
+            np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("name", VISUAL)
+def test_undefined_numbers_are_known_trouble(name: str, media: ClipMedia) -> None:
+    extractor = create(name).load("cpu", "seeded:0")
+    assert isinstance(extractor, PictureExtractor)
+    broken = torch.nn.Sequential(extractor.net.trunk, torch.nn.Threshold(1e9, float("nan")))
+    good = extractor.net
+    extractor._net = Net(broken, good.device, good.dtype, good.layout, good.standard, {})
+    with pytest.raises(KnownError, match=name) as caught:
+        extractor.extract(media)
+    assert caught.value.reason is Reason.NOT_FINITE
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "logmel"])
+def test_device_that_is_not_there_is_a_sentence(name: str) -> None:
+    with pytest.raises(UsageError, match="cuda:99"):
+        create(name).load("cuda:99", "seeded")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "logmel"])
+def test_provenance_names_the_seed(name: str) -> None:
+    assert set(create(name).load("cpu", "seeded").provenance.values()) == {"seeded:0"}
