@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extractors.base import Array, Components, FeatureSpec, Precision, finite
+from extractors.base import Array, FeatureSpec, Precision, finite
 from extractors.vggish import Embedder
 from extractors.vggish_mel import log_mel_examples
-from schemas.media import ClipMedia
+from schemas.media import ClipMedia, Components
 from schemas.recipe import RECIPES, Recipe
 
 COMPONENTS, WINDOW, HOP, UPDATES = 20, 1024, 512, 200

@@ -7,8 +7,9 @@ Letters: T seconds, P boxes.
 """
 
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from schemas.recipe import RECIPES, Recipe
 
 CHUNK_SECONDS = 10
 """Seconds whose reduced frames are held at a time."""
+SECONDS_AHEAD = 3
+"""Seconds whose whole frames may wait for their reduction, so that one slow frame stops no core."""
 
 
 class PictureExtractor(ABC):
@@ -125,19 +128,28 @@ def _reduced(
     per_snippet: int,
     pool: ThreadPoolExecutor,
 ) -> dict[str, list[list[Any]]]:
-    """Reduced frames of some seconds by extractor; whole frames live for one second only."""
+    """Reduced frames of some seconds by extractor; whole frames of a few seconds live at a time."""
     held: dict[str, list[list[Any]]] = {name: [] for name in pictures}
+    waiting: deque[dict[str, list[Future[Any]]]] = deque()
+
+    def settle(most: int) -> None:
+        while len(waiting) > most:
+            for name, futures in waiting.popleft().items():
+                held[name].append([future.result() for future in futures])
+
     for second in seconds:
         whole = {
             place: frames[second * per_snippet + place]
             for place in sorted({p for e in pictures.values() for p in e.places(per_snippet)})
         }
-        waiting = {
-            name: [pool.submit(e.reduce, whole[place]) for place in e.places(per_snippet)]
-            for name, e in pictures.items()
-        }
-        for name, futures in waiting.items():
-            held[name].append([future.result() for future in futures])
+        waiting.append(
+            {
+                name: [pool.submit(e.reduce, whole[place]) for place in e.places(per_snippet)]
+                for name, e in pictures.items()
+            }
+        )
+        settle(SECONDS_AHEAD)
+    settle(0)
     return held
 
 
