@@ -47,8 +47,8 @@ def refuse_unknown(arguments: Sequence[str], kinds: Sequence[type[Any]], program
 def run(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> int:
     """Run a command: 0 done, 1 the job fell short, 2 wrong use; the latter two say why."""
     out = Console(stderr=True)
-    wide = out if out.is_terminal else Console(stderr=True, width=180)
-    handler = RichHandler(console=wide, show_path=False, show_level=False, show_time=False)
+    rich = RichHandler(console=out, show_path=False, show_level=False, show_time=False)
+    handler = rich if out.is_terminal else logging.StreamHandler()
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
     try:
         main(arguments)

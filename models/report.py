@@ -78,7 +78,7 @@ def print_results(out: Console, results: Mapping[str, Any], card: ModelCard) -> 
         reasons = "\n".join(f"- {reason}" for reason in results["caveats"])
         out.print(Panel(reasons, title="NOT COMPARABLE WITH THE PAPER", expand=False))
     elif published:
-        out.print(f"Paper: {card.paper}; its scores are on all clips of the data set.")
+        out.print(f"Paper: {card.paper}, on all clips of {card.dataset}; compare the clip counts.")
 
 
 def spread_table(split: str, scores: Mapping[str, Mapping[str, float]], seeds: int) -> Table:

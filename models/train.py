@@ -49,6 +49,10 @@ class Options:
     save_every_s: float = 60.0
     """Save the training so that --resume can go on, at most every so many seconds."""
 
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise ValueError(f"seeds must be at least 1, got {self.seeds}")
+
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command; `UsageError` when it is used wrongly."""

@@ -317,6 +317,7 @@ def test_list_names_every_row_with_the_papers_numbers() -> None:
         (["han", "--features", "X", "--epochs", "three"], "--epochs: invalid literal for int"),
         (["han", "--features", "X", "--pooling", "median"], "invalid choice 'median'"),
         (["han", "--features", "X", "--epochs", "0"], "epochs must be at least 1, got 0"),
+        (["han", "--features", "X", "--seeds", "0"], "seeds must be at least 1, got 0"),
         (["han", "--features", "X", "--epochs"], "Missing value for argument '--epochs'"),
         (["han", "--features", "nowhere"], "nowhere holds no manifest.json"),
         (["han", "--features", "X", "--experiment", "han-grru"], "did you mean 'han-gru'?"),
