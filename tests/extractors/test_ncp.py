@@ -12,7 +12,8 @@ from extractors.ncp import components, nmf_kl
 @pytest.mark.parametrize("updates", [1, 10, 100])
 def test_updates_are_the_published_ones(shared: Path, updates: int) -> None:
     golden = np.load(shared / "golden" / "nmf_kl.npz")
-    w, h = nmf_kl(*(torch.from_numpy(golden[name]) for name in ("X", "W0", "H0")), updates)
+    x, w0, h0 = (torch.from_numpy(golden[name]) for name in ("X", "W0", "H0"))
+    w, h = nmf_kl(x, w0, h0, updates)
     np.testing.assert_allclose(w, golden[f"W_{updates}"], rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(h, golden[f"H_{updates}"], rtol=1e-6, atol=1e-9)
 

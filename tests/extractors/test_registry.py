@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from extractors import pictures
-from extractors.base import Components, Features, NotLoadedError
+from extractors.base import Features, NotLoadedError
 from extractors.nets import Net
 from extractors.pictures import PictureExtractor, extract_together
 from extractors.registry import EXTRACTORS, create
 from schemas.failure import KnownError, Reason, UsageError
-from schemas.media import ClipMedia, Proposals
+from schemas.media import ClipMedia, Components, Proposals
 from schemas.recipe import EXTRACTOR_NAMES
 from tests.extractors.conftest import SECONDS, CountedFrames, make_media
 
@@ -90,8 +90,9 @@ def test_silence_and_black_are_finite(name: str, blank: ClipMedia) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_missing_modality_gives_none(name: str, media: ClipMedia) -> None:
-    missing = "sound" if create(name).spec.modality == "audio" else "frames"
-    assert extract(name, replace(media, **{missing: None})) is None
+    audio = create(name).spec.modality == "audio"
+    without = replace(media, sound=None) if audio else replace(media, frames=None)
+    assert extract(name, without) is None
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "logmel"])

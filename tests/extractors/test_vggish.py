@@ -123,15 +123,15 @@ def save_model(folder: Path, names: list[str] | None, width_of_fc2: int = 128) -
     paths = ["conv1", "conv2", "conv3/conv3_1", "conv3/conv3_2", "conv4/conv4_1", "conv4/conv4_2"]
     paths += ["fc1/fc1_1", "fc1/fc1_2", "fc2"]
 
-    class Model(tf.Module):  # type: ignore[misc]
+    class Model(tf.Module):
         def __init__(self) -> None:
             super().__init__()
             self.weights, self.biases = [], []
             for number, path in enumerate(paths):
-                layer = net.get_submodule(path.rsplit("/")[-1])
-                weight = layer.weight.detach().numpy()
+                layer = path.rsplit("/")[-1]
+                weight = net.get_parameter(f"{layer}.weight").detach().numpy()
                 weight = weight.transpose((2, 3, 1, 0) if weight.ndim == 4 else (1, 0))
-                bias = layer.bias.detach().numpy()
+                bias = net.get_parameter(f"{layer}.bias").detach().numpy()
                 if number == 8:
                     weight, bias = weight[:, :width_of_fc2], bias[:width_of_fc2]
                 name = f"vggish/{path}" if names is None else names[number]
@@ -140,7 +140,7 @@ def save_model(folder: Path, names: list[str] | None, width_of_fc2: int = 128) -
                     tf.Variable(bias, name=f"{name}/biases" if names is None else f"b{number}")
                 )
 
-        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])  # type: ignore[untyped-decorator]
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])
         def __call__(self, waveform):  # type: ignore[no-untyped-def]
             frames = tf.signal.frame(waveform, 400, 160) * hann
             mels = tf.abs(tf.signal.rfft(frames, [512])) @ mel
