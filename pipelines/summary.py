@@ -33,7 +33,7 @@ def print_summary(job: FeaturesJob, before: Standing, wall_s: float, max_failed:
             f"{max_failed:.0%}.[/red]"
         )
         return 1
-    console.print(_next(job))
+    console.print(_next(job), soft_wrap=True, highlight=False)
     return 0
 
 
