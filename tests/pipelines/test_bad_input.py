@@ -2,10 +2,12 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pipelines.features_command import locked
 from tests.pipelines.conftest import Beam, make_clip
 
 FOLDER = ("run", "features", "--dataset", "folder", "--weights", "seeded", "--extractors", "logmel")
@@ -111,33 +113,50 @@ def test_out_that_cannot_be_written(beam: Beam, media: Path) -> None:
     assert "cannot write" in sentence(beam(*FOLDER, "--media", media, "--out", "/proc/x"), 1)
 
 
-def test_disk_that_fills_up(
-    beam: Beam, media: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", str(disk)],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("a small file system can only be mounted by root")
-    request.addfinalizer(lambda: subprocess.run(["umount", str(disk)], check=True))
-    for index in range(3):
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_disk_without_room_is_refused(beam: Beam, media: Path, small_disk: Path) -> None:
+    line = sentence(beam(*FOLDER, "--media", media, "--out", small_disk / "out"), 1)
+    assert "MB are free" in line
+
+
+def test_disk_that_fills_up(
+    beam: Beam, media: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.features_command._FREE_BYTES", 0)
+    for index in range(6):
         shutil.copy(media / "a.mp4", media / f"b{index}.mp4")
-    assert beam(*FOLDER, "--media", media, "--out", disk / "out", "--limit", "1").returncode == 0
-    free = shutil.disk_usage(disk).free
-    with (disk / "filler").open("wb") as file:
-        file.write(b"x" * (free - 205 * 2**20))
-    with (disk / "filler2").open("wb") as file:
-        file.truncate(0)
-    grow = f"import time; time.sleep(0); open({str(disk / 'filler2')!r}, 'wb').write(b'x' * {free})"
-    subprocess.run(["python3", "-c", grow], capture_output=True, check=False)
-    line = sentence(beam(*FOLDER, "--media", media, "--out", disk / "out"), 1)
-    assert "MB" in line or "No space left" in line
-    (disk / "filler").unlink()
-    (disk / "filler2").unlink()
-    done = beam(*FOLDER, "--media", media, "--out", disk / "out")
+    words = (*FOLDER, "--media", media, "--out", small_disk / "out", "--unit-size", "1")
+    (small_disk / "filler").write_bytes(b"x" * 950_000)
+    line = sentence(beam(*words), 1)
+    assert "cannot write" in line
+    assert "No space left" in line
+    assert not (small_disk / "out/manifest.json").exists()
+    (small_disk / "filler").unlink()
+    done = beam(*words)
     assert done.returncode == 0, done.stderr[-800:]
-    assert beam("validate", disk / "out").returncode == 0
+    assert beam("validate", small_disk / "out").returncode == 0
+
+
+def test_read_only_disk(beam: Beam, media: Path, small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    line = sentence(beam(*FOLDER, "--media", media, "--out", small_disk / "out"), 1)
+    assert "Read-only file system" in line
+
+
+def test_two_jobs_on_one_out(beam: Beam, media: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert beam(*FOLDER, "--media", media, "--out", out).returncode == 0
+    with locked(str(out)):
+        line = sentence(beam(*FOLDER, "--media", media, "--out", out), 2)
+    assert "another job is writing" in line

@@ -1,0 +1,103 @@
+"""The work on one unit, with extractors that do what the test wants."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from extractors.base import Extractor, Features
+from pipelines.extraction import Runtime, UnitWorker
+from pipelines.media.find import Found
+from pipelines.store import FeatureStore, Receipt
+from pipelines.units import Task, Unit
+from schemas import RECIPES, Clip, ClipMedia, KnownError, Reason, Recipe, tensor_values
+from tests.pipelines.conftest import make_clip
+
+RECIPE = RECIPES["llp-eccv20"].with_(extractors=("resnet152",), weights="seeded:0")
+
+
+class Counting:
+    """Gives each frame's number, or fails for a clip whose name says so."""
+
+    provenance: Mapping[str, str] = {"counting": "seeded:0"}
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.keep = recipe.resnet152_frames == "keep"
+        self.calls = 0
+
+    def extract(self, media: ClipMedia) -> Features | None:
+        self.calls += 1
+        if "nan" in media.clip_key:
+            raise KnownError(Reason.NOT_FINITE, "1 % of the numbers are infinite or undefined")
+        if "bug" in media.clip_key:
+            raise ZeroDivisionError("a bug")
+        frames = np.arange(media.n_snippets * 8, dtype=np.float32).reshape(-1, 8, 1)
+        values = np.broadcast_to(frames, (media.n_snippets, 8, 2048))
+        return values.copy() if self.keep else values.mean(axis=1)
+
+
+def work(folder: Path, names: list[str], recipe: Recipe = RECIPE) -> tuple[Receipt, Counting]:
+    extractor = Counting(recipe)
+    worker = UnitWorker(
+        FeatureStore(str(folder / "out")),
+        recipe,
+        Runtime(),
+        lambda: {"resnet152": cast(Extractor, extractor)},
+    )
+    (folder / "out").mkdir(exist_ok=True)
+    tasks = [
+        Task(
+            Clip(name, 0.0, 3.0, name=name),
+            Found(str(make_clip(folder / f"{name}.mp4", 2.0)), cut=True),
+            1,
+        )
+        for name in names
+    ]
+    return worker.do(Unit.of(tuple(tasks))), extractor
+
+
+def test_numbers_that_are_not_finite_are_a_failure_not_a_row(tmp_path: Path) -> None:
+    receipt, _ = work(tmp_path, ["good", "nan"])
+    assert receipt.done == ("good",)
+    (failure,) = receipt.failed
+    assert (failure.reason, failure.step) == (Reason.NOT_FINITE, "extract")
+    assert receipt.rows["clips"] == 1
+
+
+def test_bug_stops_the_job_and_commits_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        work(tmp_path, ["good", "bug"])
+    assert not list((tmp_path / "out").rglob("*.parquet"))
+    assert not list((tmp_path / "out").rglob("*.json"))
+
+
+def test_committed_unit_is_not_done_again(tmp_path: Path) -> None:
+    first, extractor = work(tmp_path, ["good"])
+    assert extractor.calls == 1
+    second, extractor = work(tmp_path, ["good"])
+    assert extractor.calls == 0
+    assert second == first
+
+
+@pytest.mark.parametrize(("frames", "shape"), [("mean", (2048,)), ("keep", (8, 2048))])
+def test_absent_second_is_null(tmp_path: Path, frames: str, shape: tuple[int, ...]) -> None:
+    receipt, _ = work(tmp_path, ["short"], RECIPE.with_(resnet152_frames=frames))
+    table = pq.read_table(tmp_path / "out" / receipt.parts["snippets"])
+    assert table["valid"].to_pylist() == [True, True, False]
+    values, present = tensor_values(table["resnet152"].combine_chunks(), shape)
+    assert present.tolist() == [True, True, False]
+    assert values[1].mean() == pytest.approx(11.5)
+    assert table["vggish"].null_count == 3
+
+
+def test_short_file_of_a_repeated_video_is_ambiguous(tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "video.mp4", 2.0)
+    task = Task(Clip("video", 30.0, 32.0), Found(str(path), cut=False), 1, shared_video=True)
+    worker = UnitWorker(FeatureStore(str(tmp_path / "out")), RECIPE, Runtime(), dict)
+    (tmp_path / "out").mkdir()
+    (failure,) = worker.do(Unit.of((task,))).failed
+    assert failure.reason is Reason.NOT_FOUND
+    assert "name the file video_30_32.mp4" in failure.detail
