@@ -1,7 +1,9 @@
 """What a features job leaves on the screen: where, how many, what failed, how long, what next."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -39,7 +41,7 @@ def print_summary(job: FeaturesJob, before: Standing, wall_s: float, max_failed:
 
 def _counts(job: FeaturesJob, after: Standing, new: list[Receipt], wall_s: float) -> Table:
     table = Table(title=f"{job.dataset}: features", show_header=False, title_justify="left")
-    manifest = files.join(job.out, "manifest.json")
+    manifest = files.join(_shown(job), "manifest.json")
     rows: dict[str, int] = defaultdict(int)
     for receipt in after.receipts:
         for name, count in receipt.rows.items():
@@ -87,11 +89,26 @@ def _done(receipts: Iterable[Receipt]) -> int:
 
 
 def _next(job: FeaturesJob) -> str:
-    out = job.out
+    out = _shown(job)
     if not files.is_local(out):
         return f"Next: beam validate {out}"
+    python, beam = (_program(name) for name in ("python", "beam"))
     return (
-        f"Next:\n  beam validate {out}\n"
-        f"  python models/train.py han --features {out}\n"
-        f"  python -c \"import pandas; print(pandas.read_parquet('{out}/clips'))\""
+        f"Next:\n  {beam} validate {out}\n"
+        f"  {python} models/train.py han --features {out}\n"
+        f"  {python} -c \"import pandas; print(pandas.read_parquet('{out}/clips'))\""
     )
+
+
+def _shown(job: FeaturesJob) -> str:
+    """OUT as one would type it from here."""
+    here = Path.cwd()
+    local = files.is_local(job.out) and Path(job.out).is_relative_to(here)
+    return str(Path(job.out).relative_to(here)) if local else job.out
+
+
+def _program(name: str) -> str:
+    """A program of the running environment, with its path when that environment lies here."""
+    folder = Path(sys.executable).parent
+    here = Path.cwd()
+    return str(folder.relative_to(here) / name) if folder.is_relative_to(here) else name
