@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from extractors.weights import WEIGHTS, find_weights, missing_weights
@@ -48,11 +49,13 @@ class Finding:
 
 def run(config: Config, rest: list[str]) -> int:
     """Print a table of findings; 1 when one is bad."""
+    if config.weights_dir is not None and not Path(config.weights_dir).is_dir():
+        raise UsageError(f"--weights-dir {config.weights_dir} is not a folder")
     findings = list(look(config))
     table = Table("", "what", "found")
     signs = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad[/red]"}
     for finding in findings:
-        table.add_row(signs[finding.verdict], finding.what, finding.found)
+        table.add_row(signs[finding.verdict], escape(finding.what), escape(finding.found))
     Console().print(table)
     return 1 if any(finding.verdict == "bad" for finding in findings) else 0
 

@@ -3,13 +3,14 @@
 Each clip ends as rows or as a `Failure`; the unit ends as one receipt.
 """
 
+import errno
 import logging
 import shutil
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import file_digest
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import psutil
 import pyarrow as pa
+from apache_beam.io.filesystem import BeamIOError
 
 from extractors.base import Extractor
 from extractors.pictures import extract_together
@@ -29,7 +31,7 @@ from pipelines.media.quality import measure
 from pipelines.rows import Extracted, clip_tables, join_tables
 from pipelines.store import FeatureStore, Receipt
 from pipelines.units import Task, Unit
-from schemas import ClipMedia, Failure, KnownError, Reason, Recipe, TableName
+from schemas import ClipMedia, Failure, JobError, KnownError, Reason, Recipe, TableName
 
 _log = logging.getLogger(__name__)
 _WORK_PREFIX = "earsight-"
@@ -128,22 +130,23 @@ class UnitWorker:
                     f"no file {task.clip.key}.* or {task.clip.video_id}.* among the media",
                 )
             with _work_folder() as work, files.local_copy(task.found.uri, work) as path:
+                with path.open("rb") as file:
+                    sha256 = file_digest(file, "sha256").hexdigest()
                 step = "decode"
                 with watch("decode"):
-                    found, media, sha256 = self._decode(task, path, work)
+                    found, media = self._decode(task, path, work)
                 step = "extract"
                 features = extract_together(self._load(), media, watch)
                 with watch("write"):
                     extracted = Extracted(task.clip, media, found, measure(media), sha256, features)
                     return clip_tables(extracted, self._recipe)
-        except KnownError as error:
+        except (KnownError, OSError, BeamIOError) as trouble:
+            error = _as_known(trouble, step)
             at = datetime.now(UTC).isoformat(timespec="seconds")
             _log.debug("%s: %s at %s: %s", task.clip.key, error.reason, step, error.detail)
             return Failure(task.clip.key, step, error.reason, error.detail, task.attempt, at)
 
-    def _decode(self, task: Task, path: Path, work: Path) -> tuple[Probe, ClipMedia, str]:
-        with path.open("rb") as file:
-            sha256 = file_digest(file, "sha256").hexdigest()
+    def _decode(self, task: Task, path: Path, work: Path) -> tuple[Probe, ClipMedia]:
         found = probe(path)
         cut = task.found is not None and task.found.cut
         window = find_window(task.clip, found, cut=cut)
@@ -154,7 +157,7 @@ class UnitWorker:
                 f"video; name the file {task.clip.key}{path.suffix}",
             )
         limit = max(self._runtime.clip_timeout_s, window.length_s)
-        return found, decode(path, task.clip, found, window, self._recipe, work, limit), sha256
+        return found, decode(path, task.clip, found, window, self._recipe, work, limit)
 
     def _provenance(self) -> dict[str, str]:
         facts = {"ffmpeg": ffmpeg_version(), "device": self._runtime.device}
@@ -165,11 +168,28 @@ class UnitWorker:
     def _tick(self, task: Task) -> None:
         """One byte a clip, so that the launcher can show progress within a unit."""
         if self._progress is not None and task.found is not None:
-            with self._progress.open("ab") as file:
+            with suppress(OSError), self._progress.open("ab") as file:
                 file.write(b".")
 
 
-PROGRESS_FILE = f"{files.TEMPORARY}progress"
+def _as_known(trouble: Exception, step: str) -> KnownError:
+    """Trouble with a clip's file as a reason; a full scratch disk stops the job instead."""
+    if isinstance(trouble, KnownError):
+        return trouble
+    if isinstance(trouble, OSError) and trouble.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
+        raise JobError(
+            f"no room for temporary files in {tempfile.gettempdir()} ({trouble.strerror}); make "
+            "room or set TMPDIR, then run the same command again: what is finished is kept"
+        ) from trouble
+    if step != "find":
+        raise trouble
+    if isinstance(trouble, FileNotFoundError):
+        return KnownError(Reason.NOT_FOUND, f"the file was listed but is gone: {trouble}")
+    reason = Reason.CORRUPT if isinstance(trouble, OSError) else Reason.NETWORK
+    return KnownError(reason, f"the file cannot be read: {trouble}")
+
+
+PROGRESS_FILE = ".progress"
 """Grows by a byte with every clip that a local job has tried."""
 
 

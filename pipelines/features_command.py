@@ -18,9 +18,10 @@ from pipelines import files
 from pipelines.demo import DemoOptions, generate
 from pipelines.demo_command import demo_folder
 from pipelines.extraction import Runtime, sweep_work_folders
-from pipelines.job import FeaturesJob
+from pipelines.job import NO_ANNOTATIONS, FeaturesJob
 from pipelines.options import beam_arguments, suggestion
 from pipelines.progress import Progress
+from pipelines.store import FeatureStore
 from pipelines.summary import print_summary
 from schemas import RECIPES, JobError, Reason, Recipe, UsageError
 from schemas.manifests import DATASETS
@@ -61,6 +62,9 @@ class Config:
     """Store the mean of a second's 8 ResNet-152 vectors, or each of them."""
     proposals: int = 10
     """Region proposals a second."""
+    proposals_edges: Literal["gradient", "structured"] = "gradient"
+    """Edges under the proposals: image gradient, or OpenCV's structured-edge model (model.yml.gz in
+    --weights-dir)."""
     weights: str | None = None
     """pretrained, or seeded[:N] for calibrated random weights; left out: seeded for demo, else
     pretrained."""
@@ -112,14 +116,15 @@ def make_job(config: Config) -> FeaturesJob:
             f"unknown data set {config.dataset!r}{suggestion(config.dataset, DATASETS)}"
         )
     _check_numbers(config)
-    recipe = make_recipe(config)
-    out = config.out or f"out/{config.dataset}"
+    _check_demo(config)
+    out = files.absolute(config.out or f"out/{config.dataset}")
+    recipe = make_recipe(config, FeatureStore(out))
     annotations, media = _find_sources(config)
     job = FeaturesJob(
         dataset=config.dataset,
         annotations=annotations,
         media=media,
-        out=out if not files.is_local(out) else str(Path(out).absolute()),
+        out=out,
         recipe=recipe,
         runtime=Runtime(
             device=config.device,
@@ -140,8 +145,12 @@ def make_job(config: Config) -> FeaturesJob:
     return job
 
 
-def make_recipe(config: Config) -> Recipe:
-    """The named recipe with the options that change what is stored."""
+def make_recipe(config: Config, store: FeatureStore) -> Recipe:
+    """The named recipe with the options that change what is stored.
+
+    Precision `auto` is what the store was begun with, so that a job goes on as it began on a
+    machine of another kind.
+    """
     if config.recipe not in RECIPES:
         raise UsageError(f"unknown recipe {config.recipe!r}{suggestion(config.recipe, RECIPES)}")
     names = tuple(name.strip() for name in config.extractors.split(",") if name.strip())
@@ -158,12 +167,19 @@ def make_recipe(config: Config) -> Recipe:
         raise UsageError(
             f"--weights is {weights!r}; allowed are pretrained, seeded and seeded:<number>"
         )
-    precision, reason = resolve_precision(config.precision, config.device)
+    asked = config.precision
+    if asked == "auto" and not {"resnet152", "r2plus1d", "proposals"} & set(names):
+        asked = "fp32"  # no net that precision touches
+    identity = store.identity()
+    if asked == "auto" and identity is not None:
+        asked = identity["recipe"]["precision"]
+    precision, reason = resolve_precision(asked, config.device)
     _log.info("precision: %s", reason)
     return RECIPES[config.recipe].with_(
         extractors=tuple(name for name in EXTRACTORS if name in names),
         resnet152_frames=config.resnet152_frames,
         proposals_per_snippet=config.proposals,
+        proposals_edges=config.proposals_edges,
         weights=f"seeded:{seed or 0}" if kind == "seeded" else weights,
         precision=precision,
     )
@@ -173,12 +189,23 @@ def _check_numbers(config: Config) -> None:
     least = {"unit_size": 1, "proposals": 1, "clip_timeout": 1, "limit": 1}
     for name, smallest in least.items():
         value = getattr(config, name)
-        if value is not None and value < smallest:
+        if value is not None and not value >= smallest:
             raise UsageError(
                 f"--{name.replace('_', '-')} is {value}; it must be at least {smallest}"
             )
     if not 0 <= config.max_failed <= 1:
         raise UsageError(f"--max-failed is {config.max_failed}; it must be a share from 0 to 1")
+
+
+def _check_demo(config: Config) -> None:
+    """Options of the demo world with another data set would be ignored; say so instead."""
+    if config.dataset == "demo":
+        if config.annotations is not None:
+            raise UsageError("--annotations goes with other data sets; demo brings its own truth")
+        return
+    for name in ("clips", "seed", "classes", "difficulty"):
+        if getattr(config, name) != getattr(Config, name):
+            raise UsageError(f"--{name} is of the demo world, not of data set {config.dataset}")
 
 
 def _find_sources(config: Config) -> tuple[str, str]:
@@ -198,12 +225,11 @@ def _find_sources(config: Config) -> tuple[str, str]:
         raise UsageError(
             f"data set {config.dataset} needs --media, the folder or URI with its clips"
         )
-    local = files.is_local(config.media)
-    if local and not Path(config.media).is_dir():
+    media = files.absolute(config.media)
+    if files.is_local(media) and not Path(media).is_dir():
         raise UsageError(f"--media {config.media} is not a folder; give the folder with the clips")
-    media = str(Path(config.media).absolute()) if local else config.media
-    if config.dataset == "folder":
-        return config.annotations or media, media
+    if config.dataset == "folder" and config.annotations is None:
+        return media if files.is_local(media) else NO_ANNOTATIONS, media
     if config.annotations is not None:
         return str(Path(config.annotations).absolute()), media
     from schemas.manifests.sources import fetch_annotations
@@ -236,6 +262,8 @@ def _check_weights(job: FeaturesJob) -> None:
 
 def _check_out(job: FeaturesJob) -> None:
     """See that OUT can be written and has room, before anything is computed."""
+    if files.is_local(job.out) and Path(job.out).exists() and not Path(job.out).is_dir():
+        raise UsageError(f"--out {job.out} is a file; give a folder")
     probe = files.join(job.out, f"{files.TEMPORARY}write-test")
     files.write(probe, b"earsight")
     files.delete([probe])

@@ -14,7 +14,7 @@ from pathlib import Path
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from schemas import JobError
+from schemas import JobError, UsageError
 
 TEMPORARY = ".tmp-"
 
@@ -22,6 +22,12 @@ TEMPORARY = ".tmp-"
 def is_local(uri: str) -> bool:
     """True for a path of this machine."""
     return "://" not in uri
+
+
+def absolute(uri: str) -> str:
+    """A local path from the root, a URI as it is; `file://` is a local path."""
+    plain = uri.removeprefix("file://")
+    return str(Path(plain).absolute()) if is_local(plain) else uri
 
 
 def join(folder: str, *names: str) -> str:
@@ -32,8 +38,11 @@ def join(folder: str, *names: str) -> str:
 
 
 def exists(uri: str) -> bool:
-    """Whether the file is there."""
-    return bool(FileSystems.exists(uri))
+    """Whether the file is there; `UsageError` for an address that Beam cannot use."""
+    try:
+        return bool(FileSystems.exists(uri))
+    except (ValueError, BeamIOError) as error:
+        raise UsageError(_unusable(uri, error)) from None
 
 
 def read(uri: str) -> bytes:
@@ -53,6 +62,8 @@ def write(uri: str, data: bytes) -> None:
         else:
             with FileSystems.create(uri, compression_type=CompressionTypes.UNCOMPRESSED) as file:
                 file.write(data)
+    except ValueError as error:
+        raise UsageError(_unusable(uri, error)) from None
     except (OSError, BeamIOError) as error:
         raise JobError(
             f"cannot write {uri}: {getattr(error, 'strerror', None) or error}; make room or choose "
@@ -70,6 +81,14 @@ def _write_local(path: Path, data: bytes) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _unusable(uri: str, error: Exception) -> str:
+    reason = str(error).splitlines()[0][:200]
+    return (
+        f"{uri} cannot be reached ({reason}); give a local path, or a gs://, s3:// or hdfs:// "
+        "address for which Beam's packages and credentials are set up"
+    )
+
+
 def list_folder(folder: str) -> list[str]:
     """Files directly in a folder, sorted; empty when there is no such folder."""
     if is_local(folder):
@@ -77,7 +96,10 @@ def list_folder(folder: str) -> list[str]:
         return (
             sorted(str(path) for path in root.iterdir() if path.is_file()) if root.is_dir() else []
         )
-    (match,) = FileSystems.match([join(folder, "*")])
+    try:
+        (match,) = FileSystems.match([join(folder, "*")])
+    except (ValueError, BeamIOError) as error:
+        raise UsageError(_unusable(folder, error)) from None
     return sorted(meta.path for meta in match.metadata_list)
 
 

@@ -5,6 +5,7 @@ clip's name: VGGish [10, 128], ResNet-152 [80, 2048], R(2+1)D-18 [10, 512]. No m
 """
 
 import logging
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,11 +17,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from rich.console import Console
 
+from pipelines import files
 from pipelines.extraction import Runtime
 from pipelines.features_command import locked
 from pipelines.job import FeaturesJob
 from pipelines.rows import join_tables
 from pipelines.steps.finish import finish
+from pipelines.store import Standing
+from pipelines.units import Task, Unit
 from schemas import (
     Clip,
     Failure,
@@ -90,7 +94,7 @@ def run(config: Config, rest: list[str]) -> int:
         dataset="llp",
         annotations=config.annotations,
         media="",
-        out=str(Path(config.out).absolute()),
+        out=files.absolute(config.out),
         recipe=recipe,
         runtime=Runtime(),
         command="beam import-npy",
@@ -105,8 +109,14 @@ def run(config: Config, rest: list[str]) -> int:
         f"{config.out}: {counts['clips_done']:,} of {counts['clips_in']:,} clips imported, "
         f"{counts['clips_failed']:,} failed {counts['failed_by_reason']}",
         highlight=False,
+        markup=False,
     )
-    console.print(f"Next: python models/train.py han --features {config.out}", highlight=False)
+    console.print(
+        f"Next: python models/train.py han --features {shlex.quote(config.out)}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
     return 0 if counts["clips_done"] else 1
 
 
@@ -120,18 +130,22 @@ def _import(job: FeaturesJob, clips: list[Clip], folders: dict[str, Path]) -> No
         rows: list[dict[TableName, pa.Table]] = []
         failed: list[Failure] = []
         for clip in part:
-            old = standing.failed.get(clip.key)
             try:
                 rows.append(_rows(clip, _load(clip, folders, shared), job.recipe))
             except KnownError as error:
                 at = datetime.now(UTC).isoformat(timespec="seconds")
-                attempts = old.attempts + 1 if old else 1
-                failed.append(Failure(clip.key, "import", error.reason, error.detail, attempts, at))
+                tried = _attempt(standing, clip)
+                failed.append(Failure(clip.key, "import", error.reason, error.detail, tried, at))
         tables = join_tables(rows)
+        unit = Unit.of(tuple(Task(clip, None, _attempt(standing, clip)) for clip in part))
         done = tables["clips"]["clip_key"].to_pylist() if tables else []
-        attempt = max((failure.attempts for failure in failed), default=1)
-        store.commit(f"import-{part[0].key}-{attempt}", tables, done, failed, {}, {})
+        store.commit(unit.name, tables, done, failed, {}, {})
         _log.info("%s: %d clips, %d failed", part[0].key, len(rows), len(failed))
+
+
+def _attempt(standing: Standing, clip: Clip) -> int:
+    failure = standing.failed.get(clip.key)
+    return failure.attempts + 1 if failure else 1
 
 
 def _load(clip: Clip, folders: dict[str, Path], shared: set[str]) -> dict[str, Array]:

@@ -1,6 +1,7 @@
 """A features job as a record: what travels to the workers, and how it reads its manifest."""
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,8 +9,11 @@ from pipelines import files
 from pipelines.extraction import Runtime
 from pipelines.media.find import MediaIndex
 from pipelines.store import FeatureStore
-from schemas import Clip, Reason, Recipe
-from schemas.manifests import read_manifest
+from schemas import Clip, Event, Reason, Recipe, Vocabulary
+from schemas.manifests import read_events, read_manifest, vocabulary
+
+NO_ANNOTATIONS = ""
+"""Media in a bucket, of data set `folder`, without a folder of labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +40,37 @@ class FeaturesJob:
 
     def clips(self) -> Iterator[Clip]:
         """The manifest's clips in order."""
-        clips = read_manifest(self.dataset, self.annotations, self.split, repair=self.repair)
+        clips = self._labelled()
+        if self.dataset == "folder" and self.annotations != self.media and self.split is None:
+            clips = self._with_unlabelled(clips)
         return itertools.islice(clips, self.limit)
+
+    def events(self) -> Iterator[Event]:
+        """Dense truth of every split, also those that this run leaves out."""
+        if self.annotations == NO_ANNOTATIONS:
+            return iter(())
+        return read_events(self.dataset, self.annotations, repair=self.repair)
+
+    def vocabulary(self) -> Vocabulary:
+        """Class names in order."""
+        if self.annotations == NO_ANNOTATIONS:
+            return Vocabulary(())
+        return vocabulary(self.dataset, self.annotations)
+
+    def _labelled(self) -> Iterator[Clip]:
+        if self.annotations == NO_ANNOTATIONS:
+            return iter(())
+        return read_manifest(self.dataset, self.annotations, self.split, repair=self.repair)
+
+    def _with_unlabelled(self, clips: Iterator[Clip]) -> Iterator[Clip]:
+        """Labels lie apart from the media: a file without a row is a clip all the same."""
+        labelled = set()
+        for clip in clips:
+            labelled.add(clip.key)
+            yield clip
+        for stem in self.media_index().stems():
+            if stem not in labelled:
+                yield Clip(stem, 0.0, math.inf, name=stem)
 
     def media_index(self) -> MediaIndex:
         """The files under `media`."""

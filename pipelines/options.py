@@ -3,6 +3,7 @@
 import argparse
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 from apache_beam.options import pipeline_options as beam_options
 from apache_beam.runners.runner import create_runner
@@ -27,10 +28,11 @@ def beam_arguments(runner: str, rest: Sequence[str], ours: Iterable[str]) -> lis
     `rest` is what our own options left over, `ours` are their names for the suggestion. Raises
     `UsageError` for a name that neither knows, and for DaskRunner.
     """
-    if runner.rsplit(".", 1)[-1] == "DaskRunner":
+    short = runner.rsplit(".", 1)[-1].lower()
+    if short == "daskrunner":
         raise UsageError(_LOSES_DATA)
     check_rest(rest, ours)
-    name = LOCAL_RUNNER if runner in ("DirectRunner", "SwitchingDirectRunner") else runner
+    name = LOCAL_RUNNER if short in ("directrunner", "switchingdirectrunner") else runner
     try:
         create_runner(name)
     except (ValueError, ImportError, AttributeError):
@@ -65,8 +67,15 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return "; see --help"
 
 
+class _OneSentence(beam_options._BeamArgumentParser):
+    """Beam's parser with our manner of complaint."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"Beam: {message}")
+
+
 def _beam_parser() -> argparse.ArgumentParser:
-    parser = beam_options._BeamArgumentParser(allow_abbrev=False, add_help=False)
+    parser = _OneSentence(allow_abbrev=False, add_help=False)
     for group in beam_options.PipelineOptions.__subclasses__():
         if group.__module__.startswith("apache_beam"):
             group._add_argparse_args(parser)

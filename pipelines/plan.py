@@ -1,6 +1,7 @@
 """`beam plan`: what a job would cost before it runs, from counts and figures of your own."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -49,6 +50,8 @@ def run(config: Config, rest: list[str]) -> int:
     for name in ("identities", "videos_per_hour", "seconds_per_clip", "workers"):
         if getattr(config, name) <= 0:
             raise UsageError(f"--{name.replace('_', '-')} must be above 0")
+    if config.media and files.is_local(config.media) and not Path(config.media).is_dir():
+        raise UsageError(f"--media {config.media} is not a folder; give the folder with the clips")
     clips = list(read_manifest(config.dataset, config.annotations, config.split))
     index = MediaIndex(files.list_folder(config.media) if config.media else [])
     missing = {clip.video_id for clip in clips if index.find(clip) is None}

@@ -5,6 +5,7 @@ the progress file (a byte a clip) and nothing else.
 """
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -68,6 +69,8 @@ class Progress:
         if self._shown:
             self._thread.join()
             self._bar.stop()
+        if files.is_local(self._job.out):
+            self._file.unlink(missing_ok=True)
 
     def _watch(self) -> None:
         job, before = self._job, self._before
@@ -77,7 +80,7 @@ class Progress:
         total = sum(task.found is not None for task in tasks)
         bar = self._bar.add_task("features", total=total)
         while not self._stop.wait(_EVERY_S):
-            if self._file.exists():
+            with suppress(FileNotFoundError):
                 self._bar.update(bar, completed=self._file.stat().st_size)
-        done = self._file.stat().st_size if self._file.exists() else 0
-        self._bar.update(bar, completed=done)
+        with suppress(FileNotFoundError):
+            self._bar.update(bar, completed=self._file.stat().st_size)

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import files
-from schemas import SCHEMA_VERSION, TABLES, Failure, Reason, Recipe, TableName, UsageError
+from schemas import SCHEMA_VERSION, TABLES, Clip, Failure, Reason, Recipe, TableName, UsageError
 
 _ROWS_PER_GROUP = 4096
 
@@ -166,6 +166,25 @@ class FeatureStore:
         files.write(files.join(self.out, "receipts", f"{unit}.json"), receipt.encode())
         return receipt
 
+    def relabel(self, standing: Standing, clips: Mapping[str, Clip]) -> None:
+        """Bring split and labels of the stored clips up to the manifest's, where they changed."""
+        for path in (receipt.parts["clips"] for receipt in standing.receipts if receipt.done):
+            place = files.join(self.out, *path.split("/"))
+            table = pq.read_table(io.BytesIO(files.read(place)))
+            rows = table.select(["clip_key", "split", "labels"]).to_pylist()
+            wanted = [
+                (clip.split, list(clip.labels)) if clip else (row["split"], row["labels"])
+                for row in rows
+                for clip in [clips.get(row["clip_key"])]
+            ]
+            if wanted == [(row["split"], row["labels"]) for row in rows]:
+                continue
+            for name, values in zip(("split", "labels"), zip(*wanted, strict=True), strict=True):
+                field = table.schema.field(name)
+                column = pa.array(values, field.type)
+                table = table.set_column(table.schema.get_field_index(name), field, column)
+            files.write(place, parquet_bytes(table))
+
     def write_manifest(
         self,
         standing: Standing,
@@ -183,12 +202,11 @@ class FeatureStore:
             if not files.exists(files.join(self.out, *path.split("/"))):
                 files.write(files.join(self.out, *path.split("/")), data)
             paths[name] = [path]
-        keys = "\n".join(sorted(standing.done))
         manifest = {
             "schema_version": SCHEMA_VERSION,
             **facts,
             "tables": paths,
-            "subset_id": hashlib.sha256(keys.encode()).hexdigest()[:16],
+            "subset_id": subset_id(standing.done),
         }
         text = json.dumps(manifest, indent=1, sort_keys=True).encode()
         files.write(files.join(self.out, "manifest.json"), text)
@@ -202,7 +220,12 @@ class FeatureStore:
             files.delete(stale)
         for folder in (self.out, files.join(self.out, "receipts")):
             names = files.list_folder(folder)
-            files.delete([path for path in names if files.TEMPORARY in path.rsplit("/", 1)[1]])
+            files.delete([path for path in names if f"/{files.TEMPORARY}" in path])
+
+
+def subset_id(keys: Iterable[str]) -> str:
+    """Hash of the clip keys present, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()[:16]
 
 
 def parquet_bytes(table: pa.Table) -> bytes:

@@ -1,11 +1,13 @@
 """What a features job leaves on the screen: where, how many, what failed, how long, what next."""
 
+import shlex
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pipelines import files
@@ -35,7 +37,7 @@ def print_summary(job: FeaturesJob, before: Standing, wall_s: float, max_failed:
             f"{max_failed:.0%}.[/red]"
         )
         return 1
-    console.print(_next(job), soft_wrap=True, highlight=False)
+    console.print(_next(job), soft_wrap=True, highlight=False, markup=False)
     return 0
 
 
@@ -46,7 +48,7 @@ def _counts(job: FeaturesJob, after: Standing, new: list[Receipt], wall_s: float
     for receipt in after.receipts:
         for name, count in receipt.rows.items():
             rows[name] += count
-    table.add_row("tables", manifest)
+    table.add_row("tables", escape(manifest))
     table.add_row("recipe", f"{job.recipe.name} {job.recipe.hash}, weights {job.recipe.weights}")
     table.add_row("arithmetic", f"{job.recipe.precision} on {job.runtime.device}")
     table.add_row("clips in", f"{len(after.done) + len(after.failed):,}")
@@ -66,7 +68,7 @@ def _failures(after: Standing) -> Table:
     for reason, failures in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         again = "by the next run" if reason.retryable else "with --retry all"
         example = f"{failures[0].clip_key}: {failures[0].detail}"
-        table.add_row(str(reason), f"{len(failures):,}", again, example[:100])
+        table.add_row(str(reason), f"{len(failures):,}", again, escape(example[:100]))
     return table
 
 
@@ -89,7 +91,7 @@ def _done(receipts: Iterable[Receipt]) -> int:
 
 
 def _next(job: FeaturesJob) -> str:
-    out = _shown(job)
+    out = shlex.quote(_shown(job))
     if not files.is_local(out):
         return f"Next: beam validate {out}"
     python, beam = (_program(name) for name in ("python", "beam"))

@@ -13,7 +13,7 @@ import tyro
 from rich.console import Console
 
 from pipelines import files
-from pipelines.store import FeatureStore
+from pipelines.store import FeatureStore, subset_id
 from schemas import (
     StoreManifest,
     TableName,
@@ -33,6 +33,10 @@ _KEYS: dict[TableName, list[str]] = {
     "proposals": ["clip_key", "frame_index", "rank"],
 }
 """What must not occur twice in a table."""
+_SENSES = {
+    "vggish": "has_audio", "logmel": "has_audio", "resnet152": "has_video", "r2plus1d": "has_video"
+}  # fmt: skip
+"""Feature columns of `snippets`, and the column of `clips` that says whether they can be there."""
 _SHOWN = 20
 
 
@@ -60,12 +64,14 @@ def run(config: Config, rest: list[str]) -> int:
         console.print(f"- {problem}", markup=False, highlight=False, soft_wrap=True)
     if len(problems) > _SHOWN:
         console.print(f"... and {len(problems) - _SHOWN} more")
-    counts = manifest.data["counts"]
+    counts = {"clips_in": 0, "clips_done": 0, "clips_failed": 0}
+    counts |= manifest.data.get("counts", {})
     verdict = f"{len(problems)} problems" if problems else "clean"
     console.print(
         f"{config.out}: {verdict}; {counts['clips_in']:,} clips in, {counts['clips_done']:,} done, "
-        f"{counts['clips_failed']:,} failed, subset {manifest.subset_id}",
+        f"{counts['clips_failed']:,} failed, subset {manifest.data.get('subset_id')}",
         highlight=False,
+        markup=False,
         soft_wrap=True,
     )
     return 1 if problems else 0
@@ -73,6 +79,11 @@ def run(config: Config, rest: list[str]) -> int:
 
 def find_problems(manifest: StoreManifest) -> Iterator[str]:
     """Every fault of a store, as sentences."""
+    lacking = {"dataset", "recipe", "tables", "counts", "subset_id", "vocabulary", "provenance"}
+    lacking -= manifest.data.keys()
+    if lacking:
+        yield f"manifest.json lacks {', '.join(sorted(lacking))}"
+        return
     tables: dict[TableName, pa.Table] = {}
     frames = manifest.data["recipe"].get("resnet152_frames", "mean")
     for name in _KEYS:
@@ -85,11 +96,11 @@ def find_problems(manifest: StoreManifest) -> Iterator[str]:
                 yield part
                 continue
             yield from _check_part(name, path, part)
-            parts.append(part.select(_kept(name)))
-        empty = pa.schema([schema.field(column) for column in _kept(name)])
-        tables[name] = pa.concat_tables(parts) if parts else empty.empty_table()
+            parts.append(_with_nulls(name, part).select(_kept(name)))
+        tables[name] = pa.concat_tables(parts) if parts else _empty(schema, _kept(name))
         yield from _repeats(name, tables[name], [key.name for key in keys])
     yield from _check_fates(manifest, tables)
+    yield from _check_counts(manifest, tables)
     yield from _check_grid(tables)
 
 
@@ -97,7 +108,26 @@ def _kept(name: TableName) -> list[str]:
     """Columns that are compared across tables; features are checked part by part."""
     if name == "clips":
         return ["clip_key", "n_snippets", "has_audio", "has_video"]
+    if name == "snippets":
+        return [*_KEYS[name], *_SENSES]
     return _KEYS[name]
+
+
+def _empty(schema: pa.Schema, columns: list[str]) -> pa.Table:
+    kinds = [
+        schema.field(name) if name not in _SENSES else pa.field(name, pa.bool_())
+        for name in columns
+    ]
+    return pa.schema(kinds).empty_table()
+
+
+def _with_nulls(name: TableName, part: pa.Table) -> pa.Table:
+    """Snippets with presence in place of values: a clip's sense is there when a row is not null."""
+    if name == "snippets":
+        for feature in _SENSES:
+            place = part.column_names.index(feature)
+            part = part.set_column(place, feature, part[feature].is_valid())
+    return part
 
 
 def _read(path: Path, schema: pa.Schema) -> pa.Table | str:
@@ -163,6 +193,24 @@ def _check_fates(manifest: StoreManifest, tables: dict[TableName, pa.Table]) -> 
         strangers = set(pc.unique(tables[name]["clip_key"]).to_pylist()) - done
         for key in sorted(strangers)[:3]:
             yield f"{name} has rows of {key}, which is not among the clips"
+
+
+def _check_counts(manifest: StoreManifest, tables: dict[TableName, pa.Table]) -> Iterator[str]:
+    keys = tables["clips"]["clip_key"].to_pylist()
+    if manifest.subset_id != subset_id(keys):
+        yield f"manifest.json says subset {manifest.subset_id}, the clips make {subset_id(keys)}"
+    for name, said in manifest.data["counts"].get("rows", {}).items():
+        if name in tables and tables[name].num_rows != said:
+            yield f"manifest.json says {said} rows of {name}, there are {tables[name].num_rows}"
+    ran = set(manifest.data["recipe"]["extractors"])
+    clips = {row["clip_key"]: row for row in tables["clips"].to_pylist()}
+    for feature in sorted(_SENSES.keys() & ran):
+        found = tables["snippets"].filter(tables["snippets"][feature])["clip_key"]
+        held = set(pc.unique(found).to_pylist())
+        for key, clip in clips.items():
+            sense = _SENSES[feature]
+            if clip[sense] != (key in held):
+                yield f"{key}: {sense} is {clip[sense]}, {feature} says otherwise"
 
 
 def _check_grid(tables: dict[TableName, pa.Table]) -> Iterator[str]:

@@ -52,6 +52,8 @@ def read_store_manifest(root: Path) -> StoreManifest:
         raise UsageError(
             f"{path} is not readable JSON ({error}); run the features job again"
         ) from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{path} is no feature store's manifest; run the features job again")
     if data.get("schema_version") != SCHEMA_VERSION:
         raise UsageError(
             f"{path} has schema version {data.get('schema_version')!r}, this program reads "

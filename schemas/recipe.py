@@ -8,7 +8,6 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-EXTRACTOR_NAMES = ("vggish", "resnet152", "r2plus1d", "logmel", "segments", "proposals", "ncp")
 DEFAULT_EXTRACTORS = ("vggish", "resnet152", "r2plus1d", "logmel", "segments", "proposals")
 
 
@@ -33,8 +32,6 @@ class Recipe:
     """Shorter side before the 224 crop, in pixels (bilinear)."""
     resnet152_frames: Literal["mean", "keep"] = "mean"
     """Store the mean of a second's frame features, or each of them."""
-    r2plus1d_resize: Literal["squash"] = "squash"
-    """112x112 without keeping the aspect ratio, as the LLP authors did."""
     vggish_relu: bool = True
     """Keep the ReLU on the 128 outputs (features of LLP) or take the value before it."""
     vggish_pca: bool = False

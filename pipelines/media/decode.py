@@ -9,6 +9,7 @@ number of encoder threads (the same 82 frames take 0.40 MB on one thread, 0.55 M
 1.11 MB on sixteen), so features would otherwise depend on the number of cores.
 """
 
+import errno
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from pipelines.media.probe import Probe
 from pipelines.media.timestamps import frames_at
 from schemas import SAMPLE_RATE, Clip, ClipMedia, KnownError, Reason, Recipe
 
+_FULL = "No space left on device"
 FRAMES, SOUND, LOG = "frames.images", "sound.pcm", "ffmpeg.log"
 """Temporary files of one decode."""
 _CUT_SLACK_S = 1.0
@@ -72,8 +74,7 @@ def decode(
     Raises `KnownError`: `timeout`, `corrupt` (tracks that give no frame and no sample), or
     `too_short` (less than half a second of either).
     """
-    by_ffmpeg = Probe(probe.picture if recipe.sampler == "ffmpeg-r" else None, probe.sound)
-    _run_ffmpeg(path, by_ffmpeg, window, recipe, work, timeout_s)
+    _run_ffmpeg(path, probe, window, recipe, work, timeout_s)
     samples = _read_sound(work / SOUND)
     sound_s = 0.0 if samples is None else len(samples) / SAMPLE_RATE
     picture_s = _picture_seconds(probe, window, recipe, work)
@@ -86,13 +87,19 @@ def decode(
         raise KnownError(
             Reason.TOO_SHORT, f"{max(sound_s, picture_s):.3f} s of sound or picture, need 0.5 s"
         )
+    frames: PickedFrames | None = None
+    if seen:
+        try:
+            frames = _frames(path, probe, window, recipe, work, seen, n_snippets, timeout_s)
+        except KnownError as error:
+            if error.reason is not Reason.CORRUPT or not heard:
+                raise
+            seen = 0  # the sound is good: a clip without picture
     return ClipMedia(
         clip_key=clip.key,
         n_snippets=n_snippets,
         sound=_on_grid(samples, n_snippets) if samples is not None and heard else None,
-        frames=_frames(path, probe, window, recipe, work, seen, n_snippets, timeout_s)
-        if seen
-        else None,
+        frames=frames,
         sound_valid=np.arange(n_snippets) < heard,
         frames_valid=np.arange(n_snippets) < seen,
         per_snippet=recipe.frames_per_second,
@@ -108,8 +115,8 @@ def _run_ffmpeg(
     path: Path, probe: Probe, window: Window, recipe: Recipe, work: Path, timeout_s: float
 ) -> None:
     """Both tracks in one run; when that fails, each by itself, so that one broken track is one."""
-    both = (probe.picture, probe.sound)
-    attempts = [both, (probe.picture, None), (None, probe.sound)] if all(both) else [both]
+    both = (probe.picture if recipe.sampler == "ffmpeg-r" else None, probe.sound)
+    attempts = [both, (both[0], None), (None, both[1])] if all(both) else [both]
     for picture, sound in attempts:
         source = ffmpeg.input(
             f"file:{path.resolve()}",
@@ -137,6 +144,8 @@ def _run_ffmpeg(
         graph = ffmpeg.merge_outputs(*outputs).global_args("-nostdin", "-y", "-v", "error")
         command = graph.compile(cmd=ffmpeg_binary())
         status = run_child(command, timeout_s=timeout_s, log=work / LOG)
+        if status and _FULL in (work / LOG).read_text(errors="replace"):
+            raise OSError(errno.ENOSPC, _FULL, str(work))
         if status == 0 and (picture, sound) == both:
             return
 

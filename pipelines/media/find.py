@@ -5,12 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from schemas import Clip
-
-MEDIA_SUFFIXES = frozenset(
-    ".mp4 .mkv .webm .mov .avi .ts .flv .m4v .mpg .mpeg .3gp .ogv "
-    ".wav .mp3 .flac .ogg .m4a .aac .opus .wma".split()
-)
-"""Endings of media files, lower case."""
+from schemas.manifests.folder import MEDIA_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +24,15 @@ class MediaIndex:
         self._by_stem: dict[str, str] = {}
         for uri in sorted(uris):
             name = PurePosixPath(uri)
-            if name.suffix.lower() in MEDIA_SUFFIXES:
+            if name.suffix.lower() in MEDIA_SUFFIXES and not name.name.startswith("."):
                 self._by_stem.setdefault(name.stem, uri)
 
     def __len__(self) -> int:
         return len(self._by_stem)
+
+    def stems(self) -> list[str]:
+        """Names of the files without their endings, sorted."""
+        return sorted(self._by_stem)
 
     def find(self, clip: Clip) -> Found | None:
         """The file of a clip, or None."""

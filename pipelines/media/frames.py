@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from schemas import KnownError, Reason
+
 _JPEG_START = b"\xff\xd8\xff"
 _CACHE_BYTES = 128 * 2**20
 
@@ -64,8 +66,11 @@ class PickedFrames:
         if place in self._cache:
             self._cache.move_to_end(place)
             return self._cache[place]
-        with Image.open(io.BytesIO(self._file.image(place))) as image:
-            pixels = np.asarray(image.convert("RGB"))
+        try:
+            with Image.open(io.BytesIO(self._file.image(place))) as image:
+                pixels = np.asarray(image.convert("RGB"))
+        except OSError as error:
+            raise KnownError(Reason.CORRUPT, f"frame {index} cannot be read: {error}") from None
         self._cache[place] = pixels
         self._cached_bytes += pixels.nbytes
         while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:

@@ -16,6 +16,8 @@ from schemas import KnownError, Reason
 
 _log = logging.getLogger(__name__)
 _OPEN_AND_READ_TIMEOUT_S = 20.0
+_MOST_PIXELS = 8192 * 8192
+_MOST_HOURS = 8
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def probe(path: Path) -> Probe:
     """Look into a media file.
 
     Raises `KnownError`: `corrupt` when it cannot be opened, `no_streams` when it holds neither
-    picture nor sound.
+    picture nor sound, `too_large` above 8192 x 8192 pixels or 8 hours.
     """
     try:
         with av.open(str(path), timeout=_OPEN_AND_READ_TIMEOUT_S) as container:
@@ -57,6 +59,9 @@ def probe(path: Path) -> Probe:
             sounds = [s for s in container.streams.audio if s.codec_context is not None]
             picture = max(pictures, key=lambda s: s.width * s.height, default=None)
             sound = max(sounds, key=lambda s: s.channels or 0, default=None)
+            if picture is not None and picture.width * picture.height > _MOST_PIXELS:
+                size = f"{picture.width} x {picture.height} pixels"
+                raise KnownError(Reason.TOO_LARGE, f"the picture has {size}, 8192 x 8192 at most")
             ends = _ends(container, [s for s in (picture, sound) if s is not None])
             rate = picture and (picture.average_rate or picture.guessed_rate)
             found = Probe(
@@ -69,6 +74,9 @@ def probe(path: Path) -> Probe:
         raise KnownError(Reason.CORRUPT, f"the file cannot be opened: {error}") from None
     if found.picture is None and found.sound is None:
         raise KnownError(Reason.NO_STREAMS, "the file holds neither picture nor sound")
+    if found.duration_s > _MOST_HOURS * 3600:
+        hours = found.duration_s / 3600
+        raise KnownError(Reason.TOO_LARGE, f"the file lasts {hours:.1f} h, {_MOST_HOURS} h at most")
     return found
 
 

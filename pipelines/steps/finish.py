@@ -14,7 +14,6 @@ import pyarrow as pa
 from pipelines.job import FeaturesJob
 from pipelines.store import Receipt, Standing
 from schemas import Event, Failure, TableName, table_schema
-from schemas.manifests import read_events, vocabulary
 
 _TOOLS = (
     "earsight", "apache-beam", "torch", "torchvision", "tensorflow-hub", "librosa", "numpy",
@@ -38,18 +37,19 @@ def finish(job: FeaturesJob) -> dict[str, Any]:
     store = job.store()
     standing = store.standing()
     fates = standing.done | standing.failed.keys()
-    lost = [clip.key for clip in job.clips() if clip.key not in fates]
+    clips = {clip.key: clip for clip in job.clips()}
+    lost = [key for key in clips if key not in fates]
     if lost:
         raise RuntimeError(f"{len(lost)} clips have neither rows nor a failure: {lost[:5]}")
-    events = read_events(job.dataset, job.annotations, job.split, repair=job.repair)
+    store.relabel(standing, clips)
     extra: dict[TableName, pa.Table] = {
         "failures": _failures_table(standing.failed.values()),
-        "events": _events_table(events),
+        "events": _events_table(job.events()),
     }
     facts = {
         "dataset": job.dataset,
         "recipe": job.recipe.to_json(),
-        "vocabulary": list(vocabulary(job.dataset, job.annotations).names),
+        "vocabulary": list(job.vocabulary().names),
         "counts": {
             "clips_in": len(fates),
             "clips_done": len(standing.done),

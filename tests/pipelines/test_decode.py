@@ -15,6 +15,7 @@ from pipelines.media.ffmpeg import ffmpeg_binary, ffmpeg_version, run_child
 from pipelines.media.frames import ImageFile, PickedFrames
 from pipelines.media.probe import Probe, Track, probe
 from schemas import RECIPES, Clip, ClipMedia, KnownError, Reason
+from tests.pipelines.conftest import make_clip
 
 RECIPE = RECIPES["llp-eccv20"]
 
@@ -239,3 +240,29 @@ def test_clean_recipe_keeps_rotated_film_upright(shared: Path, tmp_path: Path) -
     assert media.frames is not None
     assert media.frames[3].shape == (1920, 1080, 3)
     assert np.abs(media.frames[3] - first).mean() < 12  # upside down it would be several times that
+
+
+def test_huge_picture_is_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "huge.mkv"
+    command = [ffmpeg_binary(), "-v", "error", "-f", "lavfi", "-i", "color=s=12288x8192:r=1:d=1"]
+    subprocess.run([*command, "-c:v", "mjpeg", "-pix_fmt", "yuvj420p", str(path)], check=True)
+    with pytest.raises(KnownError) as caught:
+        probe(path)
+    assert caught.value.reason is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize("recipe", ["llp-eccv20", "clean"])
+def test_broken_picture_leaves_the_sound(
+    tmp_path: Path, recipe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise KnownError(Reason.CORRUPT, "no frame could be decoded")
+
+    monkeypatch.setattr("pipelines.media.decode._frames", broken)
+    path = make_clip(tmp_path / "clip.mp4", 2.0)
+    found = probe(path)
+    window = find_window(whole(path), found, cut=True)
+    media = decode(path, whole(path), found, window, RECIPES[recipe], tmp_path, 60)
+    assert media.frames is None
+    assert not media.frames_valid.any()
+    assert media.sound_valid.all()

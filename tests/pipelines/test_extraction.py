@@ -1,5 +1,6 @@
 """The work on one unit, with extractors that do what the test wants."""
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -9,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from extractors.base import Extractor, Features
-from pipelines.extraction import Runtime, UnitWorker
+from pipelines.extraction import PROGRESS_FILE, Runtime, UnitWorker
 from pipelines.media.find import Found
 from pipelines.store import FeatureStore, Receipt
 from pipelines.units import Task, Unit
-from schemas import RECIPES, Clip, ClipMedia, KnownError, Reason, Recipe, tensor_values
+from schemas import RECIPES, Clip, ClipMedia, JobError, KnownError, Reason, Recipe, tensor_values
 from tests.pipelines.conftest import make_clip
 
 RECIPE = RECIPES["llp-eccv20"].with_(extractors=("resnet152",), weights="seeded:0")
@@ -101,3 +102,25 @@ def test_short_file_of_a_repeated_video_is_ambiguous(tmp_path: Path) -> None:
     (failure,) = worker.do(Unit.of((task,))).failed
     assert failure.reason is Reason.NOT_FOUND
     assert "name the file video_30_32.mp4" in failure.detail
+
+
+def test_file_that_vanishes_is_not_found(tmp_path: Path) -> None:
+    task = Task(Clip("x", 0.0, 3.0), Found(str(tmp_path / "x.mp4"), cut=True), 1)
+    worker = UnitWorker(FeatureStore(str(tmp_path / "out")), RECIPE, Runtime(), dict)
+    (failure,) = worker.do(Unit.of((task,))).failed
+    assert (failure.step, failure.reason) == ("find", Reason.NOT_FOUND)
+
+
+def test_progress_that_cannot_be_written_hurts_nothing(tmp_path: Path) -> None:
+    (tmp_path / "out" / PROGRESS_FILE).mkdir(parents=True)
+    receipt, _ = work(tmp_path, ["good"])
+    assert receipt.done == ("good",)
+
+
+def test_full_scratch_disk_stops_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pipelines.extraction.decode", full)
+    with pytest.raises(JobError, match="no room for temporary files"):
+        work(tmp_path, ["good"])

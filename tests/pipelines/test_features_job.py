@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -17,6 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 
+from pipelines.features_command import Config, make_recipe
+from pipelines.store import FeatureStore
 from schemas import TableName, read_store_manifest
 from tests.pipelines.conftest import ROOT, Beam, make_clip
 from tests.pipelines.tables import counts, read_table, same_rows
@@ -115,7 +118,7 @@ def test_ten_kills_lose_nothing(undisturbed: Path, small_media: Path, tmp_path: 
     )  # fmt: skip
     assert last.returncode == 0, last.stderr
     same_rows(undisturbed, out, ("clips", "snippets", "failures"))
-    assert not [path for path in out.rglob(".tmp-*") if path.name != ".tmp-progress"]
+    assert not list(out.rglob(".tmp-*"))
     named = {path for table in TABLES_MADE for path in read_store_manifest(out).paths(table)}
     assert named == {path for table in TABLES_MADE for path in (out / table).iterdir()}
 
@@ -207,3 +210,43 @@ def test_schema_of_a_part_is_the_schema_of_the_table(undisturbed: Path) -> None:
         for path in read_store_manifest(undisturbed).paths(table):
             assert isinstance(pq.read_schema(path), pa.Schema)
             assert pq.read_schema(path).metadata[b"earsight_schema_version"] == b"1"
+
+
+def test_split_by_split_keeps_all_truth(tmp_path: Path, beam: Beam) -> None:
+    demo, out = str(tmp_path / "demo"), str(tmp_path / "out")
+    words = ["run", "features", "--dataset", "demo", "--clips", "4", "--media", demo, "--out", out]
+    words += LIGHT
+    assert beam(*words, "--split", "test").returncode == 0
+    events = read_store_manifest(tmp_path / "out").paths("events")
+    first = pq.read_table(events[0])
+    assert counts(tmp_path / "out")["clips_in"] < 4
+    assert beam(*words).returncode == 0
+    (events_now,) = read_store_manifest(tmp_path / "out").paths("events")
+    assert pq.read_table(events_now).equals(first)
+    assert counts(tmp_path / "out")["clips_in"] == 4
+
+
+def test_labels_that_come_later_enter(tmp_path: Path, beam: Beam) -> None:
+    media, out, labels = tmp_path / "media", tmp_path / "out", tmp_path / "labels"
+    media.mkdir()
+    labels.mkdir()
+    make_clip(media / "a.mp4", 1.0)
+    make_clip(media / "b.mp4", 1.0)
+    assert beam(*command(media, out)).returncode == 0
+    (labels / "labels.csv").write_text("file,labels,split\na.mp4,x|y,train\n")
+    done = beam(*command(media, out, "--annotations", str(labels)))
+    assert done.returncode == 0, done.stderr
+    assert read_table(out, "clips")["labels"].to_pylist() == [["x", "y"], []]
+    assert read_table(out, "clips")["split"].to_pylist() == ["train", ""]
+    assert read_store_manifest(out).vocabulary == ("x", "y")
+    assert counts(out)["clips_in"] == 2
+    assert beam("validate", out).returncode == 0
+
+
+def test_precision_auto_goes_on_as_it_began(tmp_path: Path) -> None:
+    asked = Config(dataset="folder", weights="seeded", extractors="resnet152")
+    store = FeatureStore(str(tmp_path / "out"))
+    begun = make_recipe(replace(asked, precision="fp32"), store)
+    store.open("folder", begun)
+    assert make_recipe(asked, store) == begun
+    assert make_recipe(replace(asked, extractors="logmel"), store).precision == "fp32"

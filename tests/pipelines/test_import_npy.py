@@ -72,12 +72,21 @@ def test_second_import_adds_what_arrived(
     beam: Beam, annotations: Path, published: dict[str, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    beam(*words(annotations, published, out))
+    first = KEYS[0][:11]  # the first clip of the part comes late, and so does the last
     for folder in published.values():
-        shutil.copy(folder / f"{KEYS[0][:11]}.npy", folder / "00000000000.npy")
+        (folder / f"{first}.npy").rename(folder / "later.npy")
+    beam(*words(annotations, published, out))
+    assert counts(out)["clips_done"] == 2
+    for folder in published.values():
+        (folder / "later.npy").rename(folder / f"{first}.npy")
+    assert beam(*words(annotations, published, out)).returncode == 0
+    assert counts(out)["clips_done"] == 3
+    for folder in published.values():
+        shutil.copy(folder / f"{first}.npy", folder / "00000000000.npy")
     assert beam(*words(annotations, published, out)).returncode == 0
     assert counts(out)["clips_done"] == 4
     assert counts(out)["clips_failed"] == 0
+    assert beam("validate", out).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -116,3 +116,30 @@ def test_status_and_list(store: Path, capsys: pytest.CaptureFixture[str]) -> Non
     part(store, "snippets").unlink()
     assert main(["validate", str(store)]) == 1
     assert "problems; 2 clips in" in capsys.readouterr().out
+
+
+def test_wrong_subset_and_rows(store: Path) -> None:
+    manifest = json.loads((store / "manifest.json").read_text())
+    manifest["subset_id"] = "0" * 16
+    manifest["counts"]["rows"]["snippets"] = 99
+    (store / "manifest.json").write_text(json.dumps(manifest))
+    assert "says subset 0000" in problems(store)
+    assert "says 99 rows of snippets, there are 4" in problems(store)
+
+
+def test_nulls_against_the_modality(store: Path) -> None:
+    def change(table: pa.Table) -> pa.Table:
+        field = table.schema.field("logmel")
+        place = table.column_names.index("logmel")
+        return table.set_column(place, field, pa.nulls(len(table), field.type))
+
+    rewrite(part(store, "snippets"), change)
+    assert "a: has_audio is True, logmel says otherwise" in problems(store)
+
+
+def test_manifest_that_lacks_an_entry(store: Path) -> None:
+    (store / "manifest.json").write_text(json.dumps({"schema_version": 1}))
+    assert "manifest.json lacks counts" in problems(store)
+    assert main(["validate", str(store)]) == 1
+    (store / "manifest.json").write_text("[]")
+    assert main(["validate", str(store)]) == 2
