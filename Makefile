@@ -37,12 +37,12 @@ $(VENV)/dev.done: $(VENV)/runtime.done requirements-dev.lock
 install: $(VENV)/runtime.done ## set up the environment only
 
 features: $(VENV)/runtime.done ## clips to feature tables
-	@$(BIN)/beam run features --dataset $(DATASET) --out $(OUT) --runner $(RUNNER) \
-		$(if $(MEDIA),--media $(MEDIA)) $(if $(ANNOTATIONS),--annotations $(ANNOTATIONS)) \
-		$(if $(WEIGHTS),--weights $(WEIGHTS)) $(ARGS)
+	@$(BIN)/beam run features --dataset "$(DATASET)" --out "$(OUT)" --runner "$(RUNNER)" \
+		$(if $(MEDIA),--media "$(MEDIA)") $(if $(ANNOTATIONS),--annotations "$(ANNOTATIONS)") \
+		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(ARGS)
 
 train: $(VENV)/runtime.done ## train HAN on the tables of OUT
-	@$(BIN)/python models/train.py han --features $(OUT) $(ARGS)
+	@$(BIN)/python models/train.py han --features "$(OUT)" $(ARGS)
 
 test: $(VENV)/dev.done ## the whole default test suite
 	@$(BIN)/python -m pytest
