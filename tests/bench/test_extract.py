@@ -137,7 +137,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
         left += width
     axes.invert_yaxis()
     axes.set_xlabel("seconds for one 10 s clip")
-    axes.legend(ncols=len(stages), fontsize=7, loc="lower right")
+    axes.legend(ncols=len(stages), fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     plt.close(figure)
