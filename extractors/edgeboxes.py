@@ -145,7 +145,7 @@ def gradient_edges(frame: NDArray[np.uint8]) -> tuple[Array, Array]:
     """
     grey = cv2.GaussianBlur(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32), (0, 0), 1.0)
     dx, dy = (cv2.Scharr(grey, cv2.CV_32F, *axes) / 32.0 for axes in ((1, 0), (0, 1)))
-    strength = cv2.magnitude(dx, dy)
+    strength = np.sqrt(dx * dx + dy * dy)  # cv2.magnitude depends on where the arrays lie
     across = np.mod(np.arctan2(dy, dx), np.pi)
     sector = np.round(across / (np.pi / 4)).astype(np.int32) % 4
     padded = np.pad(strength, 1)
