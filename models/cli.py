@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from schemas import JobError, UsageError
+from schemas.sentences import unboxed
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ def parse(kind: type[T], arguments: Sequence[str], program: str, **extra: Any) -
     except SystemExit as stop:
         if not stop.code:  # --help was asked for and printed
             raise
-        raise UsageError(f"{_sentence(complaint.getvalue())}; see {program} --help") from None
+        raise UsageError(f"{unboxed(complaint.getvalue())}; see {program} --help") from None
     except ValueError as error:  # a dataclass refused the value
         raise UsageError(f"{error}; see {program} --help") from None
 
@@ -59,14 +60,3 @@ def run(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> int:
         sys.stderr.write("stopped; --resume goes on from the last saved epoch\n")
         return 130
     return 0
-
-
-def _sentence(box: str) -> str:
-    """First statement in a box that tyro draws, without the frame."""
-    lines = [line.strip("│╭╰╮╯ ─") for line in box.splitlines()[1:]]
-    words: list[str] = []
-    for line in lines:
-        if not line:  # a rule ends the statement
-            break
-        words.append(line)
-    return " ".join(words).rstrip(".") or "the options could not be read"

@@ -5,10 +5,12 @@ field strings are the help, and `run(config, rest) -> exit status`.
 """
 
 import importlib
+import io
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from typing import Any
 
 import tyro
@@ -17,6 +19,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from schemas import JobError, UsageError
+from schemas.sentences import unboxed
 
 COMMANDS = {
     "run features": ("pipelines.features_command", "clips to feature tables"),
@@ -76,9 +79,7 @@ def _dispatch(words: list[str]) -> int:
 def _run(name: str, arguments: list[str]) -> int:
     _set_up_logging()
     module: Any = importlib.import_module(COMMANDS[name][0])
-    config, rest = tyro.cli(
-        module.Config, prog=f"beam {name}", args=arguments, return_unknown_args=True
-    )
+    config, rest = _parse(module.Config, f"beam {name}", arguments)
     if rest and name not in _TAKES_BEAM_OPTIONS:
         from pipelines.options import suggestion
 
@@ -86,6 +87,18 @@ def _run(name: str, arguments: list[str]) -> int:
         asked = rest[0].split("=", 1)[0]
         raise UsageError(f"unknown option {asked}{suggestion(asked, options)}")
     return int(module.run(config, rest))
+
+
+def _parse(kind: type[Any], program: str, arguments: list[str]) -> tuple[Any, list[str]]:
+    """The options, and what is left for Beam; `UsageError` for a value that does not fit."""
+    complaint = io.StringIO()
+    try:
+        with redirect_stderr(complaint):
+            return tyro.cli(kind, prog=program, args=arguments, return_unknown_args=True)
+    except SystemExit as stop:
+        if not stop.code:  # --help was asked for and printed
+            raise
+        raise UsageError(f"{unboxed(complaint.getvalue())}; see {program} --help") from None
 
 
 def _print_help() -> None:
