@@ -61,14 +61,35 @@ class TrainConfig:
         return cls(**data)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TaggingConfig(TrainConfig):
+    """Settings of models that say which classes a clip has, not when."""
+
+    threshold: Literal["global", "class", "fixed"] = "global"
+    """From which score on a class is a label: one threshold for all classes or one for each, tuned
+    for micro F1 on the validation clips, or `fixed_threshold`."""
+    fixed_threshold: float = 0.5
+    """The threshold of `--threshold fixed`."""
+    unlabelled: Literal["count", "skip"] = "count"
+    """Clips that get no label: their true labels count as missed, or, as in the official script of
+    DCASE 2017 when a submission does not list them, the clips are left out."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0.0 <= self.fixed_threshold <= 1.0:
+            raise ValueError(f"fixed_threshold must be from 0 to 1, got {self.fixed_threshold}")
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Batch:
     """Some clips, ready for a model."""
 
     features: Mapping[str, Tensor]
-    """Feature name to float [B, T, width]; zero where the clip has none."""
+    """Feature name to float [B, T, *shape]; zero where the clip has none. Of the tables
+    `segments`, `proposals` and `components` the table's name to float [B, P, width], P instances at
+    most."""
     present: Mapping[str, Tensor]
-    """Feature name to bool [B, T]: where the clip has it."""
+    """Feature name to bool [B, T], or [B, P]: where the clip has it."""
     labels: Tensor
     """Weak labels of the clips, float [B, C] of zeros and ones."""
     dropped_audio: Tensor | None = None
@@ -139,15 +160,18 @@ class ModelCard:
     code: str
     """Address of the authors' code, or empty."""
     needs: tuple[str, ...]
-    """Columns of the table `snippets` that it reads."""
+    """Columns of the table `snippets` that it reads, and names of tables of instances."""
     dataset: str
     """Data set of the paper."""
     modalities: tuple[Literal["audio", "visual"], ...]
-    """What it parses."""
+    """What it parses, or listens and looks at."""
     experiments: tuple[Experiment, ...]
     """Every row that it can run; the first one is the model's defaults."""
     differences: tuple[str, ...]
     """Where it leaves the paper or the authors' code, one sentence each."""
+    judge: str = ""
+    """Tagging score that picks the epoch, for a model that says which classes a clip has; empty for
+    a model that parses its seconds."""
 
 
 def five(level: Literal["segment", "event"], *numbers: float) -> dict[str, float]:

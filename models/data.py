@@ -1,24 +1,23 @@
 """Clips of a feature store as tensors: shards in, batches out."""
 
-import math
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.bags import BAGS, BagName, read_bags
 from models.base import Batch
+from models.shards import allocate, clip_places, open_part, read_table, refuse_nan
 from schemas import (
     Event,
     StoreManifest,
-    TableName,
     UsageError,
     Vocabulary,
     read_store_manifest,
@@ -27,9 +26,6 @@ from schemas import (
     tensor_values,
 )
 from schemas.manifests import read_events
-
-MEMORY_LIMIT = 4 * 2**30
-"""Features of a store above so many bytes lie in a temporary file that is mapped, not in memory."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,10 +40,13 @@ class ClipData:
     """[N] `train`, `val`, `test` or empty."""
     vocabulary: Vocabulary
     """Class names in order."""
+    seconds: int
+    """T."""
     features: dict[str, Tensor]
-    """Feature name to float32 [N, T, width], zero where absent."""
+    """Feature name to float32 [N, T, *shape], a table of instances to [N, P, width]; zero where
+    absent."""
     present: dict[str, Tensor]
-    """Feature name to bool [N, T]."""
+    """Feature name to bool [N, T] or [N, P]."""
     labels: Tensor
     """float32 [N, C] of zeros and ones."""
     truth: dict[str, NDArray[np.bool_]]
@@ -56,11 +55,6 @@ class ClipData:
     """Splits with dense truth."""
     dropped: dict[str, Tensor] | None = None
     """`audio` and `visual` to bool [N, C]: labels that a method has found not to hold."""
-
-    @property
-    def seconds(self) -> int:
-        """T."""
-        return next(iter(self.features.values())).shape[1]
 
     def rows(self, split: str) -> Tensor:
         """Indices of a split's clips; `UsageError` when it has none."""
@@ -122,6 +116,8 @@ def shuffled(rows: Tensor, seed: int, epoch: int) -> Tensor:
 def open_clips(root: Path, needs: Sequence[str], annotations: Path | None = None) -> ClipData:
     """Read the clips of the store at `root` with the features `needs`.
 
+    These are columns of the table `snippets`, or names of tables of instances (`models.bags.BAGS`).
+
     Dense truth comes from the store's table `events`, or from the original annotation files in
     `annotations`. `UsageError` when `root` is no store, lacks a feature, holds a value that is not
     finite or a label outside the vocabulary, or when no annotated event belongs to a clip.
@@ -130,12 +126,15 @@ def open_clips(root: Path, needs: Sequence[str], annotations: Path | None = None
     vocabulary = Vocabulary(manifest.vocabulary)
     if not len(vocabulary):
         raise UsageError(f"{root} has no class names, so nothing to learn; its clips need labels")
-    clips = _table(manifest, "clips", ["clip_key", "split", "labels", "n_snippets"])
+    clips = read_table(manifest, "clips", ["clip_key", "split", "labels", "n_snippets"])
     keys = tuple(clips["clip_key"].to_pylist())
     if not keys:
         raise UsageError(f"{root} holds no clip; its failures say why, `beam validate` lists them")
     seconds = int(manifest.data.get("n_seconds") or pc.max(clips["n_snippets"]).as_py())
-    features, present = _features(manifest, needs, keys, seconds)
+    columns = [name for name in needs if name not in BAGS]
+    features, present = _features(manifest, columns, keys, seconds)
+    for table in (cast(BagName, name) for name in needs if name in BAGS):
+        features[table], present[table] = read_bags(manifest, table, keys)
     splits = np.array([name or "" for name in clips["split"].to_pylist()])
     truth, dense = _truth(manifest, annotations, keys, splits, vocabulary, seconds)
     return ClipData(
@@ -143,27 +142,13 @@ def open_clips(root: Path, needs: Sequence[str], annotations: Path | None = None
         keys=keys,
         splits=splits,
         vocabulary=vocabulary,
+        seconds=seconds,
         features=features,
         present=present,
         labels=torch.from_numpy(_multi_hot(root, keys, clips["labels"].to_pylist(), vocabulary)),
         truth=truth,
         dense_splits=dense,
     )
-
-
-def _part(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path)
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
-        raise UsageError(
-            f"{path} is named in the manifest and does not open ({error}); `beam validate` lists "
-            "what is damaged, and the features job makes it again"
-        ) from None
-
-
-def _table(manifest: StoreManifest, name: TableName, columns: list[str]) -> pa.Table:
-    parts = [_part(path).read(columns=columns) for path in manifest.paths(name)]
-    return pa.concat_tables(parts) if parts else pa.table({column: [] for column in columns})
 
 
 def _multi_hot(
@@ -190,49 +175,41 @@ def _features(
     present = {name: np.zeros((len(keys), seconds), np.bool_) for name in needs}
     order = pa.array(keys)
     for path in manifest.paths("snippets"):
-        part = _part(path)
+        part = open_part(path)
         lacking = [name for name in needs if name not in part.schema_arrow.names]
         if lacking:
             raise UsageError(_lacks(manifest, lacking[0], part.schema_arrow.names))
         for rows in part.iter_batches(4096, columns=["clip_key", "snippet_index", *needs]):
-            clip = pc.index_in(rows["clip_key"], value_set=order)
-            if clip.null_count:
-                key = rows["clip_key"].filter(clip.is_null())[0]
-                raise UsageError(
-                    f"{path} has clip {key}, the table of clips has not; run `beam validate`"
-                )
+            clip = clip_places(path, rows["clip_key"], order)
             second = rows["snippet_index"].to_numpy()
             inside = second < seconds
-            place = clip.to_numpy()[inside], second[inside]
+            place = clip[inside], second[inside]
             for name in needs:
-                values, there = _column(rows[name], part.schema_arrow.field(name))
+                values, there = _column(name, rows[name], part.schema_arrow.field(name))
                 if name not in arrays:
-                    arrays[name] = _allocate((len(keys), seconds, values.shape[1]), len(needs))
+                    shape = (len(keys), seconds, *values.shape[1:])
+                    arrays[name] = allocate(shape, len(needs))
                 arrays[name][place], present[name][place] = values[inside], there[inside]
     for name in needs:
         if not present[name].any():
             raise UsageError(_lacks(manifest, name, [one for one in needs if present[one].any()]))
-        _refuse_nan(manifest, name, arrays[name], keys)
+        refuse_nan(manifest, name, arrays[name], keys)
     return (
         {name: torch.from_numpy(arrays[name]) for name in needs},
         {name: torch.from_numpy(present[name]) for name in needs},
     )
 
 
-def _column(column: pa.Array, field: pa.Field) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """One feature column of a record batch: [R, width], zero where absent, and presence [R].
+def _column(
+    name: str, column: pa.Array, field: pa.Field
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """One feature column of a record batch: [R, *shape], zero where absent, and presence [R].
 
-    Frames that were stored one by one, [R, 8, width], are averaged.
+    ResNet-152 frames that were stored one by one, [R, 8, width], are averaged.
     """
     values, present = tensor_values(column, tensor_shape(field) or ())
-    return (values.mean(axis=1) if values.ndim == 3 else values), present
-
-
-def _allocate(shape: tuple[int, int, int], arrays: int) -> NDArray[np.float32]:
-    if math.prod(shape) * 4 * arrays <= MEMORY_LIMIT:
-        return np.zeros(shape, np.float32)
-    with tempfile.TemporaryFile() as file:  # the mapping keeps it alive; it has no name to clean up
-        return np.memmap(file, np.float32, "w+", shape=shape)
+    frames = name == "resnet152" and values.ndim == 3
+    return (values.mean(axis=1) if frames else values), present
 
 
 def _lacks(manifest: StoreManifest, name: str, has: Iterable[str]) -> str:
@@ -241,18 +218,6 @@ def _lacks(manifest: StoreManifest, name: str, has: Iterable[str]) -> str:
         f"{manifest.root} has no feature {name!r} in any clip (it has "
         f"{', '.join(known) or 'none'}); run the features job again with extractor {name}"
     )
-
-
-def _refuse_nan(
-    manifest: StoreManifest, name: str, values: NDArray[np.float32], keys: Sequence[str]
-) -> None:
-    for first in range(0, len(keys), 1024):  # by parts: a mapped array must not be copied whole
-        bad = ~np.isfinite(values[first : first + 1024]).all(axis=(1, 2))
-        if bad.any():
-            raise UsageError(
-                f"clip {keys[first + int(bad.argmax())]} of {manifest.root} has a value of {name} "
-                "that is not finite; run `beam validate` and make its features again"
-            )
 
 
 def _truth(
@@ -287,4 +252,4 @@ def _events(manifest: StoreManifest, annotations: Path | None) -> list[Event]:
     if annotations is not None:
         return list(read_events(manifest.dataset, annotations))
     columns = ["clip_key", "modality", "onset_s", "offset_s", "label"]
-    return [Event(**row) for row in _table(manifest, "events", columns).to_pylist()]
+    return [Event(**row) for row in read_table(manifest, "events", columns).to_pylist()]

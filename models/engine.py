@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
+from models import tagging
 from models.base import TrainConfig
 from models.data import ClipData, shuffled
 from models.scoring import parsing_scores, predict
@@ -39,6 +40,8 @@ class Training:
     """What the model parses."""
     optimizer: torch.optim.Optimizer
     """Adam over the parameters, with its moments."""
+    judge: str = ""
+    """Tagging score that picks the epoch; empty for a model that parses seconds."""
     epoch: int = 0
     """Epochs done."""
     kept_epoch: int = 0
@@ -57,8 +60,9 @@ def begin(
     data: ClipData,
     config: TrainConfig,
     modalities: Sequence[str],
+    judge: str = "",
 ) -> Training:
-    """Make a training with a fresh optimiser."""
+    """Make a training with a fresh optimiser; `judge` is that of the model's card."""
     optimizer = torch.optim.Adam(
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
@@ -69,6 +73,7 @@ def begin(
         config=config,
         modalities=modalities,
         optimizer=optimizer,
+        judge=judge,
     )
 
 
@@ -80,9 +85,10 @@ def fit(training: Training, after_epoch: Callable[[Training], None] | None = Non
     """
     config, data = training.config, training.data
     rows = data.rows("train")
-    judged = "val" in data.dense_splits
+    judged = data.has("val") if training.judge else "val" in data.dense_splits
     if config.keep == "best" and not judged:
-        logger.warning("no validation clips with dense truth: the last epoch is kept")
+        kind = "" if training.judge else " with dense truth"
+        logger.warning("no validation clips%s: the last epoch is kept", kind)
     total = config.epochs * math.ceil(len(rows) / config.batch_size)
     with progress_bar("training", total, done=total * training.epoch // config.epochs) as step:
         while training.epoch < config.epochs:
@@ -93,7 +99,7 @@ def fit(training: Training, after_epoch: Callable[[Training], None] | None = Non
             if judged:
                 line |= {f"val_{name}": value for name, value in validate(training).items()}
             training.history.append(line)
-            keep(training, line.get(judge(training.modalities), -math.inf))
+            keep(training, line.get(judge(training), -math.inf))
             _log(training, time.monotonic() - started)
             if after_epoch is not None:
                 after_epoch(training)
@@ -132,14 +138,20 @@ def _refuse_divergence(training: Training, values: Tensor) -> None:
 
 
 def validate(training: Training) -> dict[str, float]:
-    """Parsing scores of the validation clips."""
-    predictions = predict(training.model, training.data, training.data.rows("val"), training.config)
-    return parsing_scores(predictions, training.data, training.modalities)
+    """Parsing or tagging scores of the validation clips."""
+    model, data, config = training.model, training.data, training.config
+    rows = data.rows("val")
+    if training.judge:
+        return tagging.validation_scores(tagging.predict_tags(model, data, rows), data, config)
+    return parsing_scores(predict(model, data, rows, config), data, training.modalities)
 
 
-def judge(modalities: Sequence[str]) -> str:
+def judge(training: Training) -> str:
     """Name in the history of the score that picks the epoch."""
-    return "val_segment_type_av" if len(modalities) == 2 else f"val_segment_{modalities[0]}"
+    if training.judge:
+        return f"val_{training.judge}"
+    both = len(training.modalities) == 2
+    return "val_segment_type_av" if both else f"val_segment_{training.modalities[0]}"
 
 
 def keep(training: Training, score: float) -> None:
@@ -163,8 +175,10 @@ def _set_rate(training: Training) -> float:
 
 def _log(training: Training, seconds: float) -> None:
     line = training.history[-1]
-    name = judge(training.modalities)
-    scored = f", validation {name.removeprefix('val_')} {line[name]:.2f}" if name in line else ""
+    name = judge(training)
+    digits = 4 if training.judge else 2
+    found = f"{line[name]:.{digits}f}" if name in line else ""
+    scored = found and f", validation {name.removeprefix('val_')} {found}"
     logger.info(
         "epoch %d/%d: loss %.4f%s (%.1f s)",
         training.epoch, training.config.epochs, line["total"], scored, seconds,

@@ -8,13 +8,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 if __package__ in (None, ""):  # started as `python models/evaluate.py`: import this checkout
     here = Path(__file__).resolve().parent
     sys.path[:] = [str(here.parent), *(entry for entry in sys.path if entry != str(here))]
 
-from models import cli, registry, report, results, runs
-from models.base import TrainConfig
+from torch import nn
+
+from models import cli, registry, report, results, runs, tagging
+from models.base import ModelCard, TrainConfig
 from models.data import ClipData, open_clips
 from schemas import UsageError
 
@@ -45,10 +48,10 @@ def main(arguments: Sequence[str]) -> None:
     model, experiment = registry.find(facts["experiment"])
     module = registry.load(model)
     config = module.Config.from_json(facts["settings"])
-    data = _clips(options, facts, module.CARD.needs, config)
+    data = _clips(options, facts, registry.needs(model, config), config)
     net = module.build(config)
     runs.load_weights(options.run / runs.CHECKPOINT, net)
-    one, _ = results.judge_split(net, data, options.split, config, module.CARD.modalities)
+    one = judge(options.run, net, data, options.split, config, module.CARD)
     found = {
         "experiment": experiment.name,
         "paper": results.paper_entry(module.CARD, experiment),
@@ -62,6 +65,17 @@ def main(arguments: Sequence[str]) -> None:
     out = report.console()
     report.print_results(out, found, module.CARD)
     out.print(f"Written: {path}")
+
+
+def judge(
+    run: Path, net: nn.Module, data: ClipData, split: str, config: TrainConfig, card: ModelCard
+) -> dict[str, Any]:
+    """Everything that is reported about one split; thresholds are those of the training."""
+    if not card.judge:
+        return results.judge_split(net, data, split, config, card.modalities)[0]
+    held = runs.read_json(run / runs.RESULTS, "no finished training")
+    thresholds = tagging.read_thresholds(held, config.classes)
+    return tagging.judge_split(net, data, split, config, thresholds)[0]
 
 
 def _clips(

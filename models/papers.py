@@ -9,21 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models import cli, registry, results, runs
+from models import cli, registry, report, results, runs
 from models.base import Experiment, ModelCard
 from models.metrics import AVVP_NAMES
 
 PROGRAM = "models.papers"
-HEADS = [f"{level} {kind}" for level in ("seg", "ev") for kind in ("A", "V", "AV", "Type", "Event")]
-
 INTRODUCTION = """\
 # Papers
 
 Every row of the papers' tables that `python models/train.py --list` runs, with the paper's numbers
 in per cent: segment (seg) and event (ev) level F of audio (A), visual (V), audio-visual (AV), their
-mean (Type) and both modalities together (Event). A line *ours* is the mean over seeds with its
-standard deviation, from runs on the paper's data set, weights and settings; without such runs
-there is none. `python -m models.papers` writes this page.
+mean (Type) and both modalities together (Event); of models that tag whole clips micro F1, precision
+(P) and recall (R), or mean average precision (mAP) and area under the ROC curve (mAUC). A line
+*ours* is the mean over seeds with its standard deviation, from runs on the paper's data set,
+weights and settings; without such runs there is none. `python -m models.papers` writes this page.
 """
 
 
@@ -66,26 +65,40 @@ def chapter(card: ModelCard, ours: Mapping[str, Sequence[Mapping[str, Any]]]) ->
     lines = [f"## {card.name}", "", f"{card.title}. {card.paper}. <{card.url}>"]
     if card.code and card.code != card.url:
         lines.append(f"Authors' code: <{card.code}>")
-    lines += ["", _line(["experiment", "row", *HEADS]), _line(["---"] * (2 + len(HEADS)))]
+    columns = columns_of(card)
+    lines += ["", _line(["experiment", "row", *columns.values()])]
+    lines.append(_line(["---"] * (2 + len(columns))))
     for experiment in card.experiments:
-        lines += rows(experiment, ours.get(experiment.name, ()))
+        lines += rows(experiment, ours.get(experiment.name, ()), list(columns))
     lines += ["", "Differences:", "", *(f"- {one}" for one in card.differences), ""]
     return "\n".join(lines)
 
 
-def rows(experiment: Experiment, ours: Sequence[Mapping[str, Any]]) -> list[str]:
+def columns_of(card: ModelCard) -> dict[str, str]:
+    """Scores of a chapter's columns and their heads: those that the rows of the card have."""
+    if not card.judge:
+        return dict(zip(AVVP_NAMES, report.PARSING_HEADS, strict=True))
+    printed = {name for one in card.experiments for row in one.rows for name in row.numbers}
+    return {name: head for name, head in report.PAPER_TAGGING.items() if name in printed}
+
+
+def rows(
+    experiment: Experiment, ours: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> list[str]:
     """The paper's rows of an experiment, and one of ours when it has been run."""
     lines = []
     for row in experiment.rows:
-        numbers = [row.numbers.get(name) for name in AVVP_NAMES]
+        numbers = [row.numbers.get(name) for name in names]
         cells = ["" if number is None else f"{number:.1f}" for number in numbers]
         place = f"{row.paper}, table {row.table}: {row.row}"
         lines.append(_line([f"`{experiment.name}`", place, *cells]))
     if ours:
         scores = results.spread([one["metrics"]["test"] for one in ours])
         cells = [
-            f"{scores[name]['mean']:.1f} ± {scores[name]['std']:.1f}" if name in scores else ""
-            for name in AVVP_NAMES
+            " ± ".join(f"{report.shown(name, scores[name][part]):.1f}" for part in ("mean", "std"))
+            if name in scores
+            else ""
+            for name in names
         ]
         subsets = ", ".join(sorted({str(one["subset_id"]) for one in ours}))
         count = ours[0]["features"]["clips"].get("test", 0)

@@ -1,6 +1,6 @@
 """Figures of a run: data and axes in, axes out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,10 @@ def plot_timeline(
 
 def save_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
     """Loss terms and, where there are any, validation scores over the epochs."""
-    scores = [name for name in history[0] if name.startswith("val_segment_")]
+    scores = [name for name in history[0] if name.startswith(("val_segment_", "val_m"))]
+    unit = "fraction" if scores and scores[0].startswith("val_m") else "F, per cent"
     terms = [name for name in history[0] if not name.startswith(("val_", "epoch", "rate"))]
-    groups = [(terms, "loss")] + ([(scores, "F, per cent")] if scores else [])
+    groups = [(terms, "loss")] + ([(scores, unit)] if scores else [])
     figure = Figure(figsize=(6 * len(groups), 4), layout="constrained")
     for ax, (names, label) in zip(_row(figure, len(groups)), groups, strict=True):
         plot_history(history, names, ax).set_ylabel(label)
@@ -69,6 +70,27 @@ def save_timelines(path: Path, data: ClipData, predictions: Predictions, clips: 
             plot_timeline(found[index], truth, data.vocabulary.names, ax)
             ax.set_title(f"{data.keys[rows[index]]}: {side}", fontsize="medium")
     axes[-1][0].set_xlabel("seconds; blue: truth, orange: prediction")
+    _save(figure, path)
+
+
+def plot_classes(scores: Mapping[str, float | None], ax: Axes) -> Axes:
+    """Draw one bar a class, the first class on top; no bar where a score is not defined."""
+    names = list(scores)
+    ax.barh(names, [scores[name] or 0.0 for name in names], color=FOUND_COLOUR)
+    ax.set_xlim(0, 1)
+    ax.invert_yaxis()
+    return ax
+
+
+def save_classes(path: Path, classes: Mapping[str, Mapping[str, Any]]) -> None:
+    """F1 and average precision of each class, of the test clips or of the last split there is."""
+    split = "test" if "test" in classes else list(classes)[-1]
+    names = list(classes[split]["f1"])
+    figure = Figure(figsize=(10, 1 + 0.25 * len(names)), layout="constrained")
+    for ax, (part, label) in zip(
+        _row(figure, 2), (("f1", "F1"), ("ap", "average precision")), strict=True
+    ):
+        plot_classes(classes[split][part], ax).set_xlabel(f"{label}, split {split}")
     _save(figure, path)
 
 

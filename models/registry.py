@@ -68,6 +68,17 @@ def prepare(name: str, training: Any) -> None:
         hook(training)
 
 
+def needs(name: str, config: TrainConfig) -> tuple[str, ...]:
+    """Features that a model reads with these settings.
+
+    A model's file has a function `needs` for it when that depends on them, or not; then they are
+    those of its card.
+    """
+    module = load(name)
+    given = getattr(module, "needs", None)
+    return module.CARD.needs if given is None else tuple(given(config))
+
+
 def settings(name: str, overrides: Mapping[str, Any]) -> TrainConfig:
     """Give the settings of a model with some of them changed; errors as in `build`."""
     return load(name).Config.from_json(overrides)

@@ -12,6 +12,12 @@ from models.metrics import AVVP_NAMES
 
 COLUMNS = ("audio", "visual", "audio_visual", "type_av", "event_av")
 HEADS = ("A", "V", "AV", "Type", "Event")
+PARSING_HEADS = tuple(f"{level} {head}" for level in ("seg", "ev") for head in HEADS)
+PAPER_TAGGING = {
+    "micro_f1": "F1", "micro_precision": "P", "micro_recall": "R", "map": "mAP", "mauc": "mAUC"
+}  # fmt: skip
+"""Tagging scores that papers print, in per cent, and how they head a column."""
+TAGGING_HEADS = tuple(PAPER_TAGGING.values())
 
 
 def console() -> Console:
@@ -20,19 +26,23 @@ def console() -> Console:
     return plain if plain.is_terminal else Console(highlight=False, width=180)
 
 
-def experiment_table(experiments: Iterable[tuple[str, Experiment]]) -> Table:
-    """List of experiments, one line a row of a paper's table, with its numbers in per cent."""
-    table = Table(title="Experiments; numbers are the papers', in per cent", title_justify="left")
-    for head in ("experiment", "model", "paper", "table", "row"):
-        table.add_column(head, overflow="fold")
-    for level in ("seg", "ev"):
-        for head in HEADS:
-            table.add_column(f"{level} {head}", justify="right")
+def experiment_tables(experiments: Iterable[tuple[str, Experiment]]) -> list[Table]:
+    """Lists of parsing and of tagging experiments: a line a row of a paper's table, in per cent."""
+    parsing = Table(title="Experiments; numbers are the papers', in per cent", title_justify="left")
+    tagging = Table(title="Experiments in tagging", title_justify="left")
+    for table, heads in ((parsing, PARSING_HEADS), (tagging, TAGGING_HEADS)):
+        for head in ("experiment", "model", "paper", "table", "row"):
+            table.add_column(head, overflow="fold")
+        for head in heads:
+            table.add_column(head, justify="right")
     for model, experiment in experiments:
         for row in experiment.rows:
-            numbers = [_number(row.numbers.get(name)) for name in AVVP_NAMES]
+            parses = set(row.numbers) <= set(AVVP_NAMES)
+            names = AVVP_NAMES if parses else PAPER_TAGGING
+            numbers = [_number(row.numbers.get(name)) for name in names]
+            table = parsing if parses else tagging
             table.add_row(experiment.name, model, row.paper, row.table, row.row, *numbers)
-    return table
+    return [parsing, tagging]
 
 
 def score_table(split: str, report: Mapping[str, Any], published: Mapping[str, float]) -> Table:
@@ -47,7 +57,7 @@ def score_table(split: str, report: Mapping[str, Any], published: Mapping[str, f
     if published:
         table.add_column("paper", justify="right")
     for name, value in report["metrics"].items():
-        cells = [name, _number(value, 2 if floor else 4)]
+        cells = [name, _number(shown(name, value), 2)]
         if floor and intervals:
             low, high = intervals[name]
             cells += [f"{low:.2f} - {high:.2f}", _number(floor[name], 2)]
@@ -87,8 +97,13 @@ def spread_table(split: str, scores: Mapping[str, Mapping[str, float]], seeds: i
     for head in ("score", "mean", "standard deviation"):
         table.add_column(head, justify="left" if head == "score" else "right")
     for name, one in scores.items():
-        table.add_row(name, f"{one['mean']:.2f}", f"{one['std']:.2f}")
+        table.add_row(name, *(_number(shown(name, one[part]), 2) for part in ("mean", "std")))
     return table
+
+
+def shown(name: str, value: float | None) -> float | None:
+    """A score as it is printed: fractions of tagging in per cent, all others as they are."""
+    return value if value is None or name not in PAPER_TAGGING else 100.0 * value
 
 
 def _number(value: float | None, digits: int = 1) -> str:

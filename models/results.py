@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from models import tagging
 from models.base import Experiment, ModelCard, TrainConfig
 from models.data import ClipData
 from models.intervals import bootstrap_intervals
@@ -44,6 +45,14 @@ def judge_split(
         report["intervals"] = bootstrap_intervals(clip_scores(predictions, data, modalities))
         report["classes"] = class_scores(predictions, data, modalities)
     return report, predictions
+
+
+def tuned_thresholds(model: nn.Module, data: ClipData, config: TrainConfig) -> dict[str, Any]:
+    """Thresholds of a tagging model, one a class, and the split that they were tuned on."""
+    split = tagging.tuned_on(data)
+    tags = tagging.predict_tags(model, data, data.rows(split))
+    values = tagging.tune(tags, data, config)
+    return {"tuned_on": split, "values": values.tolist()}
 
 
 def describe(data: ClipData) -> dict[str, Any]:

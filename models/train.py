@@ -8,7 +8,7 @@ python models/train.py --list
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ if __package__ in (None, ""):  # started as `python models/train.py`: import thi
 import torch
 import tyro
 
-from models import cli, engine, plots, registry, report, results, runs
+from models import cli, engine, plots, registry, report, results, runs, tagging
 from models.base import Experiment, TrainConfig
 from models.data import ClipData, open_clips
 from models.engine import Training
@@ -58,13 +58,14 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command; `UsageError` when it is used wrongly."""
     out = report.console()
     if "--list" in arguments:
-        out.print(report.experiment_table(registry.experiments().values()))
+        for table in report.experiment_tables(registry.experiments().values()):
+            out.print(table)
         return
     model, experiment, options, config = read_arguments(arguments)
     if options.features is None:
         raise UsageError(f"say where the features are: {PROGRAM} {experiment.name} --features OUT")
     card = registry.load(model).CARD
-    data = open_clips(options.features, card.needs, options.annotations)
+    data = open_clips(options.features, registry.needs(model, config), options.annotations)
     data.rows("train")  # say so before a run folder is made when there is nothing to train on
     config = replace(config, classes=len(data.vocabulary))
     base = options.run or Path("runs") / experiment.name
@@ -128,8 +129,9 @@ def train_one(
     device = _device(config)
     torch.manual_seed(config.seed)
     net = module.build(config).to(device)
+    card = module.CARD
     training = engine.begin(
-        net, module.Loss(config), data.to(device), config, module.CARD.modalities
+        net, module.Loss(config), data.to(device), config, card.modalities, card.judge
     )
     if options.resume:
         runs.load_training(folder / runs.RESUME, training)
@@ -147,11 +149,18 @@ def leave(
 ) -> dict[str, Any]:
     """Score the trained model on every split and write results, predictions and figures."""
     card, data, config = registry.load(model).CARD, training.data, training.config
-    judged = {
-        split: results.judge_split(training.model, data, split, config, card.modalities)
-        for split in results.judged_splits(data)
-    }
-    found: dict[str, Any] = {
+    splits, net = results.judged_splits(data), training.model
+    found: dict[str, Any] = {}
+    judged: dict[str, Any]
+    if card.judge:
+        found["thresholds"] = results.tuned_thresholds(net, data, config)
+        thresholds = tagging.read_thresholds(found, config.classes)
+        judged = {one: tagging.judge_split(net, data, one, config, thresholds) for one in splits}
+    else:
+        judged = {
+            one: results.judge_split(net, data, one, config, card.modalities) for one in splits
+        }
+    found |= {
         "experiment": experiment.name,
         "model": model,
         "paper": results.paper_entry(card, experiment),
@@ -169,14 +178,29 @@ def leave(
         "seed": config.seed,
         "seconds": round(time.monotonic() - started, 1),
     }
+    predictions = {split: one for split, (_, one) in judged.items()}
     if judged:
-        predictions = {split: one for split, (_, one) in judged.items()}
-        runs.write_predictions(folder / runs.PREDICTIONS, data, predictions)
-        if "test" in data.dense_splits:
-            plots.save_timelines(folder / "timelines.png", data, predictions["test"])
+        draw_and_write(folder, data, predictions, found)
     plots.save_curves(folder / "curves.png", training.history)
     runs.write_json(folder / runs.RESULTS, found)
     return found
+
+
+def draw_and_write(
+    folder: Path, data: ClipData, predictions: Mapping[str, Any], found: Mapping[str, Any]
+) -> None:
+    """Write the predictions of every split, and a picture of some."""
+    path = folder / runs.PREDICTIONS
+    if "thresholds" in found:
+        thresholds = found["thresholds"]["values"]
+        runs.write_whole(
+            path, lambda place: tagging.write_tags(place, data, predictions, thresholds)
+        )
+        plots.save_classes(folder / "classes.png", found["classes"])
+        return
+    runs.write_predictions(path, data, predictions)
+    if "test" in data.dense_splits:
+        plots.save_timelines(folder / "timelines.png", data, predictions["test"])
 
 
 def saver(path: Path, every_s: float) -> Callable[[Training], None]:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from models import data as data_module
+from models import shards
 from models.data import open_clips, shuffled
 from schemas import UsageError, table_schema, tensor_array
 from tests.models.samples import CLASSES, COUNTS, WIDTHS, StoreWriter
@@ -70,7 +70,7 @@ def test_large_stores_are_mapped_not_held(
     small_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = open_clips(small_store, ("vggish",))
-    monkeypatch.setattr(data_module, "MEMORY_LIMIT", 1000)
+    monkeypatch.setattr(shards, "MEMORY_LIMIT", 1000)
     mapped = open_clips(small_store, ("vggish",))
     assert torch.equal(held.features["vggish"], mapped.features["vggish"])
 

@@ -1,0 +1,66 @@
+"""Parquet files of a feature store: opened, read, and laid out in memory or in a mapped file."""
+
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from schemas import StoreManifest, TableName, UsageError
+
+MEMORY_LIMIT = 4 * 2**30
+"""Features of a store above so many bytes lie in a temporary file that is mapped, not in memory."""
+
+
+def open_part(path: Path) -> pq.ParquetFile:
+    """Open one file of a table; `UsageError` when it is missing or damaged."""
+    try:
+        return pq.ParquetFile(path)
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        raise UsageError(
+            f"{path} is named in the manifest and does not open ({error}); `beam validate` lists "
+            "what is damaged, and the features job makes it again"
+        ) from None
+
+
+def read_table(manifest: StoreManifest, name: TableName, columns: list[str]) -> pa.Table:
+    """Read some columns of a whole table; empty when the store has no such rows."""
+    parts = [open_part(path).read(columns=columns) for path in manifest.paths(name)]
+    return pa.concat_tables(parts) if parts else pa.table({column: [] for column in columns})
+
+
+def clip_places(path: Path, keys: pa.Array, order: pa.Array) -> NDArray[np.int64]:
+    """Index in `order` of each clip key; `UsageError` for a clip that is not there."""
+    place = pc.index_in(keys, value_set=order)
+    if place.null_count:
+        key = keys.filter(place.is_null())[0]
+        raise UsageError(f"{path} has clip {key}, the table of clips has not; run `beam validate`")
+    found: NDArray[np.int64] = place.to_numpy().astype(np.int64)
+    return found
+
+
+def allocate(shape: tuple[int, ...], arrays: int = 1) -> NDArray[np.float32]:
+    """Zeros; mapped from a file without a name when so many `arrays` of it are over the limit."""
+    if math.prod(shape) * 4 * arrays <= MEMORY_LIMIT:
+        return np.zeros(shape, np.float32)
+    with tempfile.TemporaryFile() as file:  # the mapping keeps it alive; it has no name to clean up
+        return np.memmap(file, np.float32, "w+", shape=shape)
+
+
+def refuse_nan(
+    manifest: StoreManifest, name: str, values: NDArray[np.float32], keys: Sequence[str]
+) -> None:
+    """Raise `UsageError` for the first clip of [N, ...] with a value that is not finite."""
+    axes = tuple(range(1, values.ndim))
+    for first in range(0, len(keys), 256):  # by parts: a mapped array must not be copied whole
+        bad = ~np.isfinite(values[first : first + 256]).all(axis=axes)
+        if bad.any():
+            raise UsageError(
+                f"clip {keys[first + int(bad.argmax())]} of {manifest.root} has a value of {name} "
+                "that is not finite; run `beam validate` and make its features again"
+            )
