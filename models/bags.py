@@ -7,7 +7,7 @@ Letters: N clips, P instances of the largest bag.
 """
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.shards import allocate, clip_places, open_part, refuse_nan
-from schemas import StoreManifest, UsageError, tensor_shape, tensor_values
+from schemas import StoreManifest, table_schema, tensor_shape, tensor_values
 
 BagName = Literal["segments", "proposals", "components"]
 
@@ -36,33 +36,23 @@ def read_bags(
     """Features of every clip's instances, float32 [N, P, width], and presence, bool [N, P].
 
     Instances keep the order of the table. A clip without any has none present. `UsageError` when
-    the store has no such table or holds a value that is not finite.
+    the store holds a value that is not finite.
     """
     order = pa.array(keys)
+    column, shape = BAGS[table], tensor_shape(table_schema(table).field(BAGS[table])) or ()
     sizes = _sizes(manifest, table, order)
-    if not sizes.any():
-        raise UsageError(
-            f"{manifest.root} has no table {table!r}; run the features job again with extractor "
-            f"{EXTRACTORS[table]}"
-        )
+    there = np.zeros((len(keys), max(1, int(sizes.max()))), np.bool_)
+    values = allocate((*there.shape, *shape))
     used = np.zeros(len(keys), np.int64)
-    there = np.zeros((len(keys), int(sizes.max())), np.bool_)
-    values: NDArray[np.float32] | None = None
     for path in manifest.paths(table):
-        part = open_part(path)
-        column = BAGS[table]
-        shape = tensor_shape(part.schema_arrow.field(column)) or ()
-        for rows in part.iter_batches(ROWS, columns=["clip_key", column]):
+        for rows in open_part(path).iter_batches(ROWS, columns=["clip_key", column]):
             clip = clip_places(path, rows["clip_key"], order)
             features, present = tensor_values(rows[column], shape)
-            if values is None:
-                values = allocate((*there.shape, *shape))
             place = used[clip] + _repeats(clip)
             values[clip, place], there[clip, place] = features, present
             used += np.bincount(clip, minlength=len(keys))
-    held = cast("NDArray[np.float32]", values)
-    refuse_nan(manifest, table, held, keys)
-    return torch.from_numpy(held), torch.from_numpy(there)
+    refuse_nan(manifest, table, values, keys)
+    return torch.from_numpy(values), torch.from_numpy(there)
 
 
 def _sizes(manifest: StoreManifest, table: BagName, order: pa.Array) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """Clips of a feature store as tensors: shards in, batches out."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.bags import BAGS, BagName, read_bags
-from models.base import Batch
+from models.bags import BAGS, EXTRACTORS, BagName, read_bags
+from models.base import Batch, TrainConfig
 from models.shards import allocate, clip_places, open_part, read_table, refuse_nan
 from schemas import (
     Event,
@@ -26,6 +26,9 @@ from schemas import (
     tensor_values,
 )
 from schemas.manifests import read_events
+
+SPLITS = {"balanced_train": "train", "unbalanced_train": "train", "eval": "test"}
+"""AudioSet's own names of what is trained and tested on."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -73,6 +76,17 @@ class ClipData:
         """Whether the split has a clip."""
         return bool((self.splits == split).any())
 
+    def order(self, config: TrainConfig, epoch: int) -> Tensor:
+        """Training clips in the order of one epoch."""
+        rows = self.rows("train")
+        if getattr(config, "balanced", False):
+            rows = balanced(rows, self.labels[rows], config.seed, epoch)
+        return shuffled(rows, config.seed, epoch)
+
+    def load(self, chunks: Sequence[Tensor]) -> Iterator[Batch]:
+        """Batches of the clips of each chunk."""
+        return (self.batch(rows) for rows in chunks)
+
     def batch(self, rows: Tensor, progress: float = 0.0) -> Batch:
         """Some clips as a batch."""
         dropped = self.dropped or {}
@@ -113,17 +127,39 @@ def shuffled(rows: Tensor, seed: int, epoch: int) -> Tensor:
     return rows[torch.randperm(len(rows), generator=generator)]
 
 
-def open_clips(root: Path, needs: Sequence[str], annotations: Path | None = None) -> ClipData:
+def balanced(rows: Tensor, labels: Tensor, seed: int, epoch: int, most: float = 20.0) -> Tensor:
+    """Clips [n] drawn so that each class comes up about equally often; about as many as before.
+
+    A clip counts as the rarest of its labels [n, C]: one over that class's clips, and at most
+    `most` times in an epoch. The part of a count behind the point is drawn anew each epoch.
+    """
+    per_class = labels.sum(dim=0).clamp_min(1.0).reciprocal()
+    weight = (labels * per_class).amax(dim=1)
+    copies = (weight / weight.mean().clamp_min(1e-12)).clamp_max(most)
+    generator = torch.Generator().manual_seed(seed * 1_000_003 - epoch)
+    lot = torch.rand(len(rows), generator=generator)
+    return rows.repeat_interleave((copies.cpu() + lot).floor().long())
+
+
+def open_clips(
+    root: Path,
+    needs: Sequence[str],
+    annotations: Path | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+) -> ClipData:
     """Read the clips of the store at `root` with the features `needs`.
 
     These are columns of the table `snippets`, or names of tables of instances (`models.bags.BAGS`).
 
-    Dense truth comes from the store's table `events`, or from the original annotation files in
-    `annotations`. `UsageError` when `root` is no store, lacks a feature, holds a value that is not
-    finite or a label outside the vocabulary, or when no annotated event belongs to a clip.
+    `classes` names the classes for clips that a trained model shall look at: their store needs none
+    of its own, and a clip may lack any feature. Dense truth comes from the store's table `events`,
+    or from the original annotation files in `annotations`. `UsageError` when `root` is no store,
+    lacks a feature, holds a value that is not finite or a label outside the vocabulary, or when no
+    annotated event belongs to a clip.
     """
     manifest = read_store_manifest(root)
-    vocabulary = Vocabulary(manifest.vocabulary)
+    vocabulary = Vocabulary(manifest.vocabulary if classes is None else tuple(classes))
     if not len(vocabulary):
         raise UsageError(f"{root} has no class names, so nothing to learn; its clips need labels")
     clips = read_table(manifest, "clips", ["clip_key", "split", "labels", "n_snippets"])
@@ -135,7 +171,9 @@ def open_clips(root: Path, needs: Sequence[str], annotations: Path | None = None
     features, present = _features(manifest, columns, keys, seconds)
     for table in (cast(BagName, name) for name in needs if name in BAGS):
         features[table], present[table] = read_bags(manifest, table, keys)
-    splits = np.array([name or "" for name in clips["split"].to_pylist()])
+    if classes is None:
+        _refuse_absent(manifest, present)
+    splits = np.array([SPLITS.get(name, name or "") for name in clips["split"].to_pylist()])
     truth, dense = _truth(manifest, annotations, keys, splits, vocabulary, seconds)
     return ClipData(
         manifest=manifest,
@@ -191,8 +229,6 @@ def _features(
                     arrays[name] = allocate(shape, len(needs))
                 arrays[name][place], present[name][place] = values[inside], there[inside]
     for name in needs:
-        if not present[name].any():
-            raise UsageError(_lacks(manifest, name, [one for one in needs if present[one].any()]))
         refuse_nan(manifest, name, arrays[name], keys)
     return (
         {name: torch.from_numpy(arrays[name]) for name in needs},
@@ -212,11 +248,20 @@ def _column(
     return (values.mean(axis=1) if frames else values), present
 
 
+def _refuse_absent(manifest: StoreManifest, present: Mapping[str, Tensor]) -> None:
+    """Raise `UsageError` for a feature that no clip has."""
+    for name, there in present.items():
+        if not there.any():
+            has = [one for one in present if present[one].any()]
+            raise UsageError(_lacks(manifest, name, has))
+
+
 def _lacks(manifest: StoreManifest, name: str, has: Iterable[str]) -> str:
     known = sorted(set(has) - {"clip_key", "snippet_index", "start_s", "valid"})
     return (
         f"{manifest.root} has no feature {name!r} in any clip (it has "
-        f"{', '.join(known) or 'none'}); run the features job again with extractor {name}"
+        f"{', '.join(known) or 'none'}); run the features job again with extractor "
+        f"{EXTRACTORS.get(name, name)}"
     )
 
 

@@ -122,9 +122,10 @@ def train_one(
     module = registry.load(model)
     settings = {"experiment": experiment.name, "model": model, "settings": config.to_json()}
     paths = {"features": options.features, "annotations": options.annotations}
+    origin = {"recipe": data.manifest.data["recipe"], "classes": list(data.vocabulary.names)}
     runs.write_json(
         folder / runs.CONFIG,
-        settings | {name: path and str(path.resolve()) for name, path in paths.items()},
+        settings | {name: path and str(path.resolve()) for name, path in paths.items()} | origin,
     )
     device = _device(config)
     torch.manual_seed(config.seed)
