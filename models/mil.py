@@ -1,0 +1,67 @@
+"""Multiple instance learning: from scores of instances to the score of a clip, and two losses.
+
+Each function is one equation. A clip is a bag of instances (boxes, stretches of sound, components
+of the sound); `present` says which of a padded bag there are, and the others count nothing. A clip
+without instances scores 0 for every class.
+
+Letters: B clips, P instances, C classes.
+
+References
+----------
+- Bilen, Vedaldi, "Weakly Supervised Deep Detection Networks", CVPR 2016: two streams, softmax over
+  classes and over instances.
+- Parekh et al., "Weakly Supervised Representation Learning for Unsynchronized Audio-Visual Events",
+  2018, section 2 and figure 1: two streams with a softmax over instances alone, l2 normalisation,
+  log-sum-exp as the one-stream baseline.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def over_instances(locate: Tensor, present: Tensor) -> Tensor:
+    """Softmax over the instances of each class, [B, P, C]; `present` is bool [B, P]."""
+    there = present[:, :, None]
+    hidden = locate.masked_fill(~there, torch.finfo(locate.dtype).min)
+    return hidden.softmax(dim=1) * there
+
+
+def two_stream(classify: Tensor, locate: Tensor, present: Tensor) -> Tensor:
+    """Scores of instances [B, P, C]: class scores times the softmax over instances.
+
+    Their sum over instances is the clip's score; each says how much its instance brings to it.
+    """
+    return classify * over_instances(locate, present)
+
+
+def wsddn(classify: Tensor, locate: Tensor, present: Tensor) -> Tensor:
+    """Scores of instances [B, P, C] of Bilen & Vedaldi: class scores are a softmax over classes."""
+    return classify.softmax(dim=-1) * over_instances(locate, present)
+
+
+def log_sum_exp(scores: Tensor, present: Tensor, sharpness: float = 1.0) -> Tensor:
+    """Score of clips [B, C], a soft maximum: ln(mean over instances of exp(r s)) / r.
+
+    `sharpness` is r; towards 0 it is the mean, towards infinity the maximum.
+    """
+    count = present.sum(dim=1)[:, None]
+    hidden = (sharpness * scores).masked_fill(~present[:, :, None], -math.inf)
+    empty = count == 0
+    total = hidden.masked_fill(empty[:, :, None], 0.0).logsumexp(dim=1)
+    return ((total - count.clamp_min(1).log()) / sharpness).masked_fill(empty, 0.0)
+
+
+def l2_normalised(scores: Tensor) -> Tensor:
+    """Class scores of clips [B, C] divided by their length over the classes; zeros stay zeros."""
+    return F.normalize(scores, dim=1)
+
+
+def hinge(scores: Tensor, labels: Tensor) -> Tensor:
+    """Multi-label hinge: mean over clips and classes of max(0, 1 - y s), y = 1 or -1.
+
+    Both are [B, C]; labels are 0 and 1.
+    """
+    return (1.0 - (2.0 * labels - 1.0) * scores).clamp_min(0.0).mean()
