@@ -3,6 +3,7 @@
 Letters used in all files: B clips of a batch, T seconds, C classes, D width of the shared space.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Self
@@ -17,13 +18,22 @@ class TrainConfig:
     epochs: int = 40
     """How often the training clips are gone through."""
     batch_size: int = 16
-    """Clips a step."""
+    """Clips a pass through the net, in each process."""
+    accumulate: int = 1
+    """Passes a step: their gradients are averaged, so a step counts batch_size * accumulate clips
+    in each process."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
+    """Arithmetic of products and convolutions in training; auto takes bf16 where the device has
+    it, fp16 is for GPUs. Weights and losses stay fp32."""
     learning_rate: float = 3e-4
     """Adam's rate in the first epochs."""
     decay_every: int = 10
     """The rate is multiplied by `decay_factor` after so many epochs, again and again."""
     decay_factor: float = 0.1
     """What the rate is multiplied by; 1 keeps it."""
+    schedule: Literal["step", "cosine"] = "step"
+    """How the rate falls: by `decay_every` and `decay_factor`, or along half a cosine to zero after
+    a twentieth of the epochs in which it rises."""
     weight_decay: float = 0.0
     """L2 penalty that Adam adds to the gradients."""
     keep: Literal["best", "last"] = "best"
@@ -40,12 +50,22 @@ class TrainConfig:
     """Where to compute; `auto` takes the GPU when there is one."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "decay_every", "classes"):
+        for name in ("epochs", "batch_size", "accumulate", "decay_every", "classes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("learning_rate", "decay_factor"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+
+    def rate(self, epoch: int) -> float:
+        """Adam's rate in an epoch, counted from 1."""
+        if self.schedule == "step":
+            return self.learning_rate * self.decay_factor ** ((epoch - 1) // self.decay_every)
+        rise = self.epochs // 20
+        if epoch <= rise:
+            return self.learning_rate * epoch / (rise + 1)
+        done = (epoch - 1 - rise) / (self.epochs - rise)
+        return self.learning_rate * (1.0 + math.cos(math.pi * done)) / 2
 
     def to_json(self) -> dict[str, Any]:
         """Every setting, ready for JSON."""
@@ -73,6 +93,8 @@ class TaggingConfig(TrainConfig):
     unlabelled: Literal["count", "skip"] = "count"
     """Clips that get no label: their true labels count as missed, or, as in the official script of
     DCASE 2017 when a submission does not list them, the clips are left out."""
+    balanced: bool = False
+    """Draw training clips so that every class comes up about equally often."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,6 +139,12 @@ class Outputs:
     """Probability that the class is seen in the clip, [B, C]."""
     extra: Mapping[str, Tensor] = field(default_factory=dict)
     """What only this model's own loss reads."""
+
+    def float(self) -> "Outputs":
+        """The same with every tensor in float32."""
+        parts = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "extra"}
+        wide = {name: value if value is None else value.float() for name, value in parts.items()}
+        return Outputs(**wide, extra={name: value.float() for name, value in self.extra.items()})
 
 
 @dataclass(frozen=True, kw_only=True)

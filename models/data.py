@@ -76,6 +76,14 @@ class ClipData:
         """Whether the split has a clip."""
         return bool((self.splits == split).any())
 
+    def sample(self, split: str, clips: int) -> Tensor:
+        """Some of a split's clips, drawn without repetition and always the same ones."""
+        return shuffled(self.rows(split), 0, 0)[:clips]
+
+    def shape(self, feature: str) -> tuple[int, ...]:
+        """Shape of a feature in one second."""
+        return tuple(self.features[feature].shape[2:])
+
     def order(self, config: TrainConfig, epoch: int) -> Tensor:
         """Training clips in the order of one epoch."""
         rows = self.rows("train")

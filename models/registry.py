@@ -1,8 +1,9 @@
 """Models by name, and the experiments of the papers' tables that they can run."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from torch import nn
@@ -20,6 +21,8 @@ MODELS = {
     "two_stream": "models.two_stream",  # Parekh et al., CVPR workshops 2018
     "ncp_mil": "models.ncp_mil",  # Parekh et al., TASLP 2019
     "cvssp": "models.cvssp",  # Xu et al., DCASE 2017, a baseline of Parekh et al.
+    "fayek_audio": "models.fayek_audio",  # Fayek, Kumar, IJCAI 2020: log-mel
+    "fayek_visual": "models.fayek_visual",  # and pictures
 }
 """Every model by name: where its file is."""
 
@@ -66,9 +69,33 @@ def prepare(name: str, training: Any) -> None:
 
     The model's file has a function `prepare` for it, or not; it changes the `Training` in place.
     """
-    hook = getattr(load(name), "prepare", None)
-    if hook is not None:
-        hook(training)
+    prepare_model = hook(name, "prepare")
+    if prepare_model is not None:
+        prepare_model(training)
+
+
+def derive(name: str, data: Any, config: TrainConfig, run: Path) -> Any:
+    """Give the clips that a model reads, when these are not what the store holds.
+
+    The model's file has a function `derive` for it, or not; `run` is its run folder.
+    """
+    make = hook(name, "derive")
+    return data if make is None else make(data, config, run)
+
+
+def adapt(name: str, data: Any, config: TrainConfig) -> TrainConfig:
+    """Give the settings with those decided that are left to the data.
+
+    The model's file has a function `adapt` for it, or not.
+    """
+    choose = hook(name, "adapt")
+    return config if choose is None else cast(TrainConfig, choose(config, data))
+
+
+def hook(name: str, what: str) -> Callable[..., Any] | None:
+    """Give a function that a model's file may have or not."""
+    found: Callable[..., Any] | None = getattr(load(name), what, None)
+    return found
 
 
 def needs(name: str, config: TrainConfig) -> tuple[str, ...]:

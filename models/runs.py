@@ -14,8 +14,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from models import parallel
 from models.data import ClipData
-from models.engine import Training
+from models.engine import Training, random_state
 from models.scoring import Predictions
 from schemas import UsageError
 
@@ -24,7 +25,12 @@ CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name and rename it, so that no half file is ever seen."""
+    """Write a file under a temporary name and rename it, so that no half file is ever seen.
+
+    Of several processes only the first one writes.
+    """
+    if parallel.rank() > 0:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     write(temporary)
@@ -68,6 +74,8 @@ def save_training(path: Path, training: Training) -> None:
     """Write everything that the training needs to go on from here."""
     tensors = {f"model.{name}": value for name, value in training.model.state_dict().items()}
     tensors |= {f"kept.{name}": value for name, value in training.kept.items()}
+    tensors |= {f"loss.{name}": value for name, value in training.loss.state_dict().items()}
+    tensors["random"] = random_state(training.device)
     for index, moments in training.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
     tensors |= {f"dropped.{name}": value for name, value in (training.data.dropped or {}).items()}
@@ -75,6 +83,9 @@ def save_training(path: Path, training: Training) -> None:
         "config": training.config.to_json(),
         "subset_id": training.data.manifest.subset_id,
         "epoch": training.epoch,
+        "step": training.step,
+        "sums": training.sums,
+        "scaler": training.scaler.state_dict(),
         "kept_epoch": training.kept_epoch,
         "kept_score": training.kept_score,
         "history": training.history,
@@ -107,12 +118,15 @@ def load_training(path: Path, training: Training) -> None:
             f"{training.data.manifest.subset_id}); start anew in another --run folder"
         )
     training.model.load_state_dict(_part(tensors, "model."))
+    training.loss.load_state_dict(_part(tensors, "loss."))
     training.kept = _part(tensors, "kept.")
+    training.random = tensors["random"] if facts["step"] else None
+    training.scaler.load_state_dict(facts["scaler"])
     _load_moments(training.optimizer, _part(tensors, "optimizer."))
     dropped = _part(tensors, "dropped.")
     if dropped:
         training.data = training.data.without(dropped["audio"], dropped["visual"])
-    for name in ("epoch", "kept_epoch", "kept_score", "history"):
+    for name in ("epoch", "step", "sums", "kept_epoch", "kept_score", "history"):
         setattr(training, name, facts[name])
 
 

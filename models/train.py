@@ -20,7 +20,7 @@ if __package__ in (None, ""):  # started as `python models/train.py`: import thi
 import torch
 import tyro
 
-from models import cli, engine, plots, registry, report, results, runs, tagging
+from models import cli, engine, parallel, plots, registry, report, results, runs, tagging
 from models.base import Experiment, TrainConfig
 from models.data import ClipData, open_clips
 from models.engine import Training
@@ -45,7 +45,7 @@ class Options:
     seeds: int = 1
     """Train so many times with seed, seed + 1, ...; mean and spread at the end."""
     resume: bool = False
-    """Go on with a training that was stopped, from its last saved epoch."""
+    """Go on with a training that was stopped, from its last save."""
     save_every_s: float = 60.0
     """Save the training so that --resume can go on, at most every so many seconds."""
 
@@ -72,7 +72,10 @@ def main(arguments: Sequence[str]) -> None:
     found = []
     for seed in range(config.seed, config.seed + options.seeds):
         folder = base / str(seed) if options.seeds > 1 else options.run or Path(f"{base}-{seed}")
-        one = train_one(model, experiment, options, replace(config, seed=seed), data, folder)
+        own = replace(config, seed=seed)
+        given = registry.derive(model, data, own, folder)
+        fitted = registry.adapt(model, given, own)
+        one = train_one(model, experiment, options, fitted, given, folder)
         report.print_results(out, one, card)
         out.print(f"Run folder: {folder}. Score it again: python models/evaluate.py --run {folder}")
         found.append(one)
@@ -127,16 +130,17 @@ def train_one(
         folder / runs.CONFIG,
         settings | {name: path and str(path.resolve()) for name, path in paths.items()} | origin,
     )
-    device = _device(config)
+    device = parallel.start(_device(config))
     torch.manual_seed(config.seed)
     net = module.build(config).to(device)
     card = module.CARD
     training = engine.begin(
         net, module.Loss(config), data.to(device), config, card.modalities, card.judge
     )
+    training.before_epoch = registry.hook(model, "before_epoch")
     if options.resume:
         runs.load_training(folder / runs.RESUME, training)
-        logger.info("going on after epoch %d", training.epoch)
+        logger.info("going on in epoch %d after step %d", training.epoch, training.step)
     else:
         registry.prepare(model, training)
     engine.fit(training, saver(folder / runs.RESUME, options.save_every_s))
@@ -205,12 +209,13 @@ def draw_and_write(
 
 
 def saver(path: Path, every_s: float) -> Callable[[Training], None]:
-    """Make the function that saves a training after an epoch when the last save is old enough."""
+    """Make the function that saves a training when the last save is old enough."""
     last = time.monotonic()
 
     def save(training: Training) -> None:
         nonlocal last
-        if time.monotonic() - last >= every_s and training.epoch < training.config.epochs:
+        over = training.epoch == training.config.epochs and not training.step
+        if time.monotonic() - last >= every_s and not over:
             runs.save_training(path, training)
             last = time.monotonic()
 

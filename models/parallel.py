@@ -1,0 +1,124 @@
+"""Several processes that train one model, each on its share of every step's clips.
+
+`torchrun --nproc-per-node 2 models/train.py NAME --features OUT` starts them. The gradients of a
+step are the mean over all its clips, batch statistics too, so two processes train as one does with
+the double batch.
+"""
+
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parallel import DistributedDataParallel
+
+
+def start(device: torch.device) -> torch.device:
+    """Join the processes that torchrun has started, if it has; the device of this one.
+
+    Processes talk by NCCL on GPUs, one GPU each, and by Gloo otherwise.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return device
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return device
+
+
+def stop() -> None:
+    """Leave the group of processes, if there is one."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def world() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this is, from 0; before `start` what torchrun says."""
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank()
+    return int(os.environ.get("RANK", "0"))
+
+
+def wait() -> None:
+    """Go on when every process has come here."""
+    if world() > 1:
+        dist.barrier()
+
+
+def total(values: Tensor) -> Tensor:
+    """Sum over the processes."""
+    if world() > 1:
+        dist.all_reduce(values)
+    return values
+
+
+class SharedBatchNorm(_BatchNorm):
+    """Batch normalisation with mean and variance over the clips of all processes.
+
+    `torch.nn.SyncBatchNorm` does this on GPUs only; the parameters have the same names.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.ndim < 2:
+            raise ValueError(f"need at least 2 dimensions, got {input.ndim}")
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise [B, D, ...] over B and everything behind D."""
+        if not self.training:
+            return super().forward(input)
+        axes = [axis for axis in range(input.ndim) if axis != 1]
+        shape = [1, -1] + [1] * (input.ndim - 2)
+        values = input.float()
+        count = values.new_full((1,), values.numel() / values.shape[1])
+        sums = torch.cat([values.sum(axes), (values * values).sum(axes), count])
+        sums = all_reduce(sums)  # type: ignore[no-untyped-call]
+        size = sums[-1]
+        mean, square = sums[:-1].chunk(2)
+        mean, square = mean / size, square / size
+        variance = (square - mean * mean).clamp_min(0.0)
+        self._track(mean.detach(), variance.detach() * size / (size - 1))
+        scaled = (values - mean.view(shape)) * torch.rsqrt(variance + self.eps).view(shape)
+        return (scaled * self.weight.view(shape) + self.bias.view(shape)).to(input.dtype)
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, variance: Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        share = 0.1 if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
+        self.num_batches_tracked.add_(1)
+
+
+def share_statistics(model: nn.Module) -> None:
+    """Let every batch normalisation of the model, changed in place, see all processes' clips."""
+    for name, child in model.named_children():
+        if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
+            shared = SharedBatchNorm(child.num_features, child.eps, child.momentum)
+            shared.load_state_dict(child.state_dict())
+            shared.to(next(child.parameters()).device)
+            setattr(model, name, shared)
+        else:
+            share_statistics(child)
+
+
+def wrap(model: nn.Module) -> nn.Module:
+    """Make a net whose backward pass averages gradients over processes; itself when alone."""
+    if world() == 1 or not any(one.requires_grad for one in model.parameters()):
+        return model
+    share_statistics(model)
+    wrapped: Any = DistributedDataParallel(
+        model, broadcast_buffers=False, find_unused_parameters=True
+    )
+    return wrapped
