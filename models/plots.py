@@ -53,7 +53,7 @@ def save_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
     figure = Figure(figsize=(6 * len(groups), 4), layout="constrained")
     for ax, (names, label) in zip(_row(figure, len(groups)), groups, strict=True):
         plot_history(history, names, ax).set_ylabel(label)
-    _save(figure, path)
+    save(figure, path)
 
 
 def save_timelines(path: Path, data: ClipData, predictions: Predictions, clips: int = 4) -> None:
@@ -70,7 +70,7 @@ def save_timelines(path: Path, data: ClipData, predictions: Predictions, clips: 
             plot_timeline(found[index], truth, data.vocabulary.names, ax)
             ax.set_title(f"{data.keys[rows[index]]}: {side}", fontsize="medium")
     axes[-1][0].set_xlabel("seconds; blue: truth, orange: prediction")
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_classes(scores: Mapping[str, float | None], ax: Axes) -> Axes:
@@ -91,7 +91,7 @@ def save_classes(path: Path, classes: Mapping[str, Mapping[str, Any]]) -> None:
         _row(figure, 2), (("f1", "F1"), ("ap", "average precision")), strict=True
     ):
         plot_classes(classes[split][part], ax).set_xlabel(f"{label}, split {split}")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _row(figure: Figure, columns: int) -> list[Axes]:
@@ -99,6 +99,7 @@ def _row(figure: Figure, columns: int) -> list[Axes]:
     return list(axes[0])
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110, metadata={"Software": None})
