@@ -23,6 +23,10 @@ MODELS = {
     "cvssp": "models.cvssp",  # Xu et al., DCASE 2017, a baseline of Parekh et al.
     "fayek_audio": "models.fayek_audio",  # Fayek, Kumar, IJCAI 2020: log-mel
     "fayek_visual": "models.fayek_visual",  # and pictures
+    "audio_resnet50": "models.audio_resnet50",  # Ford et al., Interspeech 2019, a baseline there
+    "r2plus1d_101": "models.r2plus1d_101",  # Wang et al., CVPR 2020, a baseline there
+    "g_blend": "models.g_blend",  # Wang et al., CVPR 2020, a baseline there
+    "fusion": "models.fusion",  # and the scores of both together
 }
 """Every model by name: where its file is."""
 

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from models import parallel
 from models.base import Experiment, ModelCard
 from models.metrics import AVVP_NAMES
 
@@ -22,8 +23,9 @@ TAGGING_HEADS = tuple(PAPER_TAGGING.values())
 
 def console() -> Console:
     """Console of the commands; wide where the output is not a terminal, so that no cell wraps."""
-    plain = Console(highlight=False)
-    return plain if plain.is_terminal else Console(highlight=False, width=180)
+    quiet = parallel.rank() > 0  # of several processes the first one speaks
+    plain = Console(highlight=False, quiet=quiet)
+    return plain if plain.is_terminal else Console(highlight=False, width=180, quiet=quiet)
 
 
 def experiment_tables(experiments: Iterable[tuple[str, Experiment]]) -> list[Table]:
@@ -91,9 +93,9 @@ def print_results(out: Console, results: Mapping[str, Any], card: ModelCard) -> 
         out.print(f"Paper: {card.paper}, on all clips of {card.dataset}; compare the clip counts.")
 
 
-def spread_table(split: str, scores: Mapping[str, Mapping[str, float]], seeds: int) -> Table:
-    """Mean and standard deviation of each score over the seeds."""
-    table = Table(title=f"Split {split!r} over {seeds} seeds", title_justify="left")
+def spread_table(split: str, scores: Mapping[str, Mapping[str, float]], over: str) -> Table:
+    """Mean and standard deviation of each score over seeds or folds."""
+    table = Table(title=f"Split {split!r} over {over}", title_justify="left")
     for head in ("score", "mean", "standard deviation"):
         table.add_column(head, justify="left" if head == "score" else "right")
     for name, one in scores.items():
@@ -103,7 +105,8 @@ def spread_table(split: str, scores: Mapping[str, Mapping[str, float]], seeds: i
 
 def shown(name: str, value: float | None) -> float | None:
     """A score as it is printed: fractions of tagging in per cent, all others as they are."""
-    return value if value is None or name not in PAPER_TAGGING else 100.0 * value
+    fraction = name in PAPER_TAGGING or name == "accuracy"
+    return 100.0 * value if fraction and value is not None else value
 
 
 def _number(value: float | None, digits: int = 1) -> str:

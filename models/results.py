@@ -20,7 +20,7 @@ from models.scoring import (
 )
 from schemas import StoreManifest
 
-FREE_SETTINGS = ("seed", "device", "classes")
+FREE_SETTINGS = ("seed", "device", "classes", "audio_run", "visual_run")
 """Settings that may differ from the experiment's without making it another experiment."""
 
 

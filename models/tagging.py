@@ -70,16 +70,28 @@ def tuned_on(data: ClipData) -> str:
 def scores(
     tags: Tags, data: ClipData, thresholds: Values, config: TrainConfig
 ) -> dict[str, float | None]:
-    """Give the six scores of `TAGGING_NAMES`; None for one that is not finite."""
+    """Give the six scores of `TAGGING_NAMES`; None for one that is not finite.
+
+    `accuracy` stands beside them where every clip has just one label.
+    """
     labels, found = truth(tags, data), tags.scores >= thresholds
     if cast(TaggingConfig, config).unlabelled == "skip":
         listed = found.any(axis=1)
         labels, found = labels[listed], found[listed]
     ranked = tagging_scores(tags.scores, truth(tags, data))
     micro = micro_scores(found, labels) if len(found) else dict.fromkeys(TAGGING_NAMES[3:], 0.0)
-    return {
-        name: value if np.isfinite(value) else None for name, value in {**ranked, **micro}.items()
-    }
+    values = {**ranked, **micro, **one_label_accuracy(tags.scores, truth(tags, data))}
+    return {name: value if np.isfinite(value) else None for name, value in values.items()}
+
+
+def one_label_accuracy(scores: NDArray[np.float32], labels: NDArray[np.bool_]) -> dict[str, float]:
+    """`accuracy`, the share of clips whose highest score is their label, where all have just one.
+
+    Both are [N, C]. Empty when a clip has no label, or several.
+    """
+    if not (labels.sum(axis=1) == 1).all():
+        return {}
+    return {"accuracy": float((scores.argmax(axis=1) == labels.argmax(axis=1)).mean())}
 
 
 def validation_scores(tags: Tags, data: ClipData, config: TrainConfig) -> dict[str, float]:
@@ -152,6 +164,6 @@ def write_tags(
                 }
             )
         )
-    metadata = {"classes": json.dumps(names.tolist())}
+    metadata = {"classes": json.dumps(names.tolist()), "subset_id": data.manifest.subset_id}
     table = pa.concat_tables(tables).replace_schema_metadata(metadata)
     pq.write_table(table, path, compression="zstd")
