@@ -28,6 +28,7 @@ from pipelines.media.decode import decode, find_window
 from pipelines.media.ffmpeg import ffmpeg_version
 from pipelines.media.probe import Probe, probe
 from pipelines.media.quality import measure
+from pipelines.progress import PROGRESS_FILE
 from pipelines.rows import Extracted, clip_tables, join_tables
 from pipelines.store import FeatureStore, Receipt
 from pipelines.units import Task, Unit
@@ -187,10 +188,6 @@ def _as_known(trouble: Exception, step: str) -> KnownError:
         return KnownError(Reason.NOT_FOUND, f"the file was listed but is gone: {trouble}")
     reason = Reason.CORRUPT if isinstance(trouble, OSError) else Reason.NETWORK
     return KnownError(reason, f"the file cannot be read: {trouble}")
-
-
-PROGRESS_FILE = ".progress"
-"""Grows by a byte with every clip that a local job has tried."""
 
 
 @contextmanager

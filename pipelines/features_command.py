@@ -1,12 +1,9 @@
 """`beam run features`: its options, the checks before a job, the job, and the summary after it."""
 
-import contextlib
-import fcntl
 import logging
 import shlex
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -19,16 +16,16 @@ from pipelines.demo import DemoOptions, generate
 from pipelines.demo_command import demo_folder
 from pipelines.extraction import Runtime, sweep_work_folders
 from pipelines.job import NO_ANNOTATIONS, FeaturesJob
+from pipelines.launch import check_out, locked, read_reasons, run_job
 from pipelines.options import beam_arguments, suggestion
 from pipelines.progress import Progress
 from pipelines.store import FeatureStore
 from pipelines.summary import print_summary
-from schemas import RECIPES, JobError, Reason, Recipe, UsageError
+from schemas import RECIPES, Recipe, UsageError
 from schemas.manifests import DATASETS
 from schemas.recipe import DEFAULT_EXTRACTORS
 
 _log = logging.getLogger(__name__)
-_FREE_BYTES = 200 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +101,8 @@ def run(config: Config, rest: list[str]) -> int:
         before = store.standing()
         started = time.monotonic()
         sweep_work_folders()
-        with Progress(job, before):
-            _run_job(job, beam_args)
+        with Progress(job.out, "features", lambda: job.n_open(before)):
+            run_job(lambda: _run(job, beam_args))
         return print_summary(job, before, time.monotonic() - started, config.max_failed)
 
 
@@ -134,13 +131,13 @@ def make_job(config: Config) -> FeaturesJob:
         split=config.split,
         limit=config.limit,
         unit_size=config.unit_size,
-        retry=_reasons(config.retry),
+        retry=read_reasons(config.retry),
         repair=config.repair,
         command=shlex.join(["beam", *sys.argv[1:]]),
     )
     _check_media(job)
     _check_weights(job)
-    _check_out(job)
+    check_out(job.out, "--out")
     job.store().open(config.dataset, recipe)
     return job
 
@@ -260,75 +257,7 @@ def _check_weights(job: FeaturesJob) -> None:
         find_weights(file, folder)
 
 
-def _check_out(job: FeaturesJob) -> None:
-    """See that OUT can be written and has room, before anything is computed."""
-    if files.is_local(job.out) and Path(job.out).exists() and not Path(job.out).is_dir():
-        raise UsageError(f"--out {job.out} is a file; give a folder")
-    probe = files.join(job.out, f"{files.TEMPORARY}write-test")
-    files.write(probe, b"earsight")
-    files.delete([probe])
-    if files.is_local(job.out):
-        import shutil
-
-        free = shutil.disk_usage(job.out).free
-        if free < _FREE_BYTES:
-            raise JobError(
-                f"only {free / 2**20:.0f} MB are free for {job.out}, need {_FREE_BYTES // 2**20} MB"
-                " to start; make room or choose another --out"
-            )
-
-
-def _reasons(text: str) -> frozenset[Reason]:
-    named = {
-        "passing": frozenset(reason for reason in Reason if reason.retryable),
-        "all": frozenset(Reason),
-        "none": frozenset(),
-    }
-    if text in named:
-        return named[text]
-    wanted = [word.strip() for word in text.split(",")]
-    for word in wanted:
-        if word not in list(Reason):
-            known = [*named, *Reason]
-            raise UsageError(f"--retry knows no {word!r}{suggestion(word, known)}")
-    return frozenset(Reason(word) for word in wanted)
-
-
-@contextlib.contextmanager
-def locked(out: str) -> Iterator[None]:
-    """Hold a local OUT alone; the lock goes with the process, however it ends."""
-    if not files.is_local(out):
-        yield
-        return
-    with Path(out, ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"another job is writing to {out}; wait for it or give another --out"
-            ) from None
-        yield
-
-
-def _run_job(job: FeaturesJob, beam_args: list[str]) -> None:
-    """Run the pipeline; trouble that a worker put into words comes out as its own error."""
+def _run(job: FeaturesJob, beam_args: list[str]) -> None:
     from pipelines.jobs import features
 
-    try:
-        features.run(job, beam_args)
-    except Exception as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            for kind in (UsageError, JobError):
-                if isinstance(cause, kind):
-                    raise kind(_first_sentence(str(cause))) from error
-                marker = f"{kind.__module__}.{kind.__name__}: "
-                if marker in str(cause):
-                    raise kind(_first_sentence(str(cause).split(marker, 1)[1])) from error
-            cause = cause.__cause__ or cause.__context__
-        raise
-
-
-def _first_sentence(text: str) -> str:
-    """Without what Beam adds: ` [while running 'extract']` and a traceback."""
-    return text.split("\n", 1)[0].split(" [while running", 1)[0]
+    features.run(job, beam_args)

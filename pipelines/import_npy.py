@@ -19,8 +19,8 @@ from rich.console import Console
 
 from pipelines import files
 from pipelines.extraction import Runtime
-from pipelines.features_command import locked
 from pipelines.job import FeaturesJob
+from pipelines.launch import locked
 from pipelines.rows import join_tables
 from pipelines.steps.finish import finish
 from pipelines.store import Standing

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pipelines import files
 from pipelines.extraction import Runtime
 from pipelines.media.find import MediaIndex
-from pipelines.store import FeatureStore
+from pipelines.store import FeatureStore, Standing
+from pipelines.units import open_tasks
 from schemas import Clip, Event, Reason, Recipe, Vocabulary
 from schemas.manifests import read_events, read_manifest, vocabulary
 
@@ -75,6 +76,14 @@ class FeaturesJob:
     def media_index(self) -> MediaIndex:
         """The files under `media`."""
         return MediaIndex(files.list_folder(self.media))
+
+    def n_open(self, standing: Standing) -> int:
+        """How many clips with media are left to do."""
+        tasks = open_tasks(
+            self.clips(), self.media_index(), standing.done, standing.failed, self.retry,
+            frozenset(),
+        )  # fmt: skip
+        return sum(task.found is not None for task in tasks)
 
     def store(self) -> FeatureStore:
         """The store that the job fills."""

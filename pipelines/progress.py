@@ -5,6 +5,7 @@ the progress file (a byte a clip) and nothing else.
 """
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -21,23 +22,22 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from pipelines import files
-from pipelines.extraction import PROGRESS_FILE
-from pipelines.job import FeaturesJob
-from pipelines.store import Standing
-from pipelines.units import open_tasks
 
+PROGRESS_FILE = ".progress"
+"""Grows by a byte with every clip that a local job has tried."""
 _EVERY_S = 0.5
 
 
 class Progress:
     """Shows the bar while its `with` block runs; silent where nobody watches."""
 
-    def __init__(self, job: FeaturesJob, before: Standing) -> None:
-        self._file = Path(job.out, PROGRESS_FILE)
-        self._job, self._before = job, before
+    def __init__(self, store: str, label: str, total: Callable[[], int]) -> None:
+        """`total` counts the clips to try; it runs beside the job."""
+        self._file = Path(store, PROGRESS_FILE)
+        self._local, self._label, self._total = files.is_local(store), label, total
         self._stop = threading.Event()
         console = Console(stderr=True)
-        self._shown = console.is_terminal and files.is_local(job.out)
+        self._shown = console.is_terminal and self._local
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -52,7 +52,7 @@ class Progress:
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
-        if files.is_local(self._job.out):
+        if self._local:
             self._file.unlink(missing_ok=True)
         if self._shown:
             self._bar.start()
@@ -69,16 +69,11 @@ class Progress:
         if self._shown:
             self._thread.join()
             self._bar.stop()
-        if files.is_local(self._job.out):
+        if self._local:
             self._file.unlink(missing_ok=True)
 
     def _watch(self) -> None:
-        job, before = self._job, self._before
-        tasks = open_tasks(
-            job.clips(), job.media_index(), before.done, before.failed, job.retry, frozenset()
-        )
-        total = sum(task.found is not None for task in tasks)
-        bar = self._bar.add_task("features", total=total)
+        bar = self._bar.add_task(self._label, total=self._total())
         while not self._stop.wait(_EVERY_S):
             with suppress(FileNotFoundError):
                 self._bar.update(bar, completed=self._file.stat().st_size)

@@ -86,6 +86,9 @@ class Standing:
 class FeatureStore:
     """One folder of features, of one data set and one recipe."""
 
+    tables: tuple[TableName, ...] = TABLES
+    """What the store may hold."""
+
     def __init__(self, out: str) -> None:
         self.out = out
 
@@ -190,9 +193,14 @@ class FeatureStore:
         standing: Standing,
         extra_tables: Mapping[TableName, pa.Table],
         facts: Mapping[str, Any],
+        *,
+        done: Iterable[str] | None = None,
     ) -> dict[str, Any]:
-        """Write the last files and `manifest.json`, then remove what no reader is led to."""
-        paths: dict[str, list[str]] = {name: [] for name in TABLES}
+        """Write the last files and `manifest.json`, then remove what no reader is led to.
+
+        `done` are the keys for the subset id where they are not the standing's.
+        """
+        paths: dict[str, list[str]] = {name: [] for name in self.tables}
         for receipt in standing.receipts:
             for name, path in receipt.parts.items():
                 paths[name].append(path)
@@ -206,7 +214,7 @@ class FeatureStore:
             "schema_version": SCHEMA_VERSION,
             **facts,
             "tables": paths,
-            "subset_id": subset_id(standing.done),
+            "subset_id": subset_id(standing.done if done is None else done),
         }
         text = json.dumps(manifest, indent=1, sort_keys=True).encode()
         files.write(files.join(self.out, "manifest.json"), text)
@@ -214,7 +222,7 @@ class FeatureStore:
         return manifest
 
     def _sweep(self, wanted: set[str]) -> None:
-        for name in TABLES:
+        for name in self.tables:
             found = files.list_folder(files.join(self.out, name))
             stale = [path for path in found if f"{name}/{path.rsplit('/', 1)[1]}" not in wanted]
             files.delete(stale)

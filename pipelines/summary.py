@@ -13,7 +13,7 @@ from rich.table import Table
 from pipelines import files
 from pipelines.job import FeaturesJob
 from pipelines.store import Receipt, Standing
-from schemas import Reason
+from schemas import Failure, Reason
 
 
 def print_summary(job: FeaturesJob, before: Standing, wall_s: float, max_failed: float) -> int:
@@ -24,7 +24,7 @@ def print_summary(job: FeaturesJob, before: Standing, wall_s: float, max_failed:
     new = [receipt for receipt in after.receipts if receipt.unit not in old]
     console.print(_counts(job, after, new, wall_s))
     if after.failed:
-        console.print(_failures(after))
+        console.print(failures_table(after.failed.values()))
     if any(receipt.done for receipt in new):
         console.print(_stages(new))
     if not new:
@@ -60,10 +60,11 @@ def _counts(job: FeaturesJob, after: Standing, new: list[Receipt], wall_s: float
     return table
 
 
-def _failures(after: Standing) -> Table:
+def failures_table(failed: Iterable[Failure]) -> Table:
+    """Failures by reason, with an example each."""
     table = Table("reason", "clips", "tried again", "for example", title_justify="left")
     by_reason = defaultdict(list)
-    for failure in after.failed.values():
+    for failure in failed:
         by_reason[failure.reason].append(failure)
     for reason, failures in sorted(by_reason.items(), key=lambda item: -len(item[1])):
         again = "by the next run" if reason.retryable else "with --retry all"

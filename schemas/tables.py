@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 SCHEMA_VERSION = 1
 
 TableName = Literal[
-    "clips", "snippets", "segments", "components", "proposals", "failures", "events"
+    "clips", "snippets", "segments", "components", "proposals", "failures", "events", "media"
 ]
 
 TABLES: tuple[TableName, ...] = (
     "clips", "snippets", "segments", "components", "proposals", "failures", "events"
 )  # fmt: skip
+"""Tables of a feature store; a media store has `media` and `failures`."""
 
 
 def tensor_shape(field: pa.Field) -> tuple[int, ...] | None:
@@ -107,5 +108,12 @@ def table_schema(table: TableName, *, resnet152_frames: str = "mean") -> pa.Sche
             at=text,
         ),
         "events": _fields(clip_key=text, modality=text, onset_s=f64, offset_s=f64, label=text),
+        "media": _fields(
+            clip_key=text, video_id=text, start_s=f64, end_s=f64, real_start_s=f64,
+            real_end_s=f64, duration_s=f64, shorter=flag, how=text, offset_s=f64, sha256=text,
+            size=pa.int64(), source=text, format_id=text, video_codec=text, width=i32, height=i32,
+            fps=f64, audio_codec=text, sample_rate=i32, audio_channels=i32, identity=text,
+            yt_dlp=text, ffmpeg=text, fetched_at=text,
+        ),
     }  # fmt: skip
     return pa.schema(columns[table], metadata={"earsight_schema_version": str(SCHEMA_VERSION)})

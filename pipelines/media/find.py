@@ -34,6 +34,10 @@ class MediaIndex:
         """Names of the files without their endings, sorted."""
         return sorted(self._by_stem)
 
+    def uri(self, stem: str) -> str:
+        """The file of a stem; KeyError when there is none."""
+        return self._by_stem[stem]
+
     def find(self, clip: Clip) -> Found | None:
         """The file of a clip, or None."""
         if clip.key in self._by_stem:

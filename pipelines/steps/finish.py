@@ -11,9 +11,10 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
+from pipelines.coverage import Coverage, read_reasons, write_coverage
 from pipelines.job import FeaturesJob
 from pipelines.store import Receipt, Standing
-from schemas import Event, Failure, TableName, table_schema
+from schemas import Clip, Event, Failure, Reason, TableName, table_schema
 
 _TOOLS = (
     "earsight", "apache-beam", "torch", "torchvision", "tensorflow-hub", "librosa", "numpy",
@@ -43,7 +44,7 @@ def finish(job: FeaturesJob) -> dict[str, Any]:
         raise RuntimeError(f"{len(lost)} clips have neither rows nor a failure: {lost[:5]}")
     store.relabel(standing, clips)
     extra: dict[TableName, pa.Table] = {
-        "failures": _failures_table(standing.failed.values()),
+        "failures": failures_table(standing.failed.values()),
         "events": _events_table(job.events()),
     }
     facts = {
@@ -63,10 +64,25 @@ def finish(job: FeaturesJob) -> dict[str, Any]:
             "command": job.command,
         },
     }
-    return store.write_manifest(standing, extra, facts)
+    manifest = store.write_manifest(standing, extra, facts)
+    _write_coverage(job, clips.values(), standing, manifest["subset_id"])
+    return manifest
 
 
-def _failures_table(failures: Iterable[Failure]) -> pa.Table:
+def _write_coverage(
+    job: FeaturesJob, clips: Iterable[Clip], standing: Standing, subset_id: str
+) -> None:
+    """What is there by split and class; a clip without media takes the download's reason."""
+    reasons = {key: str(failure.reason) for key, failure in standing.failed.items()}
+    for key, reason in read_reasons(job.media).items():
+        if reasons.get(key) == Reason.NOT_FOUND:
+            reasons[key] = reason
+    coverage = Coverage.of(job.dataset, clips, standing.done, reasons, subset_id)
+    write_coverage(job.out, coverage)
+
+
+def failures_table(failures: Iterable[Failure]) -> pa.Table:
+    """Table `failures`, sorted by clip."""
     rows = [
         {**asdict(failure), "reason": str(failure.reason), "retryable": failure.retryable}
         for failure in sorted(failures, key=lambda failure: failure.clip_key)

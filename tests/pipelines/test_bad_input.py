@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.features_command import locked
+from pipelines.launch import locked
 from tests.pipelines.conftest import Beam, make_clip
 
 FOLDER = ("run", "features", "--dataset", "folder", "--weights", "seeded", "--extractors", "logmel")

@@ -1,0 +1,188 @@
+"""From what yt-dlp and a site say to a reason of the closed list.
+
+An HTTP status and the kind of an exception speak first; then the words, most telling first. What
+nobody knows counts as `network`: it may pass, and no clip is given up for an unknown sentence.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError
+from yt_dlp.utils import ContentTooShortError, GeoRestrictedError
+
+from schemas import KnownError, Reason
+
+_STATUS = {408: Reason.TIMEOUT, 429: Reason.RATE_LIMITED, 451: Reason.GEO_BLOCKED}
+_OF_MIRROR = {
+    401: Reason.PRIVATE, 403: Reason.PRIVATE, 404: Reason.GONE, 410: Reason.GONE
+}  # fmt: skip
+"""What a mirror's answer says of the clip; a site says it in words instead."""
+
+_WORDS: tuple[tuple[Reason, str], ...] = (
+    (
+        Reason.BOT_CHECK,
+        r"not a bot|captcha|your ip is likely being blocked|unusual traffic"
+        r"|page needs to be reloaded|anti-bot challenge|^please sign in\b",
+    ),
+    (
+        Reason.RATE_LIMITED,
+        r"rate.?limit|too many requests|isn't available, try again later",
+    ),
+    (
+        Reason.GEO_BLOCKED,
+        r"(in|from) your (country|location|region)|geo.?restrict|not available in your area",
+    ),
+    (
+        Reason.AGE_RESTRICTED,
+        r"confirm your age|age.?restricted|inappropriate for some users|age verification"
+        r"|adults only",
+    ),
+    (
+        Reason.PRIVATE,
+        r"private video|video is private|members.only|members on level|join this channel"
+        r"|requires payment|music premium|premium members|registered users|login details"
+        r"|granted access|workspace administrator|purchase",
+    ),
+    (
+        Reason.NOT_FOUND,
+        r"live event will begin|premieres in|premiere will begin|is upcoming|not yet available"
+        r"|offline\b.*try again|still being processed|processing this video",
+    ),
+    (
+        Reason.GONE,
+        r"video (is )?(unavailable|not available)|(been|was) removed|no longer available"
+        r"|does(n't| not) exist|account .*terminated|has been terminated|closed their youtube"
+        r"|copyright|isn't available any ?more|deleted|not available on this app"
+        r"|recording (is )?not available",
+    ),
+    (
+        Reason.FORMAT,
+        r"requested format is not available|no video formats|only images are available"
+        r"|drm.?protected|unsupported url|not a valid url|live stream",
+    ),
+    (Reason.TOO_LARGE, r"larger than max-filesize"),
+    (Reason.TIMEOUT, r"timed out|timeout"),
+)
+_RULES = tuple((reason, re.compile(words)) for reason, words in _WORDS)
+_MOST_DETAIL = 4000
+_LONGEST_WAIT_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a try failed, and what the site asked for."""
+
+    reason: Reason
+    detail: str
+    retry_after_s: float | None = None
+    """Seconds that the site wants to be left alone."""
+
+
+def explain(
+    error: BaseException,
+    *,
+    site: bool,
+    warnings: Sequence[str] = (),
+    refusals: Sequence[HTTPError] = (),
+) -> Trouble:
+    """The reason behind an exception out of yt-dlp.
+
+    `site` says that a site was asked rather than a mirror: there a refused media file (403) is the
+    site's way to hold back an address that asks too much, on a mirror it is a closed door. The last
+    of yt-dlp's `warnings` are kept with its message, because they often name the cause; `refusals`
+    are answers with an error status, which extractors may hide behind a sentence of their own.
+    """
+    chain = list(_chain(error))
+    known = next((one for one in chain if isinstance(one, KnownError)), None)
+    if known is not None:
+        return Trouble(known.reason, known.detail)
+    text = _message(error)
+    detail = " | ".join(dict.fromkeys([text, *warnings[-3:]]))[:_MOST_DETAIL]
+    http = next((one for one in chain if isinstance(one, HTTPError)), None)
+    reason = _of_exceptions(chain, http, site) or _of_words(text)
+    if reason is None and refusals:
+        reason = _of_status(refusals[-1].status, site)
+    waits = (retry_after(one.response.get_header("Retry-After")) for one in refusals)
+    return Trouble(reason or Reason.NETWORK, detail, max(filter(None, waits), default=None))
+
+
+def _of_exceptions(
+    chain: Sequence[BaseException], http: HTTPError | None, site: bool
+) -> Reason | None:
+    kinds: tuple[tuple[type[BaseException], Reason], ...] = (
+        (GeoRestrictedError, Reason.GEO_BLOCKED),
+        (TimeoutError, Reason.TIMEOUT),
+        (ContentTooShortError, Reason.NETWORK),
+        (CertificateVerifyError, Reason.NETWORK),
+        (MemoryError, Reason.TOO_LARGE),
+    )
+    for kind, reason in kinds:
+        if any(isinstance(one, kind) for one in chain):
+            return reason
+    return _of_status(http.status, site) if http is not None else None
+
+
+def _of_status(status: int, site: bool) -> Reason | None:
+    if status == 403 and site:
+        return Reason.RATE_LIMITED
+    if status in _OF_MIRROR and not site:
+        return _OF_MIRROR[status]
+    return _STATUS.get(status, Reason.NETWORK)
+
+
+def reason_of_words(text: str) -> Reason:
+    """The reason that a message tells, `network` when it tells none.
+
+    >>> reason_of_words("[youtube] x: Private video. Sign in if you've been granted access").value
+    'private'
+    """
+    return _of_words(text) or Reason.NETWORK
+
+
+def _of_words(text: str) -> Reason | None:
+    plain = re.sub(r"\s+", " ", text.replace("’", "'").lower())  # noqa: RUF001 as YouTube writes
+    plain = re.sub(r"^(error: )?(\[[^\]]+\] )?(\S{11}: )?", "", plain)
+    return next((reason for reason, rule in _RULES if rule.search(plain)), None)
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds of a Retry-After header, a number or a date; at most a day.
+
+    >>> retry_after("120"), retry_after("soon"), retry_after(None)
+    (120.0, None, None)
+    """
+    if not value:
+        return None
+    if value.strip().isdecimal():
+        return min(float(value), _LONGEST_WAIT_S)
+    try:
+        then = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    wait = (then.astimezone(UTC) - datetime.now(UTC)).total_seconds()
+    return min(max(wait, 0.0), _LONGEST_WAIT_S)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception and all that led to it, also by yt-dlp's own links."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        one = waiting.pop(0)
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        inner = getattr(one, "exc_info", None)
+        links = [
+            getattr(one, "cause", None), getattr(one, "reason", None), one.__cause__,
+            one.__context__, inner[1] if inner else None,
+        ]  # fmt: skip
+        waiting.extend(link for link in links if isinstance(link, BaseException))
+
+
+def _message(error: BaseException) -> str:
+    text = str(error).removeprefix("ERROR: ").strip()
+    return text or type(error).__name__
