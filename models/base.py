@@ -95,9 +95,20 @@ class TaggingConfig(TrainConfig):
     DCASE 2017 when a submission does not list them, the clips are left out."""
     balanced: bool = False
     """Draw training clips so that every class comes up about equally often."""
+    stream: Literal["auto", "yes", "no"] = "auto"
+    """Read features from disk while training instead of holding them; auto does so above 4 GB."""
+    buffer_clips: int = 1024
+    """Streaming shuffles among so many clips at a time; twice as many are held."""
+    workers: int = 0
+    """Processes that read ahead when streaming; 0 reads in between."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.buffer_clips < 1 or self.workers < 0:
+            raise ValueError(
+                "buffer_clips must be at least 1 and workers at least 0, got "
+                f"{self.buffer_clips} and {self.workers}"
+            )
         if not 0.0 <= self.fixed_threshold <= 1.0:
             raise ValueError(f"fixed_threshold must be from 0 to 1, got {self.fixed_threshold}")
 

@@ -142,7 +142,8 @@ def balanced(rows: Tensor, labels: Tensor, seed: int, epoch: int, most: float = 
     `most` times in an epoch. The part of a count behind the point is drawn anew each epoch.
     """
     per_class = labels.sum(dim=0).clamp_min(1.0).reciprocal()
-    weight = (labels * per_class).amax(dim=1)
+    blocks = labels.split(65_536)  # type: ignore[no-untyped-call]
+    weight = torch.cat([(block * per_class).amax(dim=1) for block in blocks])
     copies = (weight / weight.mean().clamp_min(1e-12)).clamp_max(most)
     generator = torch.Generator().manual_seed(seed * 1_000_003 - epoch)
     lot = torch.rand(len(rows), generator=generator)
@@ -231,7 +232,7 @@ def _features(
             inside = second < seconds
             place = clip[inside], second[inside]
             for name in needs:
-                values, there = _column(name, rows[name], part.schema_arrow.field(name))
+                values, there = feature_column(name, rows[name], part.schema_arrow.field(name))
                 if name not in arrays:
                     shape = (len(keys), seconds, *values.shape[1:])
                     arrays[name] = allocate(shape, len(needs))
@@ -244,7 +245,7 @@ def _features(
     )
 
 
-def _column(
+def feature_column(
     name: str, column: pa.Array, field: pa.Field
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """One feature column of a record batch: [R, *shape], zero where absent, and presence [R].

@@ -16,9 +16,10 @@ if __package__ in (None, ""):  # started as `python models/evaluate.py`: import 
 
 from torch import nn
 
-from models import cli, registry, report, results, runs, tagging
+from models import cli, registry, report, results, runs, splits, tagging
 from models.base import ModelCard, TrainConfig
-from models.data import ClipData, open_clips
+from models.data import ClipData
+from models.streaming import open_tagging
 from schemas import UsageError
 
 PROGRAM = "models/evaluate.py"
@@ -49,6 +50,9 @@ def main(arguments: Sequence[str]) -> None:
     module = registry.load(model)
     config = module.Config.from_json(facts["settings"])
     data = _clips(options, facts, registry.needs(model, config), config)
+    if module.CARD.judge:
+        data = splits.hold_out(data)
+    data = registry.derive(model, data, config, options.run)
     net = module.build(config)
     runs.load_weights(options.run / runs.CHECKPOINT, net)
     one = judge(options.run, net, data, options.split, config, module.CARD)
@@ -85,7 +89,7 @@ def _clips(
     annotations = options.annotations
     if annotations is None and options.features is None and facts["annotations"]:
         annotations = Path(facts["annotations"])
-    data = open_clips(features, needs, annotations)
+    data = open_tagging(features, needs, annotations, config)
     if len(data.vocabulary) != config.classes:
         raise UsageError(
             f"{features} has {len(data.vocabulary)} classes and the run was trained on "

@@ -62,8 +62,8 @@ class Config(TaggingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 1 <= self.stages <= self.epochs:
-            raise ValueError(f"stages must be from 1 to epochs, got {self.stages} of {self.epochs}")
+        if self.stages < 1:
+            raise ValueError(f"stages must be at least 1, got {self.stages}")
         if not 0.0 <= self.alpha <= 1.0:
             raise ValueError(f"alpha must be from 0 to 1, got {self.alpha}")
         if self.crop_frames and self.crop_frames < FIELD:

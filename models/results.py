@@ -20,7 +20,9 @@ from models.scoring import (
 )
 from schemas import StoreManifest
 
-FREE_SETTINGS = ("seed", "device", "classes", "audio_run", "visual_run")
+FREE_SETTINGS = (
+    "seed", "device", "classes", "audio_run", "visual_run", "stream", "buffer_clips", "workers",
+)  # fmt: skip
 """Settings that may differ from the experiment's without making it another experiment."""
 
 

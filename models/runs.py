@@ -104,12 +104,11 @@ def load_training(path: Path, training: Training) -> None:
         facts = json.loads(file.metadata()["facts"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     wanted = training.config.to_json()
-    changed = [
-        name for name in wanted if name != "device" and wanted[name] != facts["config"].get(name)
-    ]
+    started = type(training.config)().to_json() | facts["config"]
+    changed = [name for name in wanted if name != "device" and wanted[name] != started[name]]
     if changed:
         raise UsageError(
-            f"{path.parent} was started with {changed[0]} {facts['config'].get(changed[0])!r}, not "
+            f"{path.parent} was started with {changed[0]} {started[changed[0]]!r}, not "
             f"{wanted[changed[0]]!r}; go on with the same settings or take another --run folder"
         )
     if facts["subset_id"] != training.data.manifest.subset_id:

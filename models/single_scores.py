@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models import parallel, registry, runs
-from models.data import ClipData, open_clips
+from models.data import ClipData
 from models.session import Session, train
 from models.shards import read_table
 from models.splits import folds
+from models.streaming import open_tagging
 from schemas import StoreManifest, UsageError
 
 MODELS = {"audio": "fayek_audio", "visual": "fayek_visual"}
@@ -69,8 +70,8 @@ def train_single(side: str, data: ClipData, config: Any, folder: Path) -> None:
         changes |= {"stages": 1} if side == "audio" else {}
     logger.info("training %s into %s", model, folder)
     own = registry.settings(model, changes)
-    opened = open_clips(data.manifest.root, registry.needs(model, own))
-    clips = replace(opened, splits=data.splits, labels=data.labels.cpu())
+    opened = open_tagging(data.manifest.root, registry.needs(model, own), None, own)
+    clips = replace(opened, splits=data.splits)
     session = Session(
         model=model,
         experiment=registry.find(model)[1],

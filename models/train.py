@@ -21,8 +21,9 @@ import tyro
 
 from models import cli, registry, report, results, runs, splits
 from models.base import Experiment, TrainConfig
-from models.data import ClipData, open_clips
+from models.data import ClipData
 from models.session import Session, train
+from models.streaming import open_tagging
 from schemas import UsageError
 
 PROGRAM = "models/train.py"
@@ -69,7 +70,8 @@ def main(arguments: Sequence[str]) -> None:
     model, experiment, options, config = read_arguments(arguments)
     if options.features is None:
         raise UsageError(f"say where the features are: {PROGRAM} {experiment.name} --features OUT")
-    data = open_clips(options.features, registry.needs(model, config), options.annotations)
+    needs = registry.needs(model, config)
+    data = open_tagging(options.features, needs, options.annotations, config)
     if registry.load(model).CARD.judge and not options.folds:
         data = splits.hold_out(data)
         splits.refuse_hopeless(data)
