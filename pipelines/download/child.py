@@ -19,7 +19,7 @@ from typing import Any
 from pipelines.download.cut import Cut, cut
 from pipelines.download.places import copy_out
 from pipelines.download.request import Request
-from pipelines.download.ytdlp import Downloader, Fetched
+from pipelines.download.ytdlp import Downloader, Fetched, warm_up
 from schemas import KnownError
 
 _MOST_MEMORY = 3 * 2**30
@@ -145,6 +145,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not look like an answer
     fetcher = Fetcher(Path(sys.argv[1]))
+    if sys.argv[2] == "youtube":
+        warm_up()
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         print(fetcher.get(Request.decode(line)).encode(), file=answers, flush=True)

@@ -58,6 +58,10 @@ class Allowance:
             raise KnownError(
                 Reason.TOO_LARGE, f"more than {self.max_bytes:,} bytes were read (--max-mb)"
             )
+        self.check_time()
+
+    def check_time(self) -> None:
+        """`timeout` when the clip's time is over."""
         if time.monotonic() > self._ends:
             raise KnownError(
                 Reason.TIMEOUT, f"not here after {self.timeout_s:g} s (--clip-timeout)"
@@ -109,6 +113,7 @@ class GuardedYoutubeDL(yt_dlp.YoutubeDL):
 
     def urlopen(self, req: Any) -> Response:
         """Ask, after the address was checked, and count what the answer gives."""
+        self.allowance.check_time()
         self.allowance.check_address(req if isinstance(req, str) else req.url)
         try:
             response: Response = super().urlopen(req)

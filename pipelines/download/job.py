@@ -20,6 +20,8 @@ from schemas import Clip, Reason
 from schemas.manifests import read_manifest
 
 YOUTUBE = "youtube"
+NO_STARTS = frozenset({"ave"})
+"""Data sets that do not say where in its video a clip starts: their media are the clips."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,16 +28,15 @@ _CLIPS_EACH = 500
 class Child:
     """One fetching process, started when it is first asked and again after it died."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, source: str) -> None:
+        self._folder, self._source = folder, source
         self._process: subprocess.Popen[bytes] | None = None
         self._asked = 0
         self._buffer = b""
 
     def ask(self, request: Request) -> Answer:
         """The answer to one request; a process that is too slow or dies gives a failure."""
-        if self._process is None or self._asked >= _CLIPS_EACH:
-            self._start()
+        self.be_ready()
         assert self._process is not None
         assert self._process.stdin is not None
         self._asked += 1
@@ -55,6 +54,11 @@ class Child:
             )  # fmt: skip
         return Answer.decode(line) if line else self._died(request)
 
+    def be_ready(self) -> None:
+        """Start the process unless it runs; a request then goes out at once."""
+        if self._process is None or self._asked >= _CLIPS_EACH:
+            self._start()
+
     def _died(self, request: Request) -> Answer:
         said = self._log().read_text(errors="replace").strip().splitlines()
         status = self._process.wait() if self._process else None
@@ -70,7 +74,8 @@ class Child:
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._log().open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "pipelines.download.child", str(self._folder)],
+                [sys.executable, "-m", "pipelines.download.child", str(self._folder),
+                 self._source],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             )  # fmt: skip
@@ -123,9 +128,10 @@ class Child:
 class Pool:
     """Several children; `child()` lends one."""
 
-    def __init__(self, size: int, folder: str | None) -> None:
+    def __init__(self, size: int, folder: str | None, source: str) -> None:
+        """`folder` is where to write, the system's temporary folder when None."""
         self.folder = Path(tempfile.mkdtemp(prefix=work_prefix(os.getpid()), dir=folder))
-        self._children = [Child(self.folder / f"child{i}") for i in range(size)]
+        self._children = [Child(self.folder / f"child{i}", source) for i in range(size)]
         self._free: queue.SimpleQueue[Child] = queue.SimpleQueue()
         for child in self._children:
             self._free.put(child)

@@ -122,6 +122,8 @@ def _of_exceptions(
     for kind, reason in kinds:
         if any(isinstance(one, kind) for one in chain):
             return reason
+    if any("redirection to url" in str(one).lower() for one in chain):
+        return Reason.UNSAFE_INPUT  # urllib's words for a redirect to another scheme
     return _of_status(http.status, site) if http is not None else None
 
 

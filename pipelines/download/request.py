@@ -108,7 +108,7 @@ def check_template(template: str) -> str:
     """The host of a mirror's address; `UsageError` when the template is not one."""
     try:
         parts = urlsplit(template)
-        host = parts.hostname or ""
+        host = (parts.hostname or "") if parts.scheme in ("http", "https") else ""
     except ValueError:
         host = ""
     unknown = [name for name in _FIELD.findall(template) if name not in _FIELDS]

@@ -13,9 +13,9 @@ from pathlib import Path
 from pipelines import files
 from pipelines.download.budget import HELD_BACK, Gate, HandBack, Leave
 from pipelines.download.child import Answer
-from pipelines.download.job import DownloadJob
+from pipelines.download.job import NO_STARTS, DownloadJob
 from pipelines.download.media_store import Outcome
-from pipelines.download.pool import Pool
+from pipelines.download.pool import Child, Pool
 from pipelines.download.request import (
     Part,
     Request,
@@ -44,7 +44,7 @@ class UnitFetcher:
     def __init__(self, job: DownloadJob) -> None:
         self._job, self._store = job, job.store()
         local = files.is_local(job.media)
-        self._pool = Pool(job.parallel, job.media if local else None)
+        self._pool = Pool(job.parallel, job.media if local else None, job.kind)
         self._gate = Gate(job.identities, job.manners) if job.kind != "place" else None
         self._progress = Path(job.media, PROGRESS_FILE) if local else None
         self._lock = threading.Lock()
@@ -94,10 +94,12 @@ class UnitFetcher:
         """Try until the clip is here, the trouble is the clip's own, or the tries are used up."""
         tried = handed_back = 0
         while True:
-            leave = self._gate.enter() if self._gate else None
-            if isinstance(leave, HandBack):
-                return self._failed(task, "wait", leave.reason, leave.detail)
-            outcome, answer = self._try(task, where, part, leave)
+            with self._pool.child() as child:
+                child.be_ready()
+                leave = self._gate.enter() if self._gate else None
+                if isinstance(leave, HandBack):
+                    return self._failed(task, "wait", leave.reason, leave.detail)
+                outcome, answer = self._try(child, task, where, part, leave)
             reason = Reason(answer.reason) if answer.reason else None
             if self._gate is not None and leave is not None:
                 self._gate.leave(leave, reason, answer.retry_after_s)
@@ -115,10 +117,10 @@ class UnitFetcher:
                 time.sleep(_FIRST_PAUSE_S * 2 ** (tried - 1) * random.uniform(0.5, 1.5))
 
     def _try(
-        self, task: Task, where: str, part: Part, leave: Leave | None
+        self, child: Child, task: Task, where: str, part: Part, leave: Leave | None
     ) -> tuple[Outcome | None, Answer]:
         """One try; the outcome when the clip came."""
-        with self._pool.child() as child, self._pool.work() as work:
+        with self._pool.work() as work:
             answer = child.ask(self._request(task, where, part, leave, work))
             if _FULL in answer.detail:
                 raise JobError(
@@ -143,11 +145,12 @@ class UnitFetcher:
         job, clip = self._job, task.clip
         if job.kind == "youtube":
             return youtube_address(clip.video_id), "video"
+        fixed: Part | None = "clip" if job.dataset in NO_STARTS else None
         if job.kind == "address":
-            return mirror_address(job.source, clip), mirror_part(job.source)
+            return mirror_address(job.source, clip), fixed or mirror_part(job.source)
         if task.found is None:
             raise KnownError(Reason.NOT_FOUND, f"no {clip.key} or {clip.video_id} in {job.source}")
-        return task.found.uri, "clip" if task.found.cut else "either"
+        return task.found.uri, fixed or ("clip" if task.found.cut else "either")
 
     def _request(
         self, task: Task, where: str, part: Part, leave: Leave | None, work: Path

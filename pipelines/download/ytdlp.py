@@ -73,7 +73,7 @@ class Downloader:
             "cachedir": str(folder / "cache"), "noplaylist": True, "playlist_items": "1",
             "retries": _RETRIES, "extractor_retries": 1, "file_access_retries": 0,
             "retry_sleep_functions": {"http": lambda n: 0.5 * 2**n},
-            "socket_timeout": _SOCKET_TIMEOUT_S, "buffersize": 2**18, "noresizebuffer": True,
+            "socket_timeout": min(_SOCKET_TIMEOUT_S, request.limits.timeout_s), "buffersize": 2**18, "noresizebuffer": True,
             "continuedl": True, "overwrites": True, "updatetime": False, "check_formats": False,
             "allowed_extractors": ["youtube"], "ignore_no_formats_error": False,
             "format": _format(request.limits.height), "ffmpeg_location": ffmpeg_binary(),
@@ -163,6 +163,11 @@ class Downloader:
     def close(self) -> None:
         """Let go of connections."""
         self._ydl.close()
+
+
+def warm_up() -> None:
+    """Load the site's extractor now, so that the first request goes out when it may."""
+    GuardedYoutubeDL({"quiet": True}).get_info_extractor("Youtube")
 
 
 def _second(names: list[str]) -> str | None:

@@ -1,0 +1,212 @@
+"""A web server that serves clips and misbehaves as it is told, and writes down who asked when."""
+
+import gzip
+import json
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+STATUS = {"401": 401, "403": 403, "404": 404, "410": 410, "429": 429, "451": 451, "500": 500,
+          "503": 503}  # fmt: skip
+FILE_FAULTS = ("reset", "stall", "truncation", "drip", "huge")
+
+
+@dataclass
+class Fault:
+    """What goes wrong at an address, the first `times` times or always."""
+
+    kind: str
+    times: int | None = None
+    value: str = ""
+    """Seconds of Retry-After, or where a redirect leads."""
+
+
+@dataclass
+class Asked:
+    """One request."""
+
+    at: float
+    path: str
+    agent: str
+    status: int
+
+
+@dataclass
+class Site:
+    """What the server has, how it misbehaves and what it was asked."""
+
+    files: dict[str, bytes | Path] = field(default_factory=dict)
+    videos: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """YouTube id to a player response."""
+    faults: dict[str, Fault] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+    hits: Counter[str] = field(default_factory=Counter)
+    address: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def clips_asked(self) -> Counter[str]:
+        """How often each path was asked for."""
+        return Counter(one.path for one in self.asked)
+
+    def play(self, video_id: str, path: str, duration_s: float, **more: Any) -> None:
+        """Serve a file as a video of YouTube."""
+        stream = {
+            "itag": 18, "url": f"{self.address}{path}", "width": 320, "height": 240, "fps": 25,
+            "mimeType": 'video/mp4; codecs="avc1.42001E, mp4a.40.2"', "quality": "medium",
+            "qualityLabel": "240p", "bitrate": 200_000, "audioSampleRate": "44100",
+            "audioQuality": "AUDIO_QUALITY_LOW", "approxDurationMs": str(int(duration_s * 1000)),
+            **more,
+        }  # fmt: skip
+        self.videos[video_id] = {
+            "playabilityStatus": {"status": "OK"},
+            "streamingData": {"formats": [stream]},
+            "videoDetails": {
+                "videoId": video_id, "title": "a video", "lengthSeconds": str(round(duration_s))
+            },
+        }  # fmt: skip
+
+    def refuse(
+        self, video_id: str, reason: str, subreason: str = "", status: str = "ERROR"
+    ) -> None:
+        """Answer as YouTube does for a video that it does not play."""
+        screen = {"reason": {"simpleText": reason}}
+        if subreason:
+            screen["subreason"] = {"simpleText": subreason}
+        self.videos[video_id] = {
+            "playabilityStatus": {
+                "status": status, "reason": reason,
+                "errorScreen": {"playerErrorMessageRenderer": screen},
+            },
+            "videoDetails": {"videoId": video_id, "title": "a video"},
+        }  # fmt: skip
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves one request of a `Site`."""
+
+    protocol_version = "HTTP/1.1"
+    site: Site
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+    def send_response(self, code: int, message: str | None = None) -> None:
+        """Write down the answer too."""
+        self.site.asked.append(
+            Asked(time.time(), self.path, self.headers.get("User-Agent", ""), code)
+        )
+        super().send_response(code, message)
+
+    def do_GET(self) -> None:
+        """A player response, a file, or a fault."""
+        self.close_connection = True
+        self.site.hits[self.path] += 1
+        fault = self.site.faults.get(self.path)
+        if fault and (fault.times is None or self.site.hits[self.path] <= fault.times):
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self._misbehave(fault)
+        elif self.path.startswith("/watch/"):
+            video = self.site.videos.get(self.path.removeprefix("/watch/"))
+            self._page(json.dumps(video).encode(), "application/json")
+        elif self.path in self.site.files:
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self._file(self.site.files[self.path])
+        else:
+            self._page(b"no", "text/plain", 404)
+
+    def _page(self, body: bytes, kind: str, status: int = 200, **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.wfile.write(body)
+
+    def _file(self, content: bytes | Path) -> None:
+        body = content if isinstance(content, bytes) else content.read_bytes()
+        asked = self.headers.get("Range", "")
+        first, status = 0, 200
+        if asked.startswith("bytes="):
+            first_text, _, last = asked.removeprefix("bytes=").partition("-")
+            first, status = int(first_text), 206
+            whole = len(body)
+            body = body[first : int(last) + 1] if last else body[first:]
+        self.send_response(status)
+        self.send_header("Content-Type", "video/mp4")
+        self.send_header("Content-Length", str(len(body)))
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {first}-{first + len(body) - 1}/{whole}")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _misbehave(self, fault: Fault) -> None:
+        kind = fault.kind
+        if kind in STATUS:
+            more = {"Retry_After": fault.value} if fault.value else {}
+            self._page(b"no", "text/plain", STATUS[kind], **more)
+        elif kind == "redirect":
+            self._page(b"", "text/plain", 302, Location=fault.value or self.path)
+        elif kind == "html":
+            self._page(b"<!DOCTYPE html><html>gone</html>", fault.value or "text/html")
+        elif kind == "playlist":
+            body = b"#EXTM3U\n#EXTINF:10,\nfile:///etc/passwd\n"
+            self._page(body, fault.value or "video/mp4")
+        elif kind == "bomb":
+            body = gzip.compress(b"<p>" * 2**25)
+            self._page(body, fault.value or "video/mp4", Content_Encoding="gzip")
+        elif kind in FILE_FAULTS:
+            self._broken_file(kind)
+        else:
+            raise AssertionError(f"no fault {kind!r}")
+
+    def _broken_file(self, kind: str) -> None:
+        content = self.site.files[self.path]
+        body = content if isinstance(content, bytes) else content.read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Type", "video/mp4")
+        self.send_header("Content-Length", str(10 * 10**9 if kind == "huge" else len(body)))
+        self.end_headers()
+        half = body[: len(body) // 2]
+        if kind == "drip":
+            for i in range(len(half)):
+                if self.site.stop.wait(0.2):
+                    return
+                self.wfile.write(half[i : i + 1])
+        self.wfile.write(half)
+        self.wfile.flush()
+        if kind == "stall":
+            self.site.stop.wait(120)
+        elif kind == "reset":
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.close()
+
+
+@contextmanager
+def serving() -> Iterator[Site]:
+    """A server on a free port of this machine while the block runs."""
+    site = Site()
+    handler = type("SiteHandler", (Handler,), {"site": site})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    site.address = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+    )
+    thread.start()
+    try:
+        yield site
+    finally:
+        site.stop.set()
+        server.shutdown()
+        server.server_close()
