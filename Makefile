@@ -54,7 +54,7 @@ check: $(VENV)/dev.done ## style, types and layers
 	@$(BIN)/lint-imports
 
 bench: $(VENV)/dev.done ## measure speed, write docs/benchmarks
-	@$(BIN)/python -m pytest tests/bench -m bench
+	@$(BIN)/python -m pytest tests -m bench
 
 lock: $(VENV)/dev.done ## pin every package anew
 	@$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url \

@@ -47,9 +47,28 @@ def experiment_tables(experiments: Iterable[tuple[str, Experiment]]) -> list[Tab
     return [parsing, tagging]
 
 
+def coverage_words(split: str, coverage: Mapping[str, Any]) -> str:
+    """How much of a split is there and why the rest is not; empty when nobody has counted.
+
+    >>> share = {"clips": 10, "present": 9, "missing": {"gone": 1}}
+    >>> coverage_words("test", {"date": "2026-11-20T08:00:00", "splits": {"test": share}})
+    '9 of 10 clips (90.0 %; missing: gone 1; counted 2026-11-20)'
+    """
+    share = coverage.get("splits", {}).get(split)
+    if not share or not share["clips"]:
+        return ""
+    part = 100 * share["present"] / share["clips"]
+    missing = ", ".join(f"{reason} {count:,}" for reason, count in share["missing"].items())
+    why = f"; missing: {missing}" if missing else ""
+    date = str(coverage["date"])[:10]
+    return f"{share['present']:,} of {share['clips']:,} clips ({part:.1f} %{why}; counted {date})"
+
+
 def score_table(split: str, report: Mapping[str, Any], published: Mapping[str, float]) -> Table:
     """Scores of a split: ours, 95 % interval, the floor, and the paper's where comparable."""
-    table = Table(title=f"Scores on split {split!r}", title_justify="left")
+    covered = report.get("coverage")
+    title = f"Scores on split {split!r}" + (f", {covered}" if covered else "")
+    table = Table(title=title, title_justify="left")
     table.add_column("score")
     table.add_column("ours", justify="right")
     floor, intervals = report.get("floor"), report.get("intervals")
@@ -79,7 +98,8 @@ def print_results(out: Console, results: Mapping[str, Any], card: ModelCard) -> 
         f"subset {features['subset_id']}, weights {features['recipe']['weights']}"
     )
     for split, metrics in results["metrics"].items():
-        report = {"metrics": metrics}
+        covered = coverage_words(split, features.get("coverage", {}))
+        report = {"metrics": metrics, "coverage": covered}
         for part in ("floor", "intervals"):
             if split in results.get(part, {}):
                 report[part] = results[part][split]

@@ -66,7 +66,20 @@ def describe(data: ClipData) -> dict[str, Any]:
         "subset_id": data.manifest.subset_id,
         "clips": {str(name) or "none": int(n) for name, n in zip(names, counts, strict=True)},
         "recipe": {name: recipe.get(name) for name in ("name", "hash", "weights")},
+        "coverage": coverage(data.manifest),
     }
+
+
+def coverage(manifest: StoreManifest) -> dict[str, Any]:
+    """Split to `clips`, `present` and `missing` by reason, and `date`; empty when not counted."""
+    found = manifest.coverage
+    if not found or found.get("subset_id") != manifest.subset_id:
+        return {}
+    shares = {
+        split: {name: share[name] for name in ("clips", "present", "missing")}
+        for split, share in found["splits"].items()
+    }
+    return {"date": found["date"], "splits": shares}
 
 
 def caveats(

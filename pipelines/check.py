@@ -15,10 +15,9 @@ from rich.table import Table
 
 from extractors.weights import WEIGHTS, find_weights, missing_weights
 from pipelines.media.ffmpeg import ffmpeg_binary, ffmpeg_version
-from schemas import UsageError
+from schemas import KnownError, UsageError
 
 _OLD_DAYS = 60
-_JAVASCRIPT = ("deno", "node", "bun", "qjs")
 
 Verdict = Literal["ok", "note", "bad"]
 
@@ -36,6 +35,12 @@ class Config:
     """Folder with weight files."""
     cookies: str | None = None
     """Cookies file for downloads, in Netscape form."""
+    proxy: str | None = None
+    """Proxy for the test download."""
+    hosts: str = ""
+    """Further hosts that the test download may ask, separated by commas."""
+    test_download: str | None = None
+    """YouTube id of a video to fetch ten seconds of, as a test; nothing is fetched without it."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +69,15 @@ def look(config: Config) -> Iterator[Finding]:
     """Every finding, one after the other."""
     yield _ffmpeg()
     yield _yt_dlp()
+    yield _solver()
     yield _javascript()
     yield from _weights(config)
     yield _disk(Path(config.out))
     yield _gpu()
     if config.cookies is not None:
         yield _cookies(Path(config.cookies))
+    if config.test_download is not None:
+        yield _test_download(config, config.test_download)
 
 
 def _ffmpeg() -> Finding:
@@ -88,14 +96,30 @@ def _yt_dlp() -> Finding:
     return Finding("yt-dlp", "ok", f"{version}, {age} days old")
 
 
+def _solver() -> Finding:
+    """The scripts with which a JavaScript runtime solves YouTube's riddles."""
+    try:
+        return Finding("yt-dlp-ejs", "ok", importlib.metadata.version("yt-dlp-ejs"))
+    except importlib.metadata.PackageNotFoundError:
+        note = "not here; most formats of YouTube need it: pip install 'yt-dlp[default]'"
+        return Finding("yt-dlp-ejs", "note", note)
+
+
 def _javascript() -> Finding:
-    for name in _JAVASCRIPT:
-        path = shutil.which(name)
-        if path:
-            return Finding("JavaScript", "ok", f"{name} at {path}")
-    return Finding(
-        "JavaScript", "note", f"none of {', '.join(_JAVASCRIPT)}; yt-dlp needs one for YouTube"
-    )
+    """A runtime that yt-dlp supports, by its own judgement."""
+    import yt_dlp  # noqa: F401 fills the table
+    from yt_dlp.globals import supported_js_runtimes
+
+    found = [(name, kind().info) for name, kind in supported_js_runtimes.value.items()]
+    old = [f"{name} {info.version}" for name, info in found if info and not info.supported]
+    for name, info in found:
+        if info is not None and info.supported:
+            return Finding("JavaScript", "ok", f"{name} {info.version}")
+    known = ", ".join(supported_js_runtimes.value)
+    if old:
+        note = f"{', '.join(old)} is too old for yt-dlp; install a newer one or deno"
+        return Finding("JavaScript", "note", note)
+    return Finding("JavaScript", "note", f"none of {known}; yt-dlp needs one for YouTube")
 
 
 def _weights(config: Config) -> Iterator[Finding]:
@@ -135,10 +159,42 @@ def _cookies(path: Path) -> Finding:
 
     jar = MozillaCookieJar(path)
     try:
-        jar.load(ignore_expires=True)
+        jar.load(ignore_expires=True, ignore_discard=True)
     except (LoadError, OSError) as error:
         return Finding("cookies", "bad", f"{path}: {error}")
     expired = sum(cookie.is_expired() for cookie in jar)
+    if not len(jar) or expired == len(jar):
+        what = "all have expired" if expired else "there is none"
+        return Finding("cookies", "bad", f"{what} in {path}; export them again")
     if expired:
         return Finding("cookies", "note", f"{expired} of {len(jar)} in {path} have expired")
     return Finding("cookies", "ok", f"{len(jar)} in {path}")
+
+
+def _test_download(config: Config, video_id: str) -> Finding:
+    """Ten seconds of one video, by the very process that jobs use; the file is thrown away."""
+    from pipelines.download.pool import Pool
+    from pipelines.download.request import Limits, Request, youtube_address
+    from pipelines.download.ytdlp import YOUTUBE_HOSTS
+
+    try:
+        address = youtube_address(video_id)
+    except KnownError as error:
+        raise UsageError(f"--test-download: {error.detail}") from None
+    pool = Pool(1, None, "youtube")
+    try:
+        with pool.child() as child, pool.work() as work:
+            request = Request(
+                key=video_id, video_id=video_id, start_s=0.0, end_s=10.0, source="youtube",
+                where=address, part="video", work=str(work), limits=Limits(),
+                hosts=(*YOUTUBE_HOSTS, *filter(None, config.hosts.split(","))),
+                cookies=config.cookies, proxy=config.proxy,
+            )  # fmt: skip
+            answer = child.ask(request)
+    finally:
+        pool.close()
+    if answer.facts is None:
+        return Finding("test download", "bad", f"{answer.reason}: {answer.detail[:300]}")
+    facts = answer.facts
+    found = f"format {facts['format_id']}, {facts['duration_s']:.1f} s, {facts['size']:,} bytes"
+    return Finding("test download", "ok", found)

@@ -24,6 +24,7 @@ from schemas.sentences import unboxed
 COMMANDS = {
     "run download": ("pipelines.download_command", "clips of a data set into a media folder"),
     "run features": ("pipelines.features_command", "clips to feature tables"),
+    "run everything": ("pipelines.everything_command", "download, then features"),
     "validate": ("pipelines.validate", "read every shard of a store back and check it"),
     "import-npy": ("pipelines.import_npy", "the LLP authors' published .npy features to tables"),
     "compare": ("pipelines.compare", "our features against published .npy files"),
@@ -33,7 +34,7 @@ COMMANDS = {
 }
 """Command words, the module behind them, and one line of help."""
 
-_TAKES_BEAM_OPTIONS = frozenset({"run download", "run features"})
+_TAKES_BEAM_OPTIONS = frozenset({"run download", "run features", "run everything"})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

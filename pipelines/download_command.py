@@ -27,9 +27,9 @@ from pipelines.options import beam_arguments, suggestion
 from pipelines.progress import Progress
 from schemas import UsageError
 from schemas.manifests import DATASETS
+from schemas.manifests.folder import media_stems
 
 _log = logging.getLogger(__name__)
-_HOSTS = ("youtube.com", "googlevideo.com", "youtubei.googleapis.com", "youtube-nocookie.com")
 _WITHOUT_STARTS = {
     "ave": "AVE's annotation files do not say where in its YouTube video a clip starts, so a "
     "download would cut other ten seconds than the annotated ones; get the videos that AVE's "
@@ -207,8 +207,11 @@ def _find_source(config: Config) -> tuple[str, tuple[str, ...], str]:
     if config.source == YOUTUBE:
         if config.dataset in _WITHOUT_STARTS:
             raise UsageError(_WITHOUT_STARTS[config.dataset])
-        _warn_without_javascript()
-        return YOUTUBE, (*_HOSTS, *more), YOUTUBE
+        from pipelines.download.ytdlp import JAVASCRIPT, YOUTUBE_HOSTS
+
+        if not any(shutil.which(name) for name in JAVASCRIPT):
+            _log.warning("yt-dlp needs %s for most formats of YouTube", " or ".join(JAVASCRIPT))
+        return YOUTUBE, (*YOUTUBE_HOSTS, *more), YOUTUBE
     if config.source.startswith(("http://", "https://")):
         host = check_template(config.source)
         return config.source, (host, *more), host
@@ -222,16 +225,6 @@ def _find_source(config: Config) -> tuple[str, tuple[str, ...], str]:
     if files.is_local(source) and next(list_places(Path(source)), None) is None:
         raise UsageError(f"--source {config.source} holds no media, tar or Parquet file")
     return source, (), "local"
-
-
-def _warn_without_javascript() -> None:
-    from pipelines.download.ytdlp import JAVASCRIPT
-
-    if not any(shutil.which(name) for name in JAVASCRIPT):
-        _log.warning(
-            "none of %s is here; yt-dlp needs one for most formats of YouTube: beam check",
-            ", ".join(JAVASCRIPT),
-        )
 
 
 def _identities(config: Config, site: str) -> tuple[Identity, ...]:
@@ -256,7 +249,9 @@ def _find_annotations(config: Config, source: str) -> str | None:
                 f"data set {config.dataset} with a mirror needs --annotations, the folder with "
                 "its labels.csv"
             )
-        return None
+        folder = Path(source)
+        listed = files.is_local(source) and folder.is_dir() and media_stems(folder)
+        return source if listed else None
     from schemas.manifests.sources import fetch_annotations
 
     return str(fetch_annotations(config.dataset, cache_folder() / "annotations"))

@@ -1,7 +1,6 @@
 """What a download leaves on the screen: where, how many, what failed, how fast, who asked."""
 
 import shlex
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,7 +10,7 @@ from pipelines import files
 from pipelines.download.budget import Gate
 from pipelines.download.job import YOUTUBE, DownloadJob
 from pipelines.download.media_store import Fates
-from pipelines.summary import failures_table
+from pipelines.screen import failures_table, shown
 
 
 def print_summary(job: DownloadJob, before: Fates, wall_s: float, max_failed: float) -> int:
@@ -32,7 +31,7 @@ def print_summary(job: DownloadJob, before: Fates, wall_s: float, max_failed: fl
             f"[red]{share:.0%} of the clips failed, more than --max-failed {max_failed:.0%}.[/red]"
         )
         return 1
-    command = ["beam", "run", "features", "--dataset", job.dataset, "--media", _shown(job.media)]
+    command = ["beam", "run", "features", "--dataset", job.dataset, "--media", shown(job.media)]
     console.print(f"Next: {shlex.join(command)}", soft_wrap=True, highlight=False, markup=False)
     return 0
 
@@ -40,12 +39,12 @@ def print_summary(job: DownloadJob, before: Fates, wall_s: float, max_failed: fl
 def _counts(job: DownloadJob, before: Fates, after: Fates, tried: int, wall_s: float) -> Table:
     table = Table(title=f"{job.dataset}: download", show_header=False, title_justify="left")
     here = len(after.done - before.done)
-    table.add_row("media", escape(_shown(job.media)))
+    table.add_row("media", escape(shown(job.media)))
     table.add_row("source", escape(job.source))
     table.add_row("clips in", f"{len(after.done) + len(after.failed):,}")
     table.add_row("clips here", f"{len(after.done):,} ({here:,} in this run)")
     table.add_row("clips failed", f"{len(after.failed):,}")
-    table.add_row("coverage", escape(files.join(_shown(job.media), "coverage.md")))
+    table.add_row("coverage", escape(files.join(shown(job.media), "coverage.md")))
     pace = f", {here / wall_s:.1f} clips a second" if here and wall_s else ""
     table.add_row("time", f"{wall_s:,.1f} s{pace} ({tried:,} clips tried)")
     return table
@@ -66,10 +65,3 @@ def _identities(job: DownloadJob) -> Table:
             f"opened {standing.opened} times" if standing.opened else "never opened",
         )
     return table
-
-
-def _shown(path: str) -> str:
-    """A local path as one would type it from here."""
-    here = Path.cwd()
-    local = files.is_local(path) and Path(path).is_relative_to(here)
-    return str(Path(path).relative_to(here)) if local else path

@@ -106,8 +106,11 @@ def run(config: Config, rest: list[str]) -> int:
         return print_summary(job, before, time.monotonic() - started, config.max_failed)
 
 
-def make_job(config: Config) -> FeaturesJob:
-    """The job that a configuration asks for; whatever is wrong with it shows here."""
+def make_job(config: Config, *, need_media: bool = True) -> FeaturesJob:
+    """The job that a configuration asks for; whatever is wrong with it shows here.
+
+    `need_media` asks that some clip of the manifest has its file.
+    """
     if config.dataset not in DATASETS:
         raise UsageError(
             f"unknown data set {config.dataset!r}{suggestion(config.dataset, DATASETS)}"
@@ -135,7 +138,8 @@ def make_job(config: Config) -> FeaturesJob:
         repair=config.repair,
         command=shlex.join(["beam", *sys.argv[1:]]),
     )
-    _check_media(job)
+    if need_media:
+        _check_media(job)
     _check_weights(job)
     check_out(job.out, "--out")
     job.store().open(config.dataset, recipe)

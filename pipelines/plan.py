@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines import files
+from pipelines.download.budget import MEAN_SLOWDOWN
+from pipelines.download.identity import DEFAULT_PER_HOUR
 from pipelines.media.find import MediaIndex
 from schemas import UsageError
 from schemas.manifests import read_manifest
@@ -16,6 +18,8 @@ _BYTES_PER_SECOND_OF_CLIP = {
     "segments": 128 * 4 * 2.1,
 }  # fmt: skip
 _BYTES_PER_BOX = 2048 * 4 + 32
+_BYTES_PER_SECOND_OF_MEDIA = 62_000
+"""The mean of 17 clips of LLP, AVE and VAS as labs pass them on, 240 to 360 lines."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +40,10 @@ class Config:
     identities: int = 1
     """Egress identities (cookies, proxy) that share the download."""
     videos_per_hour: float = 300.0
-    """Videos an hour that one identity may fetch; sites block above about 300."""
+    """Videos an hour that one identity may fetch; sites hold back those that ask for more than
+    about 300, and beam run download asks for 280 at most unless told otherwise."""
+    height: int = 360
+    """Lines of the stored picture, for the size of the media."""
     seconds_per_clip: float = 3.0
     """Extraction time of one clip on one worker; the summary of a run gives yours."""
     workers: int = 1
@@ -47,7 +54,7 @@ class Config:
 
 def run(config: Config, rest: list[str]) -> int:
     """Print the arithmetic."""
-    for name in ("identities", "videos_per_hour", "seconds_per_clip", "workers"):
+    for name in ("identities", "videos_per_hour", "seconds_per_clip", "workers", "height"):
         if getattr(config, name) <= 0:
             raise UsageError(f"--{name.replace('_', '-')} must be above 0")
     if config.media and files.is_local(config.media) and not Path(config.media).is_dir():
@@ -67,6 +74,14 @@ def run(config: Config, rest: list[str]) -> int:
         f"{hours:,.1f} h = {len(missing):,} / {config.videos_per_hour:g} an hour / "
         f"{config.identities} identities",
     )
+    default = len(missing) / DEFAULT_PER_HOUR * MEAN_SLOWDOWN / config.identities
+    table.add_row(
+        "",
+        f"{default:,.1f} h at the job's own pace: {DEFAULT_PER_HOUR:g} an hour at most, and pauses "
+        "that vary",
+    )
+    media = seconds * _BYTES_PER_SECOND_OF_MEDIA * (config.height / 360) ** 2
+    table.add_row("media", f"about {media / 1e9:,.1f} GB at {config.height} lines")
     table.add_row(
         "extraction",
         f"{work:,.1f} worker hours, {work / config.workers:,.1f} h on {config.workers} workers",

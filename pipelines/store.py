@@ -23,7 +23,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import files
-from schemas import SCHEMA_VERSION, TABLES, Clip, Failure, Reason, Recipe, TableName, UsageError
+from schemas import (
+    SCHEMA_VERSION,
+    TABLES,
+    Clip,
+    Failure,
+    Reason,
+    Recipe,
+    TableName,
+    UsageError,
+    table_schema,
+)
 
 _ROWS_PER_GROUP = 4096
 
@@ -234,6 +244,15 @@ class FeatureStore:
 def subset_id(keys: Iterable[str]) -> str:
     """Hash of the clip keys present, whatever their order."""
     return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()[:16]
+
+
+def failures_table(failures: Iterable[Failure]) -> pa.Table:
+    """Table `failures`, sorted by clip."""
+    rows = [
+        {**asdict(failure), "reason": str(failure.reason), "retryable": failure.retryable}
+        for failure in sorted(failures, key=lambda failure: failure.clip_key)
+    ]
+    return pa.Table.from_pylist(rows, schema=table_schema("failures"))
 
 
 def parquet_bytes(table: pa.Table) -> bytes:

@@ -12,8 +12,9 @@ from rich.table import Table
 
 from pipelines import files
 from pipelines.job import FeaturesJob
+from pipelines.screen import failures_table, shown
 from pipelines.store import Receipt, Standing
-from schemas import Failure, Reason
+from schemas import Reason
 
 
 def print_summary(job: FeaturesJob, before: Standing, wall_s: float, max_failed: float) -> int:
@@ -43,7 +44,7 @@ def print_summary(job: FeaturesJob, before: Standing, wall_s: float, max_failed:
 
 def _counts(job: FeaturesJob, after: Standing, new: list[Receipt], wall_s: float) -> Table:
     table = Table(title=f"{job.dataset}: features", show_header=False, title_justify="left")
-    manifest = files.join(_shown(job), "manifest.json")
+    manifest = files.join(shown(job.out), "manifest.json")
     rows: dict[str, int] = defaultdict(int)
     for receipt in after.receipts:
         for name, count in receipt.rows.items():
@@ -57,19 +58,6 @@ def _counts(job: FeaturesJob, after: Standing, new: list[Receipt], wall_s: float
     table.add_row("rows", ", ".join(f"{name} {rows[name]:,}" for name in sorted(rows)))
     table.add_row("size", f"{sum(receipt.size for receipt in after.receipts) / 1e6:,.1f} MB")
     table.add_row("time", f"{wall_s:,.1f} s")
-    return table
-
-
-def failures_table(failed: Iterable[Failure]) -> Table:
-    """Failures by reason, with an example each."""
-    table = Table("reason", "clips", "tried again", "for example", title_justify="left")
-    by_reason = defaultdict(list)
-    for failure in failed:
-        by_reason[failure.reason].append(failure)
-    for reason, failures in sorted(by_reason.items(), key=lambda item: -len(item[1])):
-        again = "by the next run" if reason.retryable else "with --retry all"
-        example = f"{failures[0].clip_key}: {failures[0].detail}"
-        table.add_row(str(reason), f"{len(failures):,}", again, escape(example[:100]))
     return table
 
 
@@ -92,7 +80,7 @@ def _done(receipts: Iterable[Receipt]) -> int:
 
 
 def _next(job: FeaturesJob) -> str:
-    out = shlex.quote(_shown(job))
+    out = shlex.quote(shown(job.out))
     if not files.is_local(out):
         return f"Next: beam validate {out}"
     python, beam = (_program(name) for name in ("python", "beam"))
@@ -101,13 +89,6 @@ def _next(job: FeaturesJob) -> str:
         f"  {python} models/train.py han --features {out}\n"
         f"  {python} -c \"import pandas; print(pandas.read_parquet('{out}/clips'))\""
     )
-
-
-def _shown(job: FeaturesJob) -> str:
-    """OUT as one would type it from here."""
-    here = Path.cwd()
-    local = files.is_local(job.out) and Path(job.out).is_relative_to(here)
-    return str(Path(job.out).relative_to(here)) if local else job.out
 
 
 def _program(name: str) -> str:

@@ -13,6 +13,7 @@ import tyro
 from rich.console import Console
 
 from pipelines import files
+from pipelines.download.checks import find_media_problems
 from pipelines.store import FeatureStore, subset_id
 from schemas import (
     StoreManifest,
@@ -42,11 +43,12 @@ _SHOWN = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """Read every shard of a feature store back; exit 1 and a list when anything is off.
+    """Read every shard of a store back; exit 1 and a list when anything is off.
 
     Checked are: files and rows named by manifest.json, columns and types, keys that repeat, clips
     without a fate or with two, snippet rows against n_snippets, nulls against has_audio and
-    has_video, numbers that are not finite, boxes outside the frame, counts and subset id.
+    has_video, numbers that are not finite, boxes outside the frame, counts and subset id; in a
+    media folder every file against its sha256.
     """
 
     out: Annotated[str, tyro.conf.Positional]
@@ -59,7 +61,8 @@ def run(config: Config, rest: list[str]) -> int:
     if not files.is_local(config.out):
         raise UsageError(f"beam validate reads a local folder; copy {config.out} to this machine")
     manifest = read_store_manifest(Path(config.out))
-    problems = list(find_problems(manifest))
+    media = manifest.data.get("kind") == "media"
+    problems = list(find_media_problems(manifest) if media else find_problems(manifest))
     for problem in problems[:_SHOWN]:
         console.print(f"- {problem}", markup=False, highlight=False, soft_wrap=True)
     if len(problems) > _SHOWN:

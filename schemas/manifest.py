@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,15 @@ class StoreManifest:
     def vocabulary(self) -> tuple[str, ...]:
         """Class names in order."""
         return tuple(self.data["vocabulary"])
+
+    @cached_property
+    def coverage(self) -> dict[str, Any]:
+        """What `coverage.json` says of splits and classes; empty when there is none to read."""
+        try:
+            data = json.loads((self.root / "coverage.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return data if isinstance(data, dict) else {}
 
     @property
     def subset_id(self) -> str:

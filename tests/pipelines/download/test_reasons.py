@@ -19,23 +19,23 @@ from tests.pipelines.download.server import Fault, Site
 SAID: tuple[tuple[str, str, str], ...] = (
     ("Sign in to confirm you’re not a bot", "This helps protect our community. Learn more",  # noqa: RUF001
      "bot_check"),
-    ("Video unavailable", "This video is no longer available because the YouTube account associated "
-     "with this video has been terminated.", "gone"),
+    ("Video unavailable", "This video is no longer available because the YouTube account "
+     "associated with this video has been terminated.", "gone"),
     ("Video unavailable", "This video has been removed by the uploader", "gone"),
     ("Video unavailable", "", "gone"),
     ("This video has been removed for violating YouTube's policy on hate speech.", "", "gone"),
     ("Video unavailable", "This video contains content from SME, who has blocked it on copyright "
      "grounds", "gone"),
-    ("Video unavailable", "This video contains content from SME, who has blocked it in your country "
-     "on copyright grounds", "geo_blocked"),
+    ("Video unavailable", "This video contains content from SME, who has blocked it in your "
+     "country on copyright grounds", "geo_blocked"),
     ("Video unavailable", "The uploader has not made this video available in your country",
      "geo_blocked"),
     ("Private video", "Sign in if you've been granted access to this video", "private"),
     ("This video is private", "", "private"),
-    ("Join this channel to get access to members-only content like this video, and other exclusive "
-     "perks.", "", "private"),
-    ("This video is available to this channel's members on level: Gold (or any higher level). Join "
-     "this channel to get access to members-only content and other exclusive perks.", "", "private"),
+    ("Join this channel to get access to members-only content like this video, and other "
+     "exclusive perks.", "", "private"),
+    ("This video is available to this channel's members on level: Gold (or any higher level). "
+     "Join this channel to get access to members-only content.", "", "private"),
     ("This video requires payment to watch.", "", "private"),
     ("This content isn't available, try again later.", "", "rate_limited"),
     ("Sign in to confirm your age", "This video may be inappropriate for some users.",
@@ -88,13 +88,13 @@ def test_status_that_the_extractor_hides_is_found(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("ERROR: [youtube] dQw4w9WgXcQ: Requested format is not available. Use --list-formats for a "
-         "list of available formats", Reason.FORMAT),
+        ("ERROR: [youtube] dQw4w9WgXcQ: Requested format is not available. Use --list-formats for "
+         "a list of available formats", Reason.FORMAT),
         ("[youtube] x: This video is DRM protected", Reason.FORMAT),
-        ("[youtube] x: All player responses are invalid. Your IP is likely being blocked by Youtube",
-         Reason.BOT_CHECK),
-        ("[youtube] dQw4w9WgXcQ: Video unavailable. YouTube is requiring a captcha challenge before "
-         "playback", Reason.BOT_CHECK),
+        ("[youtube] x: All player responses are invalid. Your IP is likely being blocked by "
+         "Youtube", Reason.BOT_CHECK),
+        ("[youtube] dQw4w9WgXcQ: Video unavailable. YouTube is requiring a captcha challenge "
+         "before playback", Reason.BOT_CHECK),
         ("Read timed out.", Reason.TIMEOUT),
         ("[Errno 104] Connection reset by peer", Reason.NETWORK),
         ("something that nobody has said before", Reason.NETWORK),
