@@ -18,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from extractors import seeded, vggish_net
 from extractors.base import Precision
+from extractors.fused import can_fuse, fuse
 from extractors.precision import has_amx, open_device
 from extractors.trunks import TRUNKS
 from extractors.weights import WEIGHTS, find_weights
@@ -46,12 +47,11 @@ class Net:
 
         VGGish gives [N, 128], the picture nets their last map [N, C, ...].
         """
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32),
-        ):
-            batch = batch.to(self.device).contiguous(memory_format=self.layout)
-            out = self.trunk(batch).float().cpu()
+        if self.device.type == "cuda":
+            batch = batch.pin_memory()
+        with torch.inference_mode():
+            batch = batch.to(self.device, self.dtype, non_blocking=True)
+            out = self.trunk(batch.contiguous(memory_format=self.layout)).float().cpu()
         if self.standard is None:
             return out
         scale, shift = (v.view(-1, *[1] * (out.ndim - 2)) for v in self.standard)
@@ -98,7 +98,9 @@ def _load(
     if name != "vggish":
         trunk = fold_batchnorm(trunk)
     layout = _layout(name, device, p)
-    trunk = trunk.to(device).to(memory_format=layout)
+    trunk = trunk.to(device, _DTYPES[p]).to(memory_format=layout)
+    if can_fuse(device):
+        trunk = fuse(trunk)
     return Net(trunk, device, _DTYPES[p], layout, standard, provenance)
 
 

@@ -5,12 +5,14 @@ Each clip ends as rows or as a `Failure`; the unit ends as one receipt.
 
 import errno
 import logging
+import os
 import shutil
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections import defaultdict, deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import file_digest
@@ -49,6 +51,12 @@ class Runtime:
     clip_timeout_s: float = 50.0
     """Time limit of one child process, in seconds, for a clip of up to a minute."""
 
+    @property
+    def decoders(self) -> int:
+        """How many clips are decoded while one is in the nets: a GPU needs several to stay busy."""
+        cores = os.cpu_count() or 1
+        return 1 if self.device == "cpu" else max(1, min(8, cores - 1))
+
 
 def load_extractors(recipe: Recipe, runtime: Runtime) -> dict[str, Extractor]:
     """The recipe's extractors with their weights, ready to work."""
@@ -81,6 +89,17 @@ class Stopwatch:
             self.seconds[stage] += time.perf_counter() - start
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """A clip that is ready for the extractors; its frames lie in `folder` until then."""
+
+    media: ClipMedia
+    found: Probe
+    sha256: str
+    folder: Path
+    seconds: float
+
+
 class UnitWorker:
     """Does units for one store. The nets are loaded when the first clip needs them."""
 
@@ -102,10 +121,11 @@ class UnitWorker:
         watch, started = Stopwatch(), time.perf_counter()
         done: list[Tables] = []
         failed: list[Failure] = []
-        for task in unit.tasks:
-            outcome = self._do_clip(task, watch)
-            (failed if isinstance(outcome, Failure) else done).append(outcome)  # type: ignore[arg-type]
-            self._tick(task)
+        with _work_folder() as work, closing(self._decoded_ahead(unit, work)) as decoded:
+            for task, media in decoded:
+                outcome = media if isinstance(media, Failure) else self._extract(task, media, watch)
+                (failed if isinstance(outcome, Failure) else done).append(outcome)  # type: ignore[arg-type]
+                self._tick(task)
         with watch("write"):
             tables = join_tables(done)
         receipt = self._store.commit(
@@ -122,30 +142,54 @@ class UnitWorker:
         )  # fmt: skip
         return receipt
 
-    def _do_clip(self, task: Task, watch: Stopwatch) -> Tables | Failure:
-        step = "find"
+    def _decoded_ahead(self, unit: Unit, work: Path) -> Generator[tuple[Task, Decoded | Failure]]:
+        """Every task with its decoded clip, in order; the next clips are decoded meanwhile."""
+        ahead = self._runtime.decoders
+        with ThreadPoolExecutor(ahead, thread_name_prefix="decode") as pool:
+            waiting: deque[Future[Decoded | Failure]] = deque()
+            try:
+                for place, task in enumerate(unit.tasks):
+                    for later in unit.tasks[place + len(waiting) : place + 1 + ahead]:
+                        folder = Path(tempfile.mkdtemp(dir=work))
+                        waiting.append(pool.submit(self._find_and_decode, later, folder))
+                    decoded = waiting.popleft().result()
+                    yield task, decoded
+                    if isinstance(decoded, Decoded):
+                        shutil.rmtree(decoded.folder)
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _find_and_decode(self, task: Task, folder: Path) -> Decoded | Failure:
+        """Decode one clip into a folder; called from the decoding threads."""
+        step, started = "find", time.perf_counter()
         try:
             if task.found is None:
                 raise KnownError(
                     Reason.NOT_FOUND,
                     f"no file {task.clip.key}.* or {task.clip.video_id}.* among the media",
                 )
-            with _work_folder() as work, files.local_copy(task.found.uri, work) as path:
+            with files.local_copy(task.found.uri, folder) as path:
                 with path.open("rb") as file:
                     sha256 = file_digest(file, "sha256").hexdigest()
                 step = "decode"
-                with watch("decode"):
-                    found, media = self._decode(task, path, work)
-                step = "extract"
-                features = extract_together(self._load(), media, watch)
-                with watch("write"):
-                    extracted = Extracted(task.clip, media, found, measure(media), sha256, features)
-                    return clip_tables(extracted, self._recipe)
+                found, media = self._decode(task, path, folder)
+            return Decoded(media, found, sha256, folder, time.perf_counter() - started)
         except (KnownError, OSError, BeamIOError) as trouble:
-            error = _as_known(trouble, step)
-            at = datetime.now(UTC).isoformat(timespec="seconds")
-            _log.debug("%s: %s at %s: %s", task.clip.key, error.reason, step, error.detail)
-            return Failure(task.clip.key, step, error.reason, error.detail, task.attempt, at)
+            return _failure(task, step, trouble)
+
+    def _extract(self, task: Task, decoded: Decoded, watch: Stopwatch) -> Tables | Failure:
+        watch.seconds["decode"] += decoded.seconds
+        try:
+            features = extract_together(self._load(), decoded.media, watch)
+            with watch("write"):
+                quality = measure(decoded.media)
+                extracted = Extracted(
+                    task.clip, decoded.media, decoded.found, quality, decoded.sha256, features
+                )
+                return clip_tables(extracted, self._recipe)
+        except (KnownError, OSError, BeamIOError) as trouble:
+            return _failure(task, "extract", trouble)
 
     def _decode(self, task: Task, path: Path, work: Path) -> tuple[Probe, ClipMedia]:
         found = probe(path)
@@ -171,6 +215,14 @@ class UnitWorker:
         if self._progress is not None and task.found is not None:
             with suppress(OSError), self._progress.open("ab") as file:
                 file.write(b".")
+
+
+def _failure(task: Task, step: str, trouble: Exception) -> Failure:
+    """The failure of a clip; raises what is not the clip's fault."""
+    error = _as_known(trouble, step)
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    _log.debug("%s: %s at %s: %s", task.clip.key, error.reason, step, error.detail)
+    return Failure(task.clip.key, step, error.reason, error.detail, task.attempt, at)
 
 
 def _as_known(trouble: Exception, step: str) -> KnownError:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models import resnet152
 from torchvision.models.video import r2plus1d_18
 from torchvision.transforms import v2
 
-from extractors import nets, r2plus1d, weights
+from extractors import fused, nets, r2plus1d, weights
 from extractors.precision import resolve_precision
 from extractors.registry import create
 from extractors.resnet152 import ResNet152
@@ -204,3 +204,30 @@ def test_box_features_differ_and_the_whole_box_is_the_whole_map() -> None:
     found = create("proposals").load("cpu", "seeded").extract(clip)
     features = found.feature  # type: ignore[union-attr]
     assert len(np.unique(features.round(3), axis=0)) == len(features)
+
+
+class _Blocks(nn.Module):
+    """What residual nets do with a map: rectify it, add it, and use it again later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = (nn.Conv2d(8, 8, 3, padding=1) for _ in range(3))
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        early = self.relu(self.first(x))
+        late = self.relu(early + self.second(early))
+        both = self.relu(self.third(late) + x)
+        out: Tensor = both + late + early  # `early` and `late` must not have been overwritten
+        return out
+
+
+def test_fused_net_is_the_net() -> None:
+    torch.manual_seed(0)
+    net, x = _Blocks().eval().requires_grad_(False), torch.randn(2, 8, 9, 9)
+    before = x.clone()
+    fused_net = fused.fuse(net)
+    assert sum(isinstance(m, fused.FusedConv) for m in fused_net.modules()) == 3
+    assert not any(isinstance(m, nn.Conv2d | nn.ReLU) for m in fused_net.modules())
+    torch.testing.assert_close(fused_net(x), net(x), rtol=1e-5, atol=1e-5)
+    assert torch.equal(x, before)
