@@ -90,7 +90,7 @@ def begin(
     narrow = low_precision(config.precision, device)
     return Training(
         model=model,
-        net=parallel.wrap(model),
+        net=parallel.wrap(model, unused=not judge),
         loss=loss.to(device),
         data=data,
         config=config,

@@ -1,10 +1,11 @@
 """Several processes that train one model, each on its share of every step's clips.
 
-`torchrun --nproc-per-node 2 models/train.py NAME --features OUT` starts them. The gradients of a
+`torchrun --nproc-per-node 2 -- models/train.py NAME --features OUT` starts them. The gradients of a
 step are the mean over all its clips, batch statistics too, so two processes train as one does with
 the double batch.
 """
 
+import logging
 import os
 from typing import Any
 
@@ -28,6 +29,8 @@ def start(device: torch.device) -> torch.device:
         torch.cuda.set_device(device)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if dist.get_rank() > 0:  # the first process speaks for all
+        logging.getLogger("models").setLevel(logging.ERROR)
     return device
 
 
@@ -113,12 +116,15 @@ def share_statistics(model: nn.Module) -> None:
             share_statistics(child)
 
 
-def wrap(model: nn.Module) -> nn.Module:
-    """Make a net whose backward pass averages gradients over processes; itself when alone."""
+def wrap(model: nn.Module, *, unused: bool = False) -> nn.Module:
+    """Make a net whose backward pass averages gradients over processes; itself when alone.
+
+    `unused` allows for parameters that a step does not touch.
+    """
     if world() == 1 or not any(one.requires_grad for one in model.parameters()):
         return model
     share_statistics(model)
     wrapped: Any = DistributedDataParallel(
-        model, broadcast_buffers=False, find_unused_parameters=True
+        model, forward_sync_buffers=False, find_unused_parameters=unused
     )
     return wrapped

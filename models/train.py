@@ -3,7 +3,7 @@
 python models/train.py han --features out/llp
 python models/train.py han-gru --features out/llp --seeds 3
 python models/train.py fayek_audio --features out/mine --folds 5
-torchrun --nproc-per-node 2 models/train.py fusion --features out/audioset
+torchrun --nproc-per-node 2 -- models/train.py fayek_audio --features out/audioset
 python models/train.py --list
 """
 
@@ -19,7 +19,7 @@ if __package__ in (None, ""):  # started as `python models/train.py`: import thi
 
 import tyro
 
-from models import cli, registry, report, results, runs, splits
+from models import cli, parallel, registry, report, results, runs, splits
 from models.base import Experiment, TrainConfig
 from models.data import ClipData
 from models.session import Session, train
@@ -92,6 +92,7 @@ def main(arguments: Sequence[str]) -> None:
         out.print(f"Run folder: {folder}. Score it again: python models/evaluate.py --run {folder}")
     if len(found) > 1:
         summarise(found, base, out, "folds" if options.folds else "seeds")
+    parallel.stop()
 
 
 def parts(
