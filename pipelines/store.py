@@ -105,6 +105,8 @@ class FeatureStore:
     def open(self, dataset: str, recipe: Recipe) -> None:
         """Make the store, or check that it is of this data set and recipe (else `UsageError`)."""
         identity = self.identity()
+        if files.exists(files.join(self.out, "media.json")):
+            raise UsageError(f"{self.out} holds media; give another --out for the features")
         if identity is None:
             data = {
                 "schema_version": SCHEMA_VERSION, "dataset": dataset, "recipe": recipe.to_json()

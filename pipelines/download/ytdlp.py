@@ -132,7 +132,8 @@ class Downloader:
             "duration_s": info.get("duration"),
         }
         size = sum(one.get("filesize") or one.get("filesize_approx") or 0 for one in formats)
-        if by_section(
+        through_ffmpeg = not (request.proxy or "http").startswith("socks")  # it knows no SOCKS
+        if through_ffmpeg and by_section(
             request.length_s, info.get("duration"), size or None, request.limits.section_above
         ):
             for one in formats:

@@ -33,7 +33,11 @@ class FetchUnit(beam.DoFn):
         """The name of the unit, once its receipt stands."""
         if self._worker is None:
             self._worker = UnitFetcher(self._job)
-        receipt = self._worker.do(Unit.decode(unit))
+        try:
+            receipt = self._worker.do(Unit.decode(unit))
+        except Exception:
+            self.teardown()  # which Beam leaves out when a step fails
+            raise
         for reason in (failure.reason for failure in receipt.failed):
             beam.metrics.Metrics.counter("failed", reason).inc()
         beam.metrics.Metrics.counter("clips", "done").inc(len(receipt.done))

@@ -3,6 +3,9 @@
 from collections import Counter
 from pathlib import Path
 
+import av
+import numpy as np
+
 from tests.pipelines.download.conftest import (
     Download,
     clip_key,
@@ -180,3 +183,26 @@ def test_video_of_the_site_is_cut_to_the_clip(
     last = rows[clip_key(names[2], 18.0, 21.0)]
     assert last["shorter"]
     assert abs(last["real_end_s"] - 20.0) < 0.2
+
+
+def test_section_of_a_large_video_is_the_same_clip(
+    site: Site, films: dict[str, Path], tmp_path: Path, download: Download
+) -> None:
+    name = youtube_id(0)
+    clips = write_clips(tmp_path / "clips", [(name, 14.5, 17.5)])
+    site.files["/film.mp4"] = films["video"]
+    site.play(name, "/film.mp4", 20.0)
+    more = ("--hosts", "127.0.0.1", "--videos-per-hour", 0)
+    frames = {}
+    for how, above in (("cut", 50), ("section", 0)):
+        media = tmp_path / how
+        done = download(clips, *more, "--section-above-mb", above, media=media)
+        assert done.returncode == 0, done.stderr[-2000:]
+        key = clip_key(name, 14.5, 17.5)
+        row = read_media(media)[key]
+        assert (row["how"], row["real_start_s"]) == (how, 14.5)
+        assert abs(row["duration_s"] - 3.0) <= 0.2
+        with av.open(str(media / f"{key}.mp4")) as container:
+            frame = next(container.decode(video=0)).to_ndarray(format="gray")
+        frames[how] = frame.astype(np.float32)
+    assert np.abs(frames["cut"] - frames["section"]).mean() < 1.0
