@@ -47,7 +47,7 @@ def log_sum_exp(scores: Tensor, present: Tensor, sharpness: float = 1.0) -> Tens
 
     `sharpness` is r; towards 0 it is the mean, towards infinity the maximum.
     """
-    count = present.sum(dim=1)[:, None]
+    count = present.sum(dim=1)[:, None].to(scores.dtype)
     hidden = (sharpness * scores).masked_fill(~present[:, :, None], -math.inf)
     empty = count == 0
     total = hidden.masked_fill(empty[:, :, None], 0.0).logsumexp(dim=1)
