@@ -44,12 +44,16 @@ _WITHOUT_STARTS = {
 class Config:
     """Fetch the clips of a data set into a folder, for beam run features.
 
-    Examples: beam run download --dataset llp --annotations LLP/data --media store/llp
-    beam run download --dataset llp --media store/llp --identities mine.json --retry network,timeout
-    beam run download --dataset llp --media store/llp --source /data/old/llp
-    beam run download --dataset llp --media store/llp --source 'https://a.org/{clip_key}.mp4'
     The same command again fetches only what is missing. Options that are not listed here go to
-    Beam.
+    Beam. Examples:
+
+    beam run download --dataset llp --annotations LLP/data --media store/llp
+
+    beam run download --dataset llp --media store/llp --identities mine.json --retry network,timeout
+
+    beam run download --dataset llp --media store/llp --source /data/old/llp
+
+    beam run download --dataset llp --media store/llp --source 'https://a.org/{clip_key}.mp4'
     """
 
     dataset: str = "llp"
@@ -148,21 +152,13 @@ def make_job(config: Config) -> DownloadJob:
     media = files.absolute(config.media or f"media/{config.dataset}")
     if media == source:
         raise UsageError(f"--source and --media are both {media}; give another --media")
-    state = config.state or str(cache_folder() / "egress")
     job = DownloadJob(
         dataset=config.dataset,
         annotations=_find_annotations(config, source),
         media=media,
         source=source,
         identities=_identities(config, site),
-        manners=Manners(
-            folder=str(Path(state).absolute()),
-            site=site,
-            patience_s=60 * config.patience_minutes,
-            breaker_after=config.breaker_after,
-            breaker_s=60 * config.breaker_minutes,
-            probe_s=2 * config.clip_timeout,
-        ),
+        manners=_manners(config, site),
         hosts=hosts,
         limits=Limits(
             height=config.height,
@@ -225,6 +221,18 @@ def _find_source(config: Config) -> tuple[str, tuple[str, ...], str]:
     if files.is_local(source) and next(list_places(Path(source)), None) is None:
         raise UsageError(f"--source {config.source} holds no media, tar or Parquet file")
     return source, (), "local"
+
+
+def _manners(config: Config, site: str) -> Manners:
+    state = config.state or str(cache_folder() / "egress")
+    return Manners(
+        folder=str(Path(state).absolute()),
+        site=site,
+        patience_s=60 * config.patience_minutes,
+        breaker_after=config.breaker_after,
+        breaker_s=60 * config.breaker_minutes,
+        probe_s=2 * config.clip_timeout,
+    )
 
 
 def _identities(config: Config, site: str) -> tuple[Identity, ...]:

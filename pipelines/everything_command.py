@@ -22,10 +22,10 @@ T = TypeVar("T")
 class Config(download_command.Config, features_command.Config):
     """Fetch the clips of a data set and make feature tables from them.
 
-    Example: beam run everything --dataset llp --annotations LLP/data --media store/llp
-    --out out/llp --delete-media
     Options are those of beam run download and beam run features. Killed or stopped, the same
-    command goes on where it was.
+    command goes on where it was. Example:
+
+    beam run everything --dataset llp --annotations LLP/data --out out/llp --delete-media
     """
 
     dataset: str = "llp"
