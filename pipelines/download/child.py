@@ -14,13 +14,15 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.download.cut import Cut, cut
 from pipelines.download.places import copy_out
-from pipelines.download.request import Request
-from pipelines.download.ytdlp import Downloader, Fetched, warm_up
+from pipelines.download.request import Fetched, Request
 from schemas import KnownError
+
+if TYPE_CHECKING:  # yt-dlp takes a second to import and is not needed for places
+    from pipelines.download.ytdlp import Downloader
 
 _MOST_MEMORY = 3 * 2**30
 _KEPT_DOWNLOADERS = 8
@@ -81,7 +83,9 @@ class Fetcher:
         path = copy_out(request.where, Path(request.root), target, limit)
         return Fetched(str(path), None, request.where, "file", None)
 
-    def _downloader(self, request: Request) -> Downloader:
+    def _downloader(self, request: Request) -> "Downloader":
+        from pipelines.download.ytdlp import Downloader
+
         key = (request.cookies, request.proxy, request.user_agent, request.limits.height)
         if key not in self._downloaders:
             if len(self._downloaders) == _KEPT_DOWNLOADERS:
@@ -93,7 +97,7 @@ class Fetcher:
 
 
 def _explained(
-    request: Request, step: str, error: Exception, downloader: Downloader | None
+    request: Request, step: str, error: Exception, downloader: "Downloader | None"
 ) -> Answer:
     from pipelines.download.reasons import explain
 
@@ -145,8 +149,10 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not look like an answer
     fetcher = Fetcher(Path(sys.argv[1]))
-    if sys.argv[2] == "youtube":
-        warm_up()
+    if sys.argv[2] != "place":
+        from pipelines.download.ytdlp import warm_up
+
+        warm_up(sys.argv[2])
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         print(fetcher.get(Request.decode(line)).encode(), file=answers, flush=True)

@@ -12,9 +12,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.download.request import Part, Request
+from pipelines.download.request import Fetched, Part, Request
 from pipelines.download.verify import CONTAINERS, Inside, look_inside
-from pipelines.download.ytdlp import Fetched
 from pipelines.media.ffmpeg import ffmpeg_binary, run_child
 from schemas import KnownError, Reason
 

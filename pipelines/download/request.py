@@ -8,7 +8,7 @@ command line: programs get paths that this package made up.
 import json
 import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
@@ -81,6 +81,23 @@ class Request:
     def length_s(self) -> float:
         """How long the clip should be, infinite when its end is open."""
         return self.end_s - self.start_s
+
+
+@dataclass
+class Fetched:
+    """What came: files, or addresses that a section is read from."""
+
+    picture: str
+    """Path, or address when `remote`, of the file with the picture (and mostly the sound)."""
+    sound: str | None
+    """Path or address of a file with the sound apart."""
+    source: str
+    """Where from, for the record: `youtube` or the address."""
+    format_id: str
+    duration_s: float | None
+    """Of the whole video, as the site says."""
+    remote: bool = False
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 def check_name(name: str) -> str:

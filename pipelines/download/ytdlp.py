@@ -6,14 +6,13 @@ downloader, so no page is ever searched for other addresses. One `YoutubeDL` ser
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from yt_dlp.networking.exceptions import HTTPError
 
 from pipelines.download.guard import Allowance, GuardedYoutubeDL
-from pipelines.download.request import Request, by_section
+from pipelines.download.request import Fetched, Request, by_section
 from pipelines.media.ffmpeg import ffmpeg_binary
 from schemas import KnownError, Reason
 
@@ -25,23 +24,6 @@ YOUTUBE_HOSTS = (
 _SOCKET_TIMEOUT_S = 20.0
 _RETRIES = 2
 _FIRST_BYTES = 512
-
-
-@dataclass
-class Fetched:
-    """What came: files, or addresses that a section is read from."""
-
-    picture: str
-    """Path, or address when `remote`, of the file with the picture (and mostly the sound)."""
-    sound: str | None
-    """Path or address of a file with the sound apart."""
-    source: str
-    """Where from, for the record: `youtube` or the address."""
-    format_id: str
-    duration_s: float | None
-    """Of the whole video, as the site says."""
-    remote: bool = False
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Listener:
@@ -167,9 +149,11 @@ class Downloader:
         self._ydl.close()
 
 
-def warm_up() -> None:
-    """Load the site's extractor now, so that the first request goes out when it may."""
-    GuardedYoutubeDL({"quiet": True}).get_info_extractor("Youtube")
+def warm_up(source: str) -> None:
+    """Load what the first request needs, so that it goes out when it may."""
+    loaded = GuardedYoutubeDL({"quiet": True})
+    if source == "youtube":
+        loaded.get_info_extractor("Youtube")
 
 
 def _second(names: list[str]) -> str | None:

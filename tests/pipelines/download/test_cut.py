@@ -10,9 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pipelines.download.cut import cut
-from pipelines.download.request import Limits, Part, Request, by_section
+from pipelines.download.request import Fetched, Limits, Part, Request, by_section
 from pipelines.download.verify import look_inside
-from pipelines.download.ytdlp import Fetched
 from schemas import KnownError, Reason
 from tests.pipelines.download.conftest import make_film
 

@@ -34,7 +34,7 @@ ALWAYS: dict[str, tuple[str, str]] = {
 }
 """Name to the fault and the reason that it must end with when it never passes."""
 PASSING = ("500", "503", "reset", "truncation", "429", "redirect")
-"""Faults that are there for the first two requests only."""
+"""Faults that are there for the first request or two only."""
 
 
 def set_up(site: Site, films: dict[str, Path], folder: Path, *, good: int, each: int) -> Path:
@@ -49,7 +49,9 @@ def set_up(site: Site, films: dict[str, Path], folder: Path, *, good: int, each:
         for i in range(each):
             names.append(f"{kind}_passing{i}")
             wait = "1" if kind == "429" else ""
-            site.faults[path_of(names[-1])] = Fault(kind, 1 if kind == "429" else 2, wait)
+            site.faults[path_of(names[-1])] = Fault(
+                kind, 1 if kind in ("429", "redirect") else 2, wait
+            )
     for name in names:
         site.files[path_of(name)] = films["clip"]
     for name, film in (("wrong_longer", "video"), ("wrong_shorter", "short")):
@@ -84,7 +86,7 @@ def run_faults(
 ) -> Counter[str]:
     """Download, check every clip's fate, and give the counts by reason."""
     more = ["--source", f"{site.address}/clips/{{clip_key}}.mp4", "--clip-timeout", timeout]
-    more += ["--max-mb", 100, "--tries", 3, "--patience-minutes", 1, "--parallel", 4]
+    more += ["--max-mb", 100, "--tries", 2, "--patience-minutes", 1, "--parallel", 3]
     done = download(clips, *more, media=media)
     assert done.returncode == 0, done.stderr[-2000:]
     found = reasons(media)
