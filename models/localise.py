@@ -27,13 +27,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.table import Table
 
-from models import cli, localisation_truth, registry, report, runs, tagging
+from models import cli, localisation_truth, report, runs
 from models.data import open_clips
 from models.localisation import Located, Locator, scaled
-from models.media import read_frames
-from models.new_media import Run, new_features, open_run
+from models.media import file_name, read_frames
+from models.new_media import Run, found_labels, known_label, new_features, open_run
 from models.plots import save
-from schemas import JobError, UsageError
+from schemas import UsageError
 
 PROGRAM = "models/localise.py"
 BOX_COLOUR = "#39d353"
@@ -70,8 +70,8 @@ def main(arguments: Sequence[str]) -> None:
     run = open_run(options.run)
     if not {"proposals", "segments"} & set(run.needs):
         raise UsageError(f"{run.folder} scores neither boxes nor stretches of sound; take another")
-    if options.label is not None and options.label not in run.classes:
-        raise UsageError(registry.unknown("label", options.label, run.classes))
+    if options.label is not None:
+        known_label(run, options.label)
     if options.media is not None:
         show(run, options.media, options)
     else:
@@ -87,29 +87,16 @@ def show(run: Run, media: Path, options: Options) -> None:
             f"{media} has neither picture nor sound of the kind that {run.folder} looks at "
             f"({' and '.join(run.needs)})"
         )
-    labels = [options.label] if options.label else found_labels(run, located, media)
+    labels = [options.label] if options.label else found_labels(run, located.clip, media.name)
     out = options.out or Path(f"{media.stem}-localised")
     frames = read_frames(media, located.seconds) if len(located.boxes) else None
     for label in labels:
         column = run.classes.index(label)
-        save_located(out / f"{column:02d}.png", located, column, label, frames)
+        save_located(out / f"{file_name(label)}.png", located, column, label, frames)
     runs.write_whole(out / "scores.parquet", lambda place: write_scores(place, located, run))
     console = report.console()
     console.print(best_table(run, located, labels))
     console.print(f"Figures and scores: {out}")
-
-
-def found_labels(run: Run, located: Located, media: Path) -> list[str]:
-    """Classes that the model finds in the clip; `JobError` when it finds none."""
-    thresholds = tagging.read_thresholds(run.results, len(run.classes))
-    found = [run.classes[index] for index in np.flatnonzero(located.clip >= thresholds)]
-    if not found:
-        best = run.classes[int(located.clip.argmax())]
-        raise JobError(
-            f"the run finds none of its {len(run.classes)} classes in {media.name}; name one with "
-            f"--label (its highest score is for {best})"
-        )
-    return found
 
 
 def best_table(run: Run, located: Located, labels: Sequence[str]) -> Table:

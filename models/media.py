@@ -72,6 +72,15 @@ def _run(path: Path, *options: str) -> bytes:
     return done.stdout
 
 
+def file_name(label: str) -> str:
+    """A class as the name of a file.
+
+    >>> file_name("Fire engine, fire truck (siren)")
+    'Fire_engine_fire_truck_siren'
+    """
+    return "_".join("".join(one if one.isalnum() else " " for one in label).split())
+
+
 def write_sound(path: Path, sound: NDArray[np.float32]) -> None:
     """Write mono sound in -1..1 as WAV with 16 bits at 16 kHz; louder samples are cut off."""
     samples = np.round(np.clip(sound, -1.0, 1.0) * 32767.0).astype("<i2")

@@ -20,10 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from torch import nn
 
-from models import registry, runs
+from models import registry, runs, tagging
 from models.bags import EXTRACTORS
 from models.base import ModelCard, TrainConfig
 from models.shards import read_table
@@ -103,6 +105,26 @@ def new_features(
             raise failure(done.returncode, done.stderr)
         refuse_failures(store, media)
         yield store
+
+
+def found_labels(run: Run, scores: NDArray[np.float32], name: str) -> list[str]:
+    """Classes whose scores [C] reach the run's thresholds; `JobError` when none does."""
+    thresholds = tagging.read_thresholds(run.results, len(run.classes))
+    found = [run.classes[index] for index in np.flatnonzero(scores >= thresholds)]
+    if not found:
+        best = run.classes[int(scores.argmax())]
+        raise JobError(
+            f"the run finds none of its {len(run.classes)} classes in {name}; name one with "
+            f"--label (its highest score is for {best})"
+        )
+    return found
+
+
+def known_label(run: Run, label: str) -> int:
+    """Index of a class; `UsageError` with a suggestion when the run does not know it."""
+    if label not in run.classes:
+        raise UsageError(registry.unknown("label", label, run.classes))
+    return run.classes.index(label)
 
 
 def clip_name(index: int) -> str:

@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 from rich.table import Table
 from torch import Tensor
 
-from models import cli, nmf, registry, report, runs, tagging
+from models import cli, nmf, report, runs
 from models.data import ClipData, open_clips
-from models.media import read_sound, write_sound
-from models.new_media import Run, new_features, open_run
+from models.media import file_name, read_sound, write_sound
+from models.new_media import Run, found_labels, known_label, new_features, open_run
 from models.plots import save
 from models.shards import read_table
-from schemas import JobError, TableName, UsageError
+from schemas import TableName, UsageError
 
 PROGRAM = "models/separate.py"
 Wave = NDArray[np.float32]
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str]) -> None:
     sound = read_sound(options.media, heard.seconds)
     if not sound.any():
         raise UsageError(f"{options.media} is silent from start to end: nothing to separate")
-    labels = [options.label] if options.label else found_labels(run, heard, options.media.name)
+    labels = [options.label] if options.label else found_labels(run, heard.clip, options.media.name)
     out = options.out or Path(f"{options.media.stem}-separated")
     shares = {one: weights_for(run, heard, one, options.mask, options.tau) for one in labels}
     sources = {one: nmf.separate(sound, heard.w, heard.h, share) for one, share in shares.items()}
@@ -110,13 +110,6 @@ def refuse_other_models(run: Run) -> None:
             f"{run.folder} scores {' and '.join(run.needs)}, not components of the sound; train "
             "ncp_mil-audio on a store with extractor ncp"
         )
-
-
-def known_label(run: Run, label: str) -> int:
-    """Index of a class; `UsageError` with a suggestion when the run does not know it."""
-    if label not in run.classes:
-        raise UsageError(registry.unknown("label", label, run.classes))
-    return run.classes.index(label)
 
 
 @torch.no_grad()
@@ -143,19 +136,6 @@ def rows_of(data: ClipData, row: int, table: TableName, *columns: str) -> list[l
     return [own[column].to_pylist() for column in columns]
 
 
-def found_labels(run: Run, heard: Heard, name: str) -> list[str]:
-    """Classes that the model finds in the clip; `JobError` when it finds none."""
-    thresholds = tagging.read_thresholds(run.results, len(run.classes))
-    found = [run.classes[index] for index in np.flatnonzero(heard.clip >= thresholds)]
-    if not found:
-        best = run.classes[int(heard.clip.argmax())]
-        raise JobError(
-            f"the run finds none of its {len(run.classes)} classes in {name}; name one with "
-            f"--label (its highest score is for {best})"
-        )
-    return found
-
-
 def weights_for(run: Run, heard: Heard, label: str, rule: nmf.Rule, tau: float) -> Tensor:
     """Share of each component in the source of a class, [K]."""
     return nmf.component_weights(heard.components[:, run.classes.index(label)], rule, tau)
@@ -176,15 +156,6 @@ def leave(
         save_spectrograms(out / f"{name}.png", waves, shares[label])
     components = {label: share.tolist() for label, share in shares.items()}
     runs.write_json(out / "separation.json", {"components": components})
-
-
-def file_name(label: str) -> str:
-    """A class as the name of a file.
-
-    >>> file_name("Fire engine, fire truck (siren)")
-    'Fire_engine_fire_truck_siren'
-    """
-    return "_".join("".join(one if one.isalnum() else " " for one in label).split())
 
 
 def save_spectrograms(path: Path, waves: Mapping[str, Wave], share: Tensor) -> None:

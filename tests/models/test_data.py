@@ -93,9 +93,9 @@ def test_frames_stored_one_by_one_are_averaged(tmp_path: Path) -> None:
     )
 
 
-def refused(root: Path, **options: Path) -> str:
+def refused(root: Path, annotations: Path | None = None) -> str:
     with pytest.raises(UsageError) as caught:
-        open_clips(root, NEEDS, **options)
+        open_clips(root, NEEDS, annotations)
     message = str(caught.value)
     assert "\n" not in message
     return message

@@ -1,15 +1,17 @@
 """Localisation: seconds, overlaps and hits; the command on a store whose truth is made up."""
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from models import cli, localisation, localisation_truth, localise, runs, train
+from models import cli, localisation, localisation_truth, localise, new_media, runs, train
 from models.localisation import Located
 from tests.models.bag_samples import bag_store
 from tests.models.samples import CLASSES, SECONDS
@@ -132,7 +134,7 @@ def test_figures_and_table_of_new_media(
     assert said(
         localise.main, "--run", run, media, "--label", CLASSES[1], "--out", tmp_path / "out"
     ) == (0, "")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"01.png", "scores.parquet"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"Car.png", "scores.parquet"}
     scores = pq.read_table(tmp_path / "out" / "scores.parquet").to_pylist()
     assert len(scores) == (20 + 19) * len(CLASSES)
     assert {row["kind"] for row in scores} == {"box", "sound"}
@@ -141,6 +143,36 @@ def test_figures_and_table_of_new_media(
         key=lambda row: row["score"],
     )
     assert f"{best['box'][0]:.2f} {best['box'][1]:.2f}" in capsys.readouterr().out
+
+
+def test_media_without_picture_shows_its_sound_and_without_either_is_refused(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = new_media.open_run(run)
+    heard = dataclasses.replace(located(0.1, 0.9, 0.3), clip=np.ones(4, np.float32))
+    scores = np.repeat(heard.sound_scores, 4, axis=1)
+    heard = dataclasses.replace(heard, sound_scores=scores, box_scores=np.zeros((0, 4), np.float32))
+    path = tmp_path / "out.png"
+    localise.save_located(path, heard, 2, "Speech", None)
+    assert path.stat().st_size > 5_000
+    said_of = localise.best_table(opened, heard, ["Speech"])
+    assert said_of.row_count == 1
+    deaf = dataclasses.replace(
+        heard, sound_starts=np.zeros(0), sound_scores=np.zeros((0, 4), np.float32)
+    )
+    store = tmp_path / "nothing"
+
+    @contextlib.contextmanager
+    def ready(*_: object, **__: object) -> Iterator[Path]:
+        yield store
+
+    monkeypatch.setattr(localise, "new_features", ready)
+    monkeypatch.setattr(localise, "open_clips", lambda *_, **__: None)
+    monkeypatch.setattr(localise, "Locator", lambda *_: SimpleNamespace(locate=lambda _: deaf))
+    status, complaint = said(localise.main, "--run", run, tmp_path / "film.mp4")
+    assert status == 2
+    assert "has neither picture nor sound of the kind that" in complaint
+    assert complaint.count("\n") == 1
 
 
 @pytest.mark.parametrize(

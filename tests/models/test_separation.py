@@ -216,10 +216,8 @@ def test_silent_media_and_media_without_sound_are_refused(
 def test_without_a_class_in_it_the_best_one_is_named(run: Path) -> None:
     opened = new_media.open_run(run)
     nothing = np.array([0.0, 0.001, 0.0, 0.0], np.float32)
-    empty = torch.zeros(0)
-    heard = separate.Heard(w=empty, h=empty, components=empty, clip=nothing, seconds=1)
     with pytest.raises(JobError, match=r"finds none of its 4 classes in a\.wav; name"):
-        separate.found_labels(opened, heard, "a.wav")
+        new_media.found_labels(opened, nothing, "a.wav")
 
 
 def test_noise_goes_through_the_whole_chain(run: Path, tmp_path: Path) -> None:
@@ -234,3 +232,42 @@ def test_noise_goes_through_the_whole_chain(run: Path, tmp_path: Path) -> None:
     source, rest = (read_sound(out / f"Dog{end}.wav", 2) for end in ("", "-rest"))
     np.testing.assert_allclose(source + rest, noise, atol=2e-4)
     assert (out / "Dog.png").stat().st_size > 10_000
+
+
+def test_mixtures_need_clean_sounds_of_two_classes(run: Path, tmp_path: Path) -> None:
+    status, complaint = said(mixtures.main, "--run", run, "--sources", tmp_path)
+    assert status == 2
+    assert "has no clean sounds of two of the run's classes; make them with: beam demo" in complaint
+    sounds = tmp_path / mixtures.SOURCES_FOLDER
+    sounds.mkdir()
+    for index, label in enumerate(CLASSES[:3]):
+        write_sound(sounds / f"demo0000_0_10_{index}_{label}.wav", tone(440 * (index + 1), 0, 2))
+    options = mixtures.Options(mixtures=8, seed=3)
+    drawn = list(mixtures.draw(tmp_path, CLASSES, options))
+    assert len(drawn) == 8
+    assert all(one.labels[0] != one.labels[1] for one in drawn)
+    again = list(mixtures.draw(tmp_path, CLASSES, options))
+    assert [one.labels for one in again] == [one.labels for one in drawn]
+    other = list(mixtures.draw(tmp_path, CLASSES, mixtures.Options(mixtures=8, seed=4)))
+    assert [one.labels for one in other] != [one.labels for one in drawn]
+
+
+def test_gain_counts_nothing_for_a_label_that_is_not_found(run: Path) -> None:
+    opened = new_media.open_run(run)
+    low, high = tone(440, 0, 2), tone(3000, 1, 3)
+    w, h = parts(low, high)
+    one = mixtures.Mixture(labels=(CLASSES[0], CLASSES[1]), sources=(low, high))
+    heard = separate.Heard(
+        w=w, h=h, components=torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]),
+        clip=np.array([1.0, 0.0, 0.0, 0.0], np.float32), seconds=SECONDS,
+    )  # fmt: skip
+    first, second = mixtures.measure(opened, one, heard, mixtures.Options(), 0)
+    assert first["known_hard"] > 15
+    assert first["unknown_hard"] == first["known_hard"]
+    assert second["known_hard"] > 15
+    assert second["unknown_hard"] == 0.0
+    assert (first["label_found"], second["label_found"]) == (1.0, 0.0)
+    assert first["ideal"] == pytest.approx(first["known_hard"])
+    found = mixtures.means([first, second])
+    assert found["mean"]["unknown_hard"] == pytest.approx(first["known_hard"] / 2)
+    assert mixtures.table({"sources": 2, **found}).row_count == 5
