@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from extractors.base import Extractor, Features
-from pipelines.extraction import PROGRESS_FILE, Runtime, UnitWorker
+from pipelines.extraction import Runtime, UnitWorker
 from pipelines.media.find import Found
+from pipelines.progress import PROGRESS_FILE
 from pipelines.store import FeatureStore, Receipt
 from pipelines.units import Task, Unit
 from schemas import RECIPES, Clip, ClipMedia, JobError, KnownError, Reason, Recipe, tensor_values
