@@ -18,6 +18,7 @@ MODELS = {
     "wu_yang": "models.wu_yang",  # Wu, Yang, CVPR 2021
     "cross_modal": "models.cross_modal",  # Cross-Modal learning for AVVP
     "avg": "models.avg",  # its pre-training by audio-video grounding
+    "baseline": "models.baseline",  # yardsticks of no paper
     "two_stream": "models.two_stream",  # Parekh et al., CVPR workshops 2018
     "ncp_mil": "models.ncp_mil",  # Parekh et al., TASLP 2019
     "cvssp": "models.cvssp",  # Xu et al., DCASE 2017, a baseline of Parekh et al.

@@ -27,6 +27,7 @@ COMMANDS = {
     "run everything": ("pipelines.everything_command", "download, then features"),
     "validate": ("pipelines.validate", "read every shard of a store back and check it"),
     "import-npy": ("pipelines.import_npy", "the LLP authors' published .npy features to tables"),
+    "recipes": ("pipelines.recipes", "how each recipe makes features"),
     "compare": ("pipelines.compare", "our features against published .npy files"),
     "check": ("pipelines.check", "look over this machine before a job"),
     "plan": ("pipelines.plan", "what a job would cost before it runs"),

@@ -57,6 +57,7 @@ def media(tmp_path: Path) -> Path:
         (("run", "features", "--dataset", "llp"), "needs --media"),
         (("run", "featurs"), "unknown job 'featurs'; perhaps you meant features"),
         (("validat", "x"), "unknown command 'validat'; perhaps you meant validate"),
+        (("recipes", "nowhere"), "nowhere holds no store.json"),
         (("validate", "nowhere"), "holds no manifest.json"),
         (("validate", "nowhere", "--fix"), "unknown option --fix"),
     ],
