@@ -10,6 +10,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from apache_beam.io.filesystem import BeamIOError
+
 from pipelines import files
 from pipelines.download.budget import HELD_BACK, Gate, HandBack, Leave
 from pipelines.download.child import Answer
@@ -32,8 +34,8 @@ from schemas import Failure, JobError, KnownError, Reason
 
 _log = logging.getLogger(__name__)
 _TRIED_AGAIN = (Reason.NETWORK, Reason.TIMEOUT)
-_MOST_HAND_BACKS = 3
-"""A clip that an identity is held back for so often ends as a failure that may pass."""
+_MOST_REFUSALS = 5
+"""A clip that is refused so often in one run ends as a failure that may pass."""
 _FIRST_PAUSE_S = 1.0
 _FULL = "No space left on device"
 
@@ -92,13 +94,15 @@ class UnitFetcher:
 
     def _until_done(self, task: Task, where: str, part: Part) -> Outcome:
         """Try until the clip is here, the trouble is the clip's own, or the tries are used up."""
-        tried = handed_back = 0
+        tried = refused = 0
+        answer: Answer | None = None
         while True:
             with self._pool.child() as child:
                 child.be_ready()
                 leave = self._gate.enter() if self._gate else None
                 if isinstance(leave, HandBack):
-                    return self._failed(task, "wait", leave.reason, leave.detail)
+                    said = answer.detail if answer is not None else leave.detail
+                    return self._failed(task, "wait", leave.reason, said)
                 outcome, answer = self._try(child, task, where, part, leave)
             reason = Reason(answer.reason) if answer.reason else None
             if self._gate is not None and leave is not None:
@@ -107,9 +111,9 @@ class UnitFetcher:
                 return outcome
             assert reason is not None  # or there were an outcome
             tried += reason in _TRIED_AGAIN
-            handed_back += reason in HELD_BACK
+            refused += reason in HELD_BACK
             again = (reason in _TRIED_AGAIN and tried < self._job.tries) or (
-                reason in HELD_BACK and handed_back < _MOST_HAND_BACKS and self._gate is not None
+                reason in HELD_BACK and refused < _MOST_REFUSALS and self._gate is not None
             )
             if not again or self._gate is None:
                 return self._failed(task, answer.step, reason, answer.detail)
@@ -158,7 +162,10 @@ class UnitFetcher:
         job, clip, root = self._job, task.clip, self._job.source
         if job.kind == "place" and not files.is_local(job.source):
             copy = work / "bucket.media"
-            copy.write_bytes(files.read(where))
+            try:
+                copy.write_bytes(files.read(where))
+            except (OSError, BeamIOError) as error:
+                raise KnownError(Reason.NETWORK, f"{where} cannot be read: {error}") from None
             where, root = str(copy), str(work)
         return Request(
             key=clip.key, video_id=clip.video_id, start_s=clip.start_s, end_s=clip.end_s,

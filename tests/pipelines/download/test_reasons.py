@@ -81,7 +81,7 @@ def test_status_that_the_extractor_hides_is_found(
     (failure,) = read_media(tmp_path / "media", "failures").values()
     assert failure["reason"] == "rate_limited"
     assert failure["retryable"]
-    assert "not tried: every identity is held back" in failure["detail"]
+    assert "HTTP Error 429" in failure["detail"]
     assert site.clips_asked() == {f"/watch/{name}": 1}  # Retry-After keeps it alone
 
 
