@@ -60,9 +60,10 @@ def train(session: Session, data: ClipData) -> dict[str, Any]:
     else:
         registry.prepare(model, training)
     engine.fit(training, saver(folder / runs.RESUME, session.save_every_s))
-    (folder / runs.RESUME).unlink(missing_ok=True)
     runs.save_weights(folder / runs.CHECKPOINT, net)
-    return leave(folder, training, model, session.experiment, started)
+    found = leave(folder, training, model, session.experiment, started)
+    (folder / runs.RESUME).unlink(missing_ok=True)
+    return found
 
 
 def _write_config(session: Session, data: ClipData) -> None:
