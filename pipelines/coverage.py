@@ -4,12 +4,15 @@ Every lab has another subset of the same YouTube clips, so a score means little 
 It lies beside `manifest.json` as `coverage.json`, which the trainer reads, and `coverage.md`.
 """
 
+import io
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+import pyarrow.parquet as pq
 
 from pipelines import files
 from schemas import Clip
@@ -121,12 +124,8 @@ def write_coverage(store: str, coverage: Coverage) -> None:
 
 def read_reasons(store: str) -> dict[str, str]:
     """Clip key to the reason why a media store lacks it; empty when it is no media store."""
-    import io
-
-    import pyarrow.parquet as pq
-
     path = files.join(store, "manifest.json")
-    if not files.exists(path):
+    if not store or not files.exists(path):
         return {}
     manifest = json.loads(files.read(path))
     if manifest.get("kind") != "media":
