@@ -41,7 +41,7 @@ def draw_clip(folder: Path, clip_key: str, png_path: Path) -> Path:
         raise UsageError(f"{folder} has no demo clip {clip_key!r}; take a key of demo_clips.csv")
     names = (Path(folder) / CLASSES_FILE).read_text(encoding="utf-8").split()
     tint = dict(zip(names, COLOURS, strict=False))
-    frames, sound = _decode(media)
+    frames, sound = decode(media)
     figure = Figure(figsize=(14, 10), layout="constrained")
     FigureCanvasAgg(figure)
     rows = figure.add_gridspec(5, 5, height_ratios=(2.1, 2.1, 0.9, 1.5, 1.3))
@@ -58,7 +58,7 @@ def draw_clip(folder: Path, clip_key: str, png_path: Path) -> Path:
     return Path(png_path)
 
 
-def _decode(media: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+def decode(media: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """RGB frames [F, H, W, 3] and mono sound [S] at 16 kHz."""
     with tempfile.TemporaryDirectory() as place:
         work = Path(place)

@@ -1,0 +1,172 @@
+"""What can be learnt from the demo world: probes, baselines, the papers' orderings, box recall.
+
+Long: features of 240 clips, then three trainings of each experiment. EARSIGHT_DEMO_STORE names a
+store of the demo world that is there already; EARSIGHT_DEMO_RUNS keeps the runs, so that a second
+call goes on where the first one stopped.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+from sklearn.preprocessing import StandardScaler
+
+from extractors.edgeboxes import EdgeBoxes
+from models import results, train
+from models.data import ClipData, open_clips
+from models.metrics import AVVP_NAMES
+from pipelines.demo import DemoOptions, generate
+from pipelines.demo.picture import decode as decode_all
+from pipelines.demo_command import demo_folder
+from schemas import RECIPES
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+SEED, CLIPS, SEEDS = 1, 240, (1, 2, 3)
+SCHEDULE = ("--epochs", "120", "--decay-every", "40")
+"""For all alike: so few clips need more rounds than a paper's ten thousand."""
+EXPERIMENTS = (
+    "han", "video-level", "second-probe", "han-wsl", "han-guided", "han-attentive", "han-max",
+    "han-mean",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def store() -> Path:
+    given = os.environ.get("EARSIGHT_DEMO_STORE")
+    if given:
+        return Path(given)
+    out = DOCS.parents[1] / "out" / f"demo{CLIPS}"
+    subprocess.run(
+        [sys.executable, "-m", "pipelines", "run", "features", "--dataset", "demo", "--clips",
+         str(CLIPS), "--seed", str(SEED), "--out", str(out), "--extractors",
+         "vggish,resnet152,r2plus1d"], check=True,
+    )  # fmt: skip
+    return out
+
+
+def record(name: str, value: Any) -> None:
+    """Put one result into docs/benchmarks/demo.json."""
+    path = DOCS / "demo.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(known | {name: value}, indent=1) + "\n")
+
+
+def seconds_of(
+    data: ClipData, feature: str, modality: str, splits: tuple[str, ...]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Features [M, D] and true labels [M, C] of all present seconds of some splits."""
+    rows = np.concatenate([data.rows(split).numpy() for split in splits])
+    here = data.present[feature][rows].numpy()
+    return data.features[feature][rows].numpy()[here], data.truth[modality][rows][here]
+
+
+@pytest.mark.bench
+def test_probe_of_single_seconds(store: Path) -> None:
+    data = open_clips(store, ("vggish", "resnet152", "r2plus1d"))
+    found = {}
+    for feature, modality in (("vggish", "audio"), ("resnet152", "visual"), ("r2plus1d", "visual")):
+        x, y = seconds_of(data, feature, modality, ("train", "val"))
+        x_test, y_test = seconds_of(data, feature, modality, ("test",))
+        scale = StandardScaler().fit(x)
+        scores, chance = [], []
+        for label in np.flatnonzero(y.any(0) & y_test.any(0)):
+            probe = LogisticRegression(C=0.01, max_iter=300).fit(scale.transform(x), y[:, label])
+            guess = probe.decision_function(scale.transform(x_test))
+            scores.append(float(average_precision_score(y_test[:, label], guess)))
+            chance.append(float(y_test[:, label].mean()))
+        found[feature] = {
+            "map": round(float(np.mean(scores)), 3),
+            "chance": round(float(np.mean(chance)), 3),
+            "classes": len(scores),
+            "seconds": [len(x), len(x_test)],
+        }
+    record("probe", found)
+    assert all(one["map"] > 2 * one["chance"] for one in found.values())
+
+
+@pytest.mark.bench
+def test_parsing_against_baselines_and_ablations(store: Path, tmp_path: Path) -> None:
+    base = Path(os.environ.get("EARSIGHT_DEMO_RUNS", tmp_path))
+    found: dict[str, Any] = {}
+    for name in EXPERIMENTS:
+        runs = []
+        for seed in SEEDS:
+            folder = base / f"{name}-{seed}"
+            if not (folder / "results.json").exists():
+                train.main([name, "--features", str(store), "--run", str(folder), "--seed",
+                            str(seed), *SCHEDULE])  # fmt: skip
+            runs.append(json.loads((folder / "results.json").read_text()))
+        scores = results.spread([one["metrics"]["test"] for one in runs])
+        found[name] = {
+            metric: [round(scores[metric]["mean"], 1), round(scores[metric]["std"], 1)]
+            for metric in AVVP_NAMES
+        }
+        found["all-zero"] = {m: [round(runs[0]["floor"]["test"][m], 1), 0.0] for m in AVVP_NAMES}
+    record("clips", runs[0]["features"]["clips"])
+    record("schedule", " ".join(SCHEDULE))
+    record("parsing", found)
+    draw(found, DOCS / "demo.png")
+    for metric in ("segment_type_av", "event_type_av"):
+        mean, std = found["han"][metric]
+        for other in ("all-zero", "video-level", "second-probe"):
+            assert mean - std > found[other][metric][0] + found[other][metric][1], (metric, other)
+
+
+@pytest.mark.bench
+def test_recall_of_region_proposals() -> None:
+    options = DemoOptions(clips=600, seed=SEED)
+    folder = generate(options, demo_folder(options))
+    finder = EdgeBoxes(RECIPES["llp-eccv20"].with_(proposals_per_snippet=100))
+    hits: dict[int, list[bool]] = {10: [], 50: [], 100: []}
+    for number in range(60):
+        key = options.clip_key(number)
+        frames, _ = decode_all(folder / f"{key}.mp4")
+        truth = pq.read_table(folder / "demo_boxes.parquet", filters=[("clip_key", "=", key)])
+        for row in truth.to_pylist():
+            if row["frame_index"] % 25 != 12 or row["visible_share"] < 0.5:
+                continue
+            boxes = finder.reduce(frames[row["frame_index"]]).boxes
+            overlap = ious(boxes, np.array([row[edge] for edge in ("x0", "y0", "x1", "y1")]))
+            for most, seen in hits.items():
+                seen.append(bool((overlap[:most] >= 0.5).any()))
+    recall = {str(most): round(float(np.mean(seen)), 3) for most, seen in hits.items()}
+    record("proposals", {"recall_at_iou_0.5": recall, "boxes": len(hits[10]), "clips": 60})
+    assert recall["10"] <= recall["50"] <= recall["100"]
+
+
+def ious(boxes: NDArray[np.float32], box: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of boxes [P, 4] with one box [4]."""
+    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
+    inside = np.clip(high - low, 0, None).prod(1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    union = areas + (box[2:] - box[:2]).prod() - inside
+    return np.asarray(inside / union, dtype=np.float64)
+
+
+def draw(found: dict[str, Any], path: Path) -> None:
+    """Bars of segment and event Type@AV with the spread of the seeds."""
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 3))
+    places = np.arange(len(found))
+    bars: tuple[tuple[float, str], ...] = ((-0.2, "segment_type_av"), (0.2, "event_type_av"))
+    for shift, metric in bars:
+        mean, std = np.array([found[name][metric] for name in found]).T
+        axes.bar(places + shift, mean, 0.4, yerr=std, label=metric)
+    axes.set_xticks(places, list(found), rotation=20, ha="right", fontsize=8)
+    axes.set_ylabel("F on the demo test split, %")
+    axes.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
