@@ -5,7 +5,7 @@ import shlex
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from extractors.weights import cache_folder
@@ -240,12 +240,13 @@ def _identities(config: Config, site: str) -> tuple[Identity, ...]:
     pace = config.videos_per_hour
     if pace is None:
         pace = DEFAULT_PER_HOUR if site == YOUTUBE else 0.0
-    pace /= config.machines
     if config.identities is None:
-        return (one_identity(config.cookies, config.proxy, config.user_agent, pace),)
-    if config.cookies or config.proxy or config.user_agent:
+        found = (one_identity(config.cookies, config.proxy, config.user_agent, pace),)
+    elif config.cookies or config.proxy or config.user_agent:
         raise UsageError("--identities already names cookies, proxies and user agents; drop these")
-    return read_identities(Path(config.identities), pace)
+    else:
+        found = read_identities(Path(config.identities), pace)
+    return tuple(replace(one, per_hour=one.per_hour / config.machines) for one in found)
 
 
 def _find_annotations(config: Config, source: str) -> str | None:

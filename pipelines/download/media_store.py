@@ -28,7 +28,6 @@ from pipelines.store import FeatureStore, Receipt
 from schemas import (
     SCHEMA_VERSION,
     Failure,
-    JobError,
     Reason,
     TableName,
     UsageError,
@@ -88,16 +87,10 @@ class MediaStore(FeatureStore):
         if not files.is_local(self.out):
             files.write(target, made.read_bytes())
             return
-        try:
-            if made.is_symlink() or not _is_ours(made, Path(self.out)):
-                files.write(target, made.read_bytes())
-            else:
-                made.replace(target)
-        except OSError as error:
-            raise JobError(
-                f"cannot write {target}: {error.strerror}; make room or choose another --media, "
-                "then run the same command again: what is finished is kept"
-            ) from error
+        if made.is_symlink() or not _is_ours(made, Path(self.out)):
+            files.write(target, made.read_bytes())
+        else:
+            made.replace(target)
 
     def present(self) -> frozenset[str]:
         """Keys of the clips whose files are there."""

@@ -82,15 +82,21 @@ class UnitFetcher:
     def _do_clip(self, unit: Unit, task: Task) -> Outcome:
         """One clip's fate; it stands in the journal when this returns."""
         try:
-            check_name(task.clip.key)
-            outcome = self._until_done(task, *self._where(task))
-        except KnownError as error:
-            outcome = self._failed(task, "request", error.reason, error.detail)
-        self._store.write_journal(unit.name, outcome, self._lock)
+            outcome = self._fate(task)
+            self._store.write_journal(unit.name, outcome, self._lock)
+        except OSError as error:
+            raise JobError(self._no_room(error.strerror or str(error))) from error
         if self._progress is not None:
             with suppress(OSError), self._progress.open("ab") as file:
                 file.write(b".")
         return outcome
+
+    def _fate(self, task: Task) -> Outcome:
+        try:
+            check_name(task.clip.key)
+            return self._until_done(task, *self._where(task))
+        except KnownError as error:
+            return self._failed(task, "request", error.reason, error.detail)
 
     def _until_done(self, task: Task, where: str, part: Part) -> Outcome:
         """Try until the clip is here, the trouble is the clip's own, or the tries are used up."""
@@ -127,10 +133,7 @@ class UnitFetcher:
         with self._pool.work() as work:
             answer = child.ask(self._request(task, where, part, leave, work))
             if _FULL in answer.detail:
-                raise JobError(
-                    f"no room for media in {self._job.media} ({_FULL}); make room or choose "
-                    "another --media, then run the same command again: what is finished is kept"
-                )
+                raise JobError(self._no_room(_FULL))
             if answer.facts is None:
                 _log.debug("%s: %s: %s", task.clip.key, answer.reason, answer.detail)
                 return None, answer
@@ -175,6 +178,12 @@ class UnitFetcher:
             proxy=leave.identity.proxy if leave else None,
             user_agent=leave.identity.user_agent if leave else None,
         )  # fmt: skip
+
+    def _no_room(self, why: str) -> str:
+        return (
+            f"cannot write media to {self._job.media} ({why}); make room or choose another "
+            "--media, then run the same command again: what is finished is kept"
+        )
 
     def _failed(self, task: Task, step: str, reason: Reason, detail: str) -> Outcome:
         failure = Failure(task.clip.key, step, reason, detail, task.attempt, _now())

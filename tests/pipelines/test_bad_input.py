@@ -160,6 +160,23 @@ def test_disk_that_fills_up(
     assert beam("validate", small_disk / "out").returncode == 0
 
 
+def test_disk_that_fills_up_in_a_download(
+    beam: Beam, media: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.launch._FREE_BYTES", 0)
+    words = ["run", "download", "--dataset", "folder", "--source", media, "--parallel", 1]
+    words += ["--media", small_disk / "media", "--state", small_disk / "state"]
+    (small_disk / "filler").write_bytes(b"x" * 1_000_000)
+    line = sentence(beam(*words), 1)
+    assert "cannot write" in line
+    assert "No space left" in line
+    assert not (small_disk / "media/manifest.json").exists()
+    (small_disk / "filler").unlink()
+    done = beam(*words)
+    assert done.returncode == 0, done.stderr[-800:]
+    assert beam("validate", small_disk / "media").returncode == 0
+
+
 def test_read_only_disk(beam: Beam, media: Path, small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     line = sentence(beam(*FOLDER, "--media", media, "--out", small_disk / "out"), 1)

@@ -50,6 +50,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """The server; yt-dlp's YouTube extractor asks it for player responses."""
     with serving() as found:
         monkeypatch.setenv("EARSIGHT_TEST_SITE", found.address)
+        monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
         monkeypatch.syspath_prepend(str(PLUGINS))
         yield found
 
