@@ -37,6 +37,17 @@ class Share:
         else:
             self.missing[reason] += 1
 
+    def add_all(self, other: "Share") -> None:
+        """Count the clips of another share too."""
+        self.clips += other.clips
+        self.present += other.present
+        self.missing.update(other.missing)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "Share":
+        """The share back from `to_json`."""
+        return cls(raw["clips"], raw["present"], Counter(raw["missing"]))
+
     def to_json(self) -> dict[str, Any]:
         """Counts, reasons in order of their weight."""
         return {
@@ -81,6 +92,18 @@ class Coverage:
                 by_class.setdefault(label, Share()).add(reason)
         return found
 
+    def keep(self, earlier: Mapping[str, Any]) -> None:
+        """Take over splits that this run did not look at from an earlier `coverage.json`."""
+        if earlier.get("dataset") != self.dataset:
+            return
+        for split, raw in earlier["splits"].items():
+            if split not in self.splits:
+                self.splits[split] = Share.from_json(raw)
+                self.classes[split] = {
+                    label: Share.from_json(one) for label, one in raw["classes"].items()
+                }
+                self.all.add_all(self.splits[split])
+
     def to_json(self) -> dict[str, Any]:
         """Everything, as it stands in `coverage.json`."""
         return {
@@ -116,9 +139,15 @@ class Coverage:
 
 
 def write_coverage(store: str, coverage: Coverage) -> None:
-    """Write `coverage.json` and `coverage.md` beside a store's manifest."""
+    """Write `coverage.json` and `coverage.md` beside a store's manifest.
+
+    A store that was filled split by split keeps what earlier runs counted of the others.
+    """
+    path = files.join(store, "coverage.json")
+    if files.exists(path):
+        coverage.keep(json.loads(files.read(path)))
     text = json.dumps(coverage.to_json(), indent=1)
-    files.write(files.join(store, "coverage.json"), text.encode())
+    files.write(path, text.encode())
     files.write(files.join(store, "coverage.md"), coverage.to_markdown().encode())
 
 

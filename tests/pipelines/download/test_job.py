@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.coverage import Coverage, write_coverage
 from pipelines.download.media_store import MediaStore
-from schemas import read_store_manifest
+from schemas import Clip, read_store_manifest
 from tests.pipelines.conftest import ROOT, Beam
 from tests.pipelines.download.conftest import (
     Download,
@@ -132,6 +133,17 @@ def test_coverage_counts_by_split_class_and_reason(
     page = (media / "coverage.md").read_text()
     assert "3 of 4 clips are there (75.0%)" in page
     assert "| Speech | 4 | 3 | 75.0 | 1 |" in page
+
+
+def test_coverage_of_other_splits_is_kept(tmp_path: Path) -> None:
+    train = [Clip(f"a{i}", 0.0, 1.0, "train", ("x",)) for i in range(3)]
+    test = [Clip(f"b{i}", 0.0, 1.0, "test", ("x",)) for i in range(2)]
+    for clips, present in ((train, ["a0_0_1"]), (test, ["b0_0_1"]), (train, ["a0_0_1", "a1_0_1"])):
+        write_coverage(str(tmp_path), Coverage.of("llp", clips, present, {}, "0" * 16))
+    found = json.loads((tmp_path / "coverage.json").read_text())
+    assert (found["clips"], found["present"], found["missing"]) == (5, 3, {"not_tried": 2})
+    assert found["splits"]["train"]["present"] == 2
+    assert found["splits"]["test"]["classes"]["x"]["clips"] == 2
 
 
 def test_validate_reads_every_file_back(
