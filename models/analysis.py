@@ -1,4 +1,4 @@
-"""What each modality brings, class by class: the three figures of Fayek & Kumar from any fusion run.
+"""What each modality brings, class by class: the figures of Fayek & Kumar from any fusion run.
 
 python -m models.analysis --run runs/fusion-attention-1
 python -m models.analysis --run runs/fusion-attention-1 --split val --out analysis
@@ -179,7 +179,9 @@ PAPER_COUNTS = {
 def count_table(found: Mapping[str, Any], classes: int) -> Table:
     """Counts of classes; the paper's only beside those of a run on all 527 of its classes."""
     paper = classes == 527
-    table = Table(title=f"Classes, of {found['classes with a positive clip']}", title_justify="left")
+    table = Table(
+        title=f"Classes, of {found['classes with a positive clip']}", title_justify="left"
+    )
     table.add_column("which")
     table.add_column("how many", justify="right")
     table.add_column("paper, of 527" if paper else "first of them")

@@ -31,7 +31,7 @@ def save(folder: Path, found: "ClassAnalysis") -> list[Path]:
 
 
 def plot_bubbles(found: "ClassAnalysis", ax: Axes) -> Axes:
-    """Each class at its audio and visual AP; size is the change by fusion, blue a gain (figure 2)."""
+    """Each class at its audio and visual AP; size is the change by fusion, blue a gain (fig. 2)."""
     seen = np.flatnonzero(~np.isnan(found.fused))
     gain = 100 * found.gain[seen]
     at = 100 * found.audio[seen], 100 * found.visual[seen]

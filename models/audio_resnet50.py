@@ -1,7 +1,7 @@
 """ResNet-50 on log-mel with attention over time: the audio model that Fayek & Kumar compare with.
 
-Paper: Ford, Tang, Grondin, Glass, "A deep residual network for large-scale acoustic scene analysis",
-    Interspeech 2019; the row is in Fayek, Kumar, IJCAI 2020, https://arxiv.org/abs/2006.01595,
+Paper: Ford, Tang, Grondin, Glass, "A deep residual network for large-scale acoustic scene
+    analysis", Interspeech 2019; the row is in Fayek, Kumar, IJCAI 2020, https://arxiv.org/abs/2006.01595,
     table 3
 Authors' code: none published.
 Differences: see `CARD.differences`.

@@ -96,4 +96,6 @@ def mixed(sound: Spectrogram, labels: Tensor) -> tuple[Spectrogram, Tensor]:
     other = torch.randperm(len(labels)).to(labels.device)
     frames = share[:, None, None] * sound.frames + (1 - share)[:, None, None] * sound.frames[other]
     there = sound.present | sound.present[other]
-    return Spectrogram(frames, there), share[:, None] * labels + (1 - share)[:, None] * labels[other]
+    return Spectrogram(frames, there), share[:, None] * labels + (1 - share)[:, None] * labels[
+        other
+    ]

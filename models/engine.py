@@ -182,7 +182,7 @@ def train_epoch(
 
 
 def steps_of(order: Tensor, config: TrainConfig) -> list[Tensor]:
-    """Clips of each step; a last one with less than two clips for each process joins the one before.
+    """Clips of each step; a last one with less than two clips a process joins the one before.
 
     Batch statistics need two clips, and a process without one would keep the others waiting.
     """

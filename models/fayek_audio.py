@@ -233,7 +233,10 @@ CARD = ModelCard(
             name="fayek_audio",
             settings={},
             rows=(
-                PaperRow(paper=FAYEK, table="2", row="Audio", numbers={"map": 38.35, "mauc": 97.12}),
+                PaperRow(
+                    paper=FAYEK, table="2", row="Audio",
+                    numbers={"map": 38.35, "mauc": 97.12},
+                ),
                 PaperRow(
                     paper=FAYEK, table="3", row="Audio (Ours)",
                     numbers={"map": 38.35, "mauc": 97.12},

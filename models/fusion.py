@@ -37,7 +37,8 @@ class Config(TaggingConfig):
     decay_factor: float = 1.0
     """What the rate is multiplied by every `decay_every` epochs; 1 keeps it."""
     audio_run: str = ""
-    """Run folder whose audio scores are fused; left out, `fayek_audio` is trained into RUN/audio."""
+    """Run folder whose audio scores are fused; left out, `fayek_audio` is trained into
+    RUN/audio."""
     visual_run: str = ""
     """Run folder whose visual scores are fused; left out, `fayek_visual` is trained into
     RUN/visual."""
@@ -89,7 +90,7 @@ class ScoreNorm(nn.Module):
         return (scores - self.mean) / self.deviation * present[:, None]
 
     def fit(self, scores: Tensor) -> None:
-        """Take mean and deviation from scores [N, C]; a class that never varies is left as it is."""
+        """Take mean and deviation from scores [N, C]; a class that never varies keeps its scale."""
         deviation, mean = torch.std_mean(scores.double(), dim=0, correction=0)
         self.mean.copy_(mean)
         self.deviation.copy_(torch.where(deviation > 1e-8, deviation, 1.0))
@@ -181,7 +182,9 @@ class Model(nn.Module):
         elif config.method == "regression":
             self.fuse = nn.Linear(both, config.classes)
         elif config.method == "mlp":
-            self.fuse = nn.Sequential(*hidden(both, config), nn.Linear(config.units, config.classes))
+            self.fuse = nn.Sequential(
+                *hidden(both, config), nn.Linear(config.units, config.classes)
+            )
         else:
             self.fuse = Attention(config)
 
@@ -192,8 +195,7 @@ class Model(nn.Module):
         if self.method == "average":
             return Outputs(clip=self.fuse(torch.stack(scores, 1), torch.stack(present, 1)))
         normal = [
-            norm(one, there)
-            for norm, one, there in zip(self.norms, scores, present, strict=True)
+            norm(one, there) for norm, one, there in zip(self.norms, scores, present, strict=True)
         ]
         extra: dict[str, Tensor] = {}
         if self.method == "attention":
@@ -287,7 +289,8 @@ CARD = ModelCard(
         "exist; by default n_a, n_v and n_av have 512 sigmoid units and a linear layer to the "
         "classes behind them, --fused units weights the 512 units instead.",
         "In the self and cross unimodal rows the two weights are divided by their sum.",
-        "Without n_av the sigmoid at the end stays; without n_a and n_v normalised scores are summed.",
+        "Without n_av the sigmoid at the end stays; without n_a and n_v normalised scores are "
+        "summed.",
         "The penalty of the regression is lambda / 2 times the sum of squares of its weights.",
         "Learning rates are chosen by validation in the paper and not printed; here 1e-3.",
         "A modality that a clip does not have counts as its training mean, and not at all in the "

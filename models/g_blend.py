@@ -28,7 +28,7 @@ from schemas import UsageError
 
 HEADS = ("audio", "visual", "joint")
 PUBLISHED = {"audio": 0.239, "visual": 0.384, "joint": 0.377}
-"""Weights of the losses for AudioSet and R(2+1)D-101 without pre-training, from the authors' code."""
+"""Weights of the losses for AudioSet, R(2+1)D-101, no pre-training, from the authors' code."""
 WIDTH = 512
 
 logger = logging.getLogger(__name__)

@@ -54,9 +54,7 @@ class Model(nn.Module):
         super().__init__()
         self.trunk = trunk() if config.trunk == "frames" else None
         width = 512 if self.trunk is None else 2048
-        self.classify = nn.Sequential(
-            nn.Dropout(config.dropout), nn.Linear(width, config.classes)
-        )
+        self.classify = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(width, config.classes))
 
     def forward(self, batch: Batch) -> Outputs:
         """`r2plus1d` [B, T, 512], or `frames` [B, 1, 3, 16, 112, 112], to the probabilities."""

@@ -98,13 +98,15 @@ def read_scores(folder: Path, data: ClipData) -> NDArray[np.float32]:
         )
     table = pq.read_table(path)
     if "scores" not in table.column_names:
-        raise UsageError(f"{folder} is the run of a parsing model; fusion takes runs that tag clips")
+        raise UsageError(
+            f"{folder} is the run of a parsing model; fusion takes runs that tag clips"
+        )
     meta = table.schema.metadata
     subset = meta.get(b"subset_id", b"unknown").decode()
     if subset != data.manifest.subset_id:
         raise UsageError(
             f"{folder} has scores of subset {subset} and {data.manifest.root} holds subset "
-            f"{data.manifest.subset_id}; train it on this store, or give the store it was trained on"
+            f"{data.manifest.subset_id}; train it on this store, or give the store that it saw"
         )
     if json.loads(meta[b"classes"]) != list(data.vocabulary.names):
         raise UsageError(f"{folder} knows other classes than {data.manifest.root}; train it anew")

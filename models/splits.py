@@ -82,9 +82,7 @@ def folds(data: ClipData, count: int, seed: int = 0) -> Iterator[tuple[str, Clip
         yield name, replace(data, splits=splits, dense_splits=frozenset())
 
 
-def _dealt(
-    data: ClipData, labelled: NDArray[np.bool_], count: int, seed: int
-) -> NDArray[np.str_]:
+def _dealt(data: ClipData, labelled: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.str_]:
     """Part of each clip, [N]: the clips of each first label are shuffled and dealt in turn."""
     random = torch.Generator().manual_seed(seed)
     first = data.labels.argmax(dim=1).cpu().numpy()

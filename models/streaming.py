@@ -77,7 +77,7 @@ class Reader:
 def read_part(
     path: Path, needs: Sequence[str], seconds: int
 ) -> tuple[dict[str, int], Features, Present]:
-    """One file of the table `snippets`: line of each clip, features [n, T, *shape], presence [n, T].
+    """One file of `snippets`: line of each clip, features [n, T, *shape], presence [n, T].
 
     `UsageError` when a feature is missing or holds a value that is not finite.
     """
@@ -206,7 +206,9 @@ class StreamedClips(ClipData):
             yield self._batch(read, rows)
 
 
-def _shuffled_parts(part: NDArray[np.int64], random: np.random.Generator) -> list[NDArray[np.int64]]:
+def _shuffled_parts(
+    part: NDArray[np.int64], random: np.random.Generator
+) -> list[NDArray[np.int64]]:
     """Places with the same part, a group for each part, groups in random order."""
     by_part = np.argsort(part, kind="stable")
     groups = np.split(by_part, np.flatnonzero(np.diff(part[by_part])) + 1)
@@ -272,7 +274,9 @@ def feature_bytes(manifest: StoreManifest, needs: Sequence[str]) -> int:
         part = open_part(path)
         rows += part.metadata.num_rows
         if not place:
-            fields = [part.schema_arrow.field(name) for name in needs if name in part.schema_arrow.names]
+            fields = [
+                part.schema_arrow.field(name) for name in needs if name in part.schema_arrow.names
+            ]
             width = sum(int(np.prod(tensor_shape(one) or ())) for one in fields)
     return 4 * rows * width
 

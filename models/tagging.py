@@ -4,6 +4,7 @@ Letters: N clips, C classes.
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from schemas import UsageError
 
 TAGGING_NAMES = ("map", "mauc", "dprime", "micro_f1", "micro_precision", "micro_recall")
 """Scores of every split; fractions, but `dprime`."""
+
+logger = logging.getLogger(__name__)
 
 BATCH = 64
 """Clips in one pass at evaluation."""
@@ -126,8 +129,14 @@ def judge_split(
 ) -> tuple[dict[str, Any], Tags]:
     """`metrics` and `classes` of one split, and the scores of the clips behind them."""
     tags = predict_tags(model, data, data.rows(split))
+    found = scores(tags, data, thresholds, config)
+    if found["map"] is None:
+        logger.warning(
+            "split %r tells no two classes apart: no class has clips with it and clips without, so "
+            "its map, mauc and dprime are left empty", split,
+        )  # fmt: skip
     return {
-        "metrics": scores(tags, data, thresholds, config),
+        "metrics": found,
         "classes": class_scores(tags, data, thresholds),
     }, tags
 

@@ -1,4 +1,4 @@
-"""A small feature store for models that tag clips: sound tells half of the classes, picture half."""
+"""A small store for models that tag clips: sound tells half of the classes, picture half."""
 
 import hashlib
 import json
