@@ -20,7 +20,7 @@ from pipelines.download.identity import (
 from pipelines.download.job import YOUTUBE, DownloadJob
 from pipelines.download.places import list_places
 from pipelines.download.pool import sweep
-from pipelines.download.request import Limits, check_template
+from pipelines.download.request import Limits, check_template, read_site_args
 from pipelines.download_summary import print_summary
 from pipelines.launch import check_out, locked, read_reasons, run_job
 from pipelines.options import beam_arguments, suggestion
@@ -80,6 +80,9 @@ class Config:
     """Proxy, such as http://host:3128 or socks5://host:1080."""
     user_agent: str | None = None
     """User agent to send."""
+    youtube_args: str = ""
+    """yt-dlp's extractor arguments for YouTube, such as
+    player_client=mweb,tv;formats=missing_pot."""
     identities: str | None = None
     """JSON file with several identities: [{"name", "cookies", "proxy", "user_agent",
     "videos_per_hour"}, ...]; they share the job."""
@@ -160,6 +163,7 @@ def make_job(config: Config) -> DownloadJob:
         identities=_identities(config, site),
         manners=_manners(config, site),
         hosts=hosts,
+        site_args=read_site_args(config.youtube_args),
         limits=Limits(
             height=config.height,
             max_bytes=int(config.max_mb * 2**20),
@@ -273,6 +277,8 @@ def _check_clips(job: DownloadJob) -> None:
 
 
 def _command(config: Config) -> str:
-    """The command line without a proxy's password."""
+    """The command line without a proxy's password and without tokens."""
     command = shlex.join(["beam", *sys.argv[1:]])
-    return command.replace(config.proxy, "(proxy)") if config.proxy else command
+    for secret in filter(None, (config.proxy, config.youtube_args)):
+        command = command.replace(secret, "(not shown)")
+    return command

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -39,6 +39,8 @@ class DownloadJob:
     manners: Manners
     hosts: tuple[str, ...]
     """Hosts that may be asked."""
+    site_args: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """yt-dlp's extractor arguments for YouTube."""
     limits: Limits = field(default_factory=Limits)
     parallel: int = 2
     """Clips that one worker gets side by side."""

@@ -8,6 +8,7 @@ command line: programs get paths that this package made up.
 import json
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 from urllib.parse import quote, urlsplit
@@ -65,6 +66,8 @@ class Request:
     cookies: str | None = None
     proxy: str | None = None
     user_agent: str | None = None
+    site_args: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """yt-dlp's extractor arguments for YouTube, name to values."""
 
     def encode(self) -> str:
         """The request as one line of JSON."""
@@ -157,6 +160,23 @@ def mirror_address(template: str, clip: Clip) -> str:
 def mirror_part(template: str) -> Part:
     """`clip` when the address names start or end, else `either`."""
     return "clip" if {"clip_key", "start", "end"} & set(_FIELD.findall(template)) else "either"
+
+
+def read_site_args(text: str) -> dict[str, tuple[str, ...]]:
+    """yt-dlp's extractor arguments; `UsageError` for what is not name=value,value;name=value.
+
+    >>> read_site_args("player_client=mweb,tv;formats=missing_pot")
+    {'player_client': ('mweb', 'tv'), 'formats': ('missing_pot',)}
+    """
+    found = {}
+    for part in filter(None, text.split(";")):
+        name, sign, values = part.partition("=")
+        if not sign or not re.fullmatch(r"[a-z_]+", name):
+            raise UsageError(
+                f"--youtube-args {part!r} is not name=value,value; several are separated by ;"
+            )
+        found[name] = tuple(values.split(","))
+    return found
 
 
 def by_section(

@@ -174,6 +174,7 @@ class UnitFetcher:
             key=clip.key, video_id=clip.video_id, start_s=clip.start_s, end_s=clip.end_s,
             source=job.kind, where=where, part=part, work=str(work), limits=job.limits,
             shared_video=task.shared_video, hosts=job.hosts, root=root,
+            site_args=job.site_args,
             cookies=leave.identity.cookies if leave else None,
             proxy=leave.identity.proxy if leave else None,
             user_agent=leave.identity.user_agent if leave else None,

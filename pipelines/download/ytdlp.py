@@ -67,6 +67,9 @@ class Downloader:
             copy = folder / "cookies.txt"
             shutil.copyfile(request.cookies, copy)
             params["cookiefile"] = str(copy)
+        if request.site_args:
+            args = {name: list(values) for name, values in request.site_args.items()}
+            params["extractor_args"] = {"youtube": args}
         if request.proxy:
             params["proxy"] = request.proxy
         if request.user_agent:

@@ -205,6 +205,7 @@ def test_wrong_calls_get_one_sentence(tmp_path: Path, beam: Beam, films: dict[st
         (("--proxy", "not an address"), "--proxy must be an address"),
         (("--identities", tmp_path / "bad.json"), "unknown field 'nam'"),
         (("--parallel", "0"), "--parallel is 0"),
+        (("--youtube-args", "mweb"), "is not name=value"),
         (("--retry", "netwerk"), "perhaps you meant network"),
         (("--vidoes-per-hour", "3"), "perhaps you meant --videos-per-hour"),
         (("--source", "https://h/x.mp4"), "one address"),
