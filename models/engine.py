@@ -223,7 +223,7 @@ def _backward(training: Training, batch: Batch, clips: int) -> None:
     _refuse_divergence(training, terms["total"])
     share = len(batch.labels) * parallel.world() / clips
     if terms["total"].requires_grad:
-        training.scaler.scale(terms["total"] * share).backward()  # type: ignore[no-untyped-call]
+        training.scaler.scale(terms["total"] * share).backward()
     for name, value in terms.items():
         before = training.sums.get(name, 0.0)
         training.sums[name] = before + value.item() * len(batch.labels)
@@ -237,8 +237,8 @@ def _unsynchronised(net: nn.Module) -> AbstractContextManager[None]:
 def _means(training: Training, order: Tensor) -> dict[str, float]:
     names = sorted(training.sums)
     held = torch.tensor([training.sums[name] for name in names], dtype=torch.float64)
-    held = parallel.total(held.to(training.device)).tolist()
-    return {name: held[names.index(name)] / len(order) for name in training.sums}
+    sums = parallel.total(held.to(training.device)).tolist()
+    return {name: sums[names.index(name)] / len(order) for name in training.sums}
 
 
 def random_state(device: torch.device) -> Tensor:
