@@ -89,7 +89,7 @@ def rows(
     lines = []
     for row in experiment.rows:
         numbers = [row.numbers.get(name) for name in names]
-        cells = ["" if number is None else f"{number:.1f}" for number in numbers]
+        cells = [report.printed(number) for number in numbers]
         place = f"{row.paper}, table {row.table}: {row.row}"
         lines.append(_line([f"`{experiment.name}`", place, *cells]))
     if ours:

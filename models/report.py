@@ -41,7 +41,7 @@ def experiment_tables(experiments: Iterable[tuple[str, Experiment]]) -> list[Tab
         for row in experiment.rows:
             parses = set(row.numbers) <= set(AVVP_NAMES)
             names = AVVP_NAMES if parses else PAPER_TAGGING
-            numbers = [_number(row.numbers.get(name)) for name in names]
+            numbers = [printed(row.numbers.get(name)) for name in names]
             table = parsing if parses else tagging
             table.add_row(experiment.name, model, row.paper, row.table, row.row, *numbers)
     return [parsing, tagging]
@@ -83,7 +83,7 @@ def score_table(split: str, report: Mapping[str, Any], published: Mapping[str, f
             low, high = intervals[name]
             cells += [f"{low:.2f} - {high:.2f}", _number(floor[name], 2)]
         if published:
-            cells.append(_number(published.get(name)))
+            cells.append(printed(published.get(name)))
         table.add_row(*cells)
     return table
 
@@ -127,6 +127,17 @@ def shown(name: str, value: float | None) -> float | None:
     """A score as it is printed: fractions of tagging in per cent, all others as they are."""
     fraction = name in PAPER_TAGGING or name == "accuracy"
     return 100.0 * value if fraction and value is not None else value
+
+
+def printed(value: float | None) -> str:
+    """A paper's number with the digits that it is printed with, one or two behind the point.
+
+    >>> printed(38.35), printed(38.0), printed(None)
+    ('38.35', '38.0', '')
+    """
+    if value is None:
+        return ""
+    return f"{value:.1f}" if round(value, 1) == value else f"{value:.2f}"
 
 
 def _number(value: float | None, digits: int = 1) -> str:
