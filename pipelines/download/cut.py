@@ -136,11 +136,7 @@ def _encode(
             address = source if fetched.remote else f"file:{Path(source).resolve()}"
             words += [*reading, "-ss", f"{window.start_s:.6f}", "-i", address]
     words += _streams(whole, two=fetched.sound is not None)
-    if request.limits.height:
-        words += [
-            "-vf",
-            f"scale=-2:'min({request.limits.height},ih)':flags=bicubic,pad=ceil(iw/2)*2:ceil(ih/2)*2",
-        ]
+    words += ["-vf", _picture_filter(request.limits.height)]
     words += ["-t", f"{window.length_s:.6f}", *_QUALITY, *_SOUND, "-threads", "1", "-map_metadata"]
     words += ["-1", "-map_chapters", "-1", "-movflags", "+faststart", "-fflags", "+bitexact"]
     words += ["-fs", str(request.limits.max_bytes), "-f", "mp4", f"file:{target}"]
@@ -151,6 +147,12 @@ def _encode(
         reason = Reason.NETWORK if fetched.remote else Reason.CORRUPT
         raise KnownError(reason, f"the clip could not be cut: {detail}")
     return target
+
+
+def _picture_filter(height: int) -> str:
+    """Within the cap, and with even sides, which H.264 needs."""
+    even = "crop=trunc(iw/2)*2:trunc(ih/2)*2"
+    return f"scale=-2:'min({height},ih)':flags=bicubic,{even}" if height else even
 
 
 def _reading(request: Request, fetched: Fetched) -> list[str]:
@@ -189,7 +191,7 @@ def _check(
     duration = inside.duration_s
     if duration < _LEAST_S:
         raise KnownError(Reason.TOO_SHORT, f"{duration:.3f} s of sound or picture, need 0.5 s")
-    if abs(duration - window.length_s) > TOLERANCE_S:
+    if abs(duration - window.length_s) > _tolerance(inside):
         raise KnownError(
             Reason.CORRUPT,
             f"{window.length_s:.2f} s were to be cut and {duration:.2f} s came out; the source "
@@ -205,13 +207,22 @@ def _check(
     )  # fmt: skip
 
 
+def _tolerance(inside: Inside) -> float:
+    """0.2 s, or the distance of frames where that is more.
+
+    The first frame of a slide show that begins in the clip may be shown late.
+    """
+    rate = inside.picture.fps if inside.picture is not None else None
+    return max(TOLERANCE_S, 1.0 / rate) if rate else TOLERANCE_S
+
+
 def _check_offset(window: Window, inside: Inside, whole: Inside) -> None:
     """Sound and picture must begin as far apart as they do in the source."""
     if inside.offset_s is None or whole.picture is None or whole.sound is None:
         return
     sound, picture = (max(one.start_s, window.start_s) for one in (whole.sound, whole.picture))
     drift = inside.offset_s - (sound - picture)
-    if abs(drift) > TOLERANCE_S:
+    if abs(drift) > _tolerance(inside):
         raise KnownError(
             Reason.CORRUPT, f"sound and picture moved apart by {drift:.2f} s when the clip was cut"
         )

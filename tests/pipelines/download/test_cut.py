@@ -85,6 +85,23 @@ def test_other_codecs_and_sizes_are_encoded_anew(films: dict[str, Path], tmp_pat
     assert made.inside.sound.sample_rate == 44_100
 
 
+def test_slide_show_is_no_broken_clip(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    for name, more in (("with.mp4", ()), ("without.mp4", ("-an",))):
+        slides = make_film(tmp_path / name, 20.0, *more, rate=1, size="160x120")
+        made = cut(request(work, 5.5, 8.5), of(slides), work)
+        assert made.how == "cut"
+        assert abs(made.inside.duration_s - 3.0) <= 1.0
+
+
+def test_odd_sides_are_made_even(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    film = make_film(tmp_path / "odd.mkv", 2.0, "-pix_fmt", "yuv444p", size="161x121")
+    made = cut(request(work, 0.0, 2.0, "clip", height=0), of(film), work)
+    assert made.inside.picture is not None
+    assert (made.inside.picture.width, made.inside.picture.height) == (160, 120)
+
+
 def test_two_files_become_one_clip(films: dict[str, Path], tmp_path: Path) -> None:
     picture = make_film(tmp_path / "picture.mp4", 6.0, "-an")
     heard = make_film(tmp_path / "sound.m4a", 6.0, "-vn")

@@ -92,8 +92,8 @@ def test_two_hundred_clips_with_faults(
 
 
 def test_ten_kills(site: Site, films: dict[str, Path], tmp_path: Path) -> None:
-    clips, source = mirror(site, films["clip"], tmp_path / "clips", 400)
-    note("kills", kill_and_resume(site, clips, source, tmp_path, kills=10, n=400, within_s=1.5))
+    clips, source = mirror(site, films["clip"], tmp_path / "clips", 1500)
+    note("kills", kill_and_resume(site, clips, source, tmp_path, kills=10, n=1500, within_s=1.0))
 
 
 def test_four_workers_and_two_identities_keep_the_pace(
