@@ -69,9 +69,11 @@ def _stages(new: Iterable[Receipt]) -> Table:
             seconds[stage] += spent
     n_clips = _done(new)
     table = Table("stage", "seconds a clip", title_justify="left")
+    beside = seconds.pop("decode", 0.0)
     for stage, spent in sorted(seconds.items(), key=lambda item: -item[1]):
         table.add_row(stage, f"{spent / n_clips:.3f}")
     table.add_row("all", f"{sum(seconds.values()) / n_clips:.3f}")
+    table.add_row("decode, beside the others", f"{beside / n_clips:.3f}")
     return table
 
 

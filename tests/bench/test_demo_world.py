@@ -73,7 +73,7 @@ def seconds_of(
 @pytest.mark.bench
 def test_probe_of_single_seconds(store: Path) -> None:
     data = open_clips(store, ("vggish", "resnet152", "r2plus1d"))
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for feature, modality in (("vggish", "audio"), ("resnet152", "visual"), ("r2plus1d", "visual")):
         x, y = seconds_of(data, feature, modality, ("train", "val"))
         x_test, y_test = seconds_of(data, feature, modality, ("test",))

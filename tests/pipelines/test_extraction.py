@@ -1,9 +1,10 @@
 """The work on one unit, with extractors that do what the test wants."""
 
 import errno
+import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ import pytest
 
 from extractors.base import Extractor, Features
 from pipelines.extraction import Runtime, UnitWorker
+from pipelines.media.decode import decode
 from pipelines.media.find import Found
 from pipelines.progress import PROGRESS_FILE
 from pipelines.store import FeatureStore, Receipt
@@ -125,3 +127,41 @@ def test_full_scratch_disk_stops_the_job(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("pipelines.extraction.decode", full)
     with pytest.raises(JobError, match="no room for temporary files"):
         work(tmp_path, ["good"])
+
+
+def test_next_clip_is_decoded_while_one_is_in_the_nets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+    second_is_ready = threading.Event()
+
+    def decode_and_tell(path: Path, *rest: Any) -> ClipMedia:
+        media = decode(path, *rest)
+        decoded.append(path.stem)
+        if len(decoded) == 2:
+            second_is_ready.set()
+        return media
+
+    def wait(self: Counting, media: ClipMedia) -> None:
+        assert second_is_ready.wait(20)
+
+    monkeypatch.setattr("pipelines.extraction.decode", decode_and_tell)
+    monkeypatch.setattr(Counting, "extract", wait)
+    receipt, _ = work(tmp_path, ["a", "b", "c"])
+    assert receipt.done == ("a", "b", "c")
+    assert decoded == ["a", "b", "c"]
+
+
+def test_frames_of_a_finished_clip_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    most: list[int] = []
+    monkeypatch.setattr(
+        Counting, "extract", lambda *_: most.append(len(list(scratch.rglob("frames.images"))))
+    )
+    work(tmp_path, ["a", "b", "c", "d", "e"])
+    assert max(most) <= 2
+    assert not list(scratch.iterdir())
