@@ -10,6 +10,7 @@ from tests.pipelines.download.conftest import (
     Download,
     clip_key,
     counts,
+    make_film,
     read_media,
     reasons,
     write_clips,
@@ -185,6 +186,36 @@ def test_video_of_the_site_is_cut_to_the_clip(
     last = rows[clip_key(names[2], 18.0, 21.0)]
     assert last["shorter"]
     assert abs(last["real_end_s"] - 20.0) < 0.2
+
+
+def test_best_picture_under_the_cap_and_best_sound_are_chosen(
+    site: Site, films: dict[str, Path], tmp_path: Path, download: Download
+) -> None:
+    name = youtube_id(0)
+    site.play(name, "/both.mp4", 20.0)
+    picture = {"mimeType": 'video/mp4; codecs="avc1.4d4015"', "quality": "medium", "fps": 25}
+    heard = {"mimeType": 'audio/mp4; codecs="mp4a.40.2"', "audioSampleRate": "44100"}
+    streams = [
+        {"itag": 136, "height": 720, "width": 1280, "bitrate": 2_000_000, **picture},
+        {"itag": 134, "height": 360, "width": 640, "bitrate": 400_000, **picture},
+        {"itag": 133, "height": 240, "width": 426, "bitrate": 200_000, **picture},
+        {"itag": 139, "audioQuality": "AUDIO_QUALITY_ULTRALOW", "bitrate": 48_000, **heard},
+        {"itag": 140, "audioQuality": "AUDIO_QUALITY_MEDIUM", "bitrate": 128_000, **heard},
+    ]
+    for stream in streams:
+        stream |= {"url": f"{site.address}/{stream['itag']}", "approxDurationMs": "20000"}
+    site.videos[name]["streamingData"]["adaptiveFormats"] = streams
+    site.files["/134"] = make_film(tmp_path / "picture.mp4", 20.0, "-an")
+    site.files["/140"] = make_film(tmp_path / "sound.m4a", 20.0, "-vn")
+    clips = write_clips(tmp_path / "clips", [(name, 6.5, 9.5)])
+    more = ("--hosts", "127.0.0.1", "--videos-per-hour", 0)
+    done = download(clips, *more, "--youtube-args", "formats=missing_pot")
+    assert done.returncode == 0, done.stderr[-2000:]
+    (row,) = read_media(tmp_path / "media").values()
+    assert (row["format_id"], row["how"]) == ("134+140", "cut")
+    assert (row["video_codec"], row["audio_codec"]) == ("h264", "aac")
+    assert abs(row["duration_s"] - 3.0) <= 0.2
+    assert {one.path for one in site.asked} == {f"/watch/{name}", "/134", "/140"}
 
 
 def test_section_of_a_large_video_is_the_same_clip(
