@@ -43,7 +43,7 @@ def test_no_hour_sees_more_than_the_pace(tmp_path: Path) -> None:
     clock = Clock()
     one = gate(tmp_path, clock, Identity(per_hour=280.0))
     moments = []
-    for _ in range(1200):
+    for _ in range(600):
         one.leave(enter(one), None, None)
         moments.append(clock.now)
     for first in moments[::50]:
@@ -51,7 +51,7 @@ def test_no_hour_sees_more_than_the_pace(tmp_path: Path) -> None:
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
     assert min(gaps) >= 3600 / 280 - 1e-6
     assert max(gaps) > 1.15 * min(gaps)  # jittered
-    assert 230 < 1200 / (moments[-1] - moments[0]) * 3600 < 280
+    assert 230 < 600 / (moments[-1] - moments[0]) * 3600 < 280
 
 
 def test_bot_checks_open_the_breaker_and_a_clip_closes_it(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_processes_share_one_pace(tmp_path: Path) -> None:
 def test_workers_and_identities_keep_the_pace_together(
     site: Site, films: dict[str, Path], tmp_path: Path, download: Download
 ) -> None:
-    names = [youtube_id(i) for i in range(16)]
+    names = [youtube_id(i) for i in range(12)]
     site.files["/film.mp4"] = films["clip"]
     for name in names:
         site.play(name, "/film.mp4", 3.0)
@@ -162,7 +162,7 @@ def test_workers_and_identities_keep_the_pace_together(
         moments = sorted(
             one.at for one in site.asked if one.agent == f"{name}/1" and "/watch/" in one.path
         )
-        assert len(moments) >= 6
+        assert len(moments) >= 4
         gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
         assert moments[-1] - moments[0] >= 0.5 * len(gaps) - 0.2  # two a second at most
         assert min(gaps) > 0.3, gaps  # and never two at once

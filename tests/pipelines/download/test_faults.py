@@ -123,7 +123,7 @@ def test_every_fault_ends_with_its_reason(
                path_of("truncation_for_good0"), path_of("drip_for_good0"),
                path_of("stall_for_good0")}  # fmt: skip
     more = ["--source", f"{site.address}/clips/{{clip_key}}.mp4", "--clip-timeout", 3]
-    more += ["--max-mb", 100, "--tries", 1, "--retry", "network,timeout"]
+    more += ["--max-mb", 100, "--tries", 1, "--retry", "network,timeout", "--parallel", 3]
     again = download(clips, *more, media=media)
     assert again.returncode == 0, again.stderr[-2000:]
     now = site.clips_asked()
