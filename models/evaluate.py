@@ -50,7 +50,10 @@ def main(arguments: Sequence[str]) -> None:
     module = registry.load(model)
     config = module.Config.from_json(facts["settings"])
     data = _clips(options, facts, registry.needs(model, config), config)
-    if module.CARD.judge:
+    if facts.get("fold"):
+        count, name = facts["fold"]
+        data = dict(splits.folds(data, count))[name]
+    elif module.CARD.judge:
         data = splits.hold_out(data)
     data = registry.derive(model, data, config, options.run)
     net = module.build(config)

@@ -34,6 +34,8 @@ class Session:
     """Original annotation files, if they were given."""
     folder: Path
     """Run folder."""
+    fold: tuple[int, str] | None = None
+    """Number of folds and the one that is tested on, in a cross-validation."""
     resume: bool = False
     """Go on from the last save."""
     save_every_s: float = 60.0
@@ -75,6 +77,7 @@ def _write_config(session: Session, data: ClipData) -> None:
         **{name: path and str(path.resolve()) for name, path in paths.items()},
         "recipe": data.manifest.data["recipe"],
         "classes": list(data.vocabulary.names),
+        "fold": session.fold,
     }
     runs.write_json(session.folder / runs.CONFIG, settings)
 

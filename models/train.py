@@ -70,22 +70,16 @@ def main(arguments: Sequence[str]) -> None:
     model, experiment, options, config = read_arguments(arguments)
     if options.features is None:
         raise UsageError(f"say where the features are: {PROGRAM} {experiment.name} --features OUT")
-    needs = registry.needs(model, config)
-    data = open_tagging(options.features, needs, options.annotations, config)
-    if registry.load(model).CARD.judge and not options.folds:
-        data = splits.hold_out(data)
-        splits.refuse_hopeless(data)
-    if not options.folds:
-        data.rows("train")  # say so before a run folder is made when there is nothing to train on
+    data = clips_of(model, options.features, options, config)
     config = replace(config, classes=len(data.vocabulary))
     base = options.run or Path("runs") / experiment.name
     found = []
-    for folder, own, clips in parts(options, config, data, base):
+    for folder, own, clips, fold in parts(options, config, data, base):
         given = registry.derive(model, clips, own, folder)
         session = Session(
             model=model, experiment=experiment, config=registry.adapt(model, given, own),
             features=options.features, annotations=options.annotations, folder=folder,
-            resume=options.resume, save_every_s=options.save_every_s,
+            fold=fold, resume=options.resume, save_every_s=options.save_every_s,
         )  # fmt: skip
         found.append(train(session, given))
         report.print_results(out, found[-1], registry.load(model).CARD)
@@ -95,17 +89,30 @@ def main(arguments: Sequence[str]) -> None:
     parallel.stop()
 
 
+def clips_of(model: str, features: Path, options: Options, config: TrainConfig) -> ClipData:
+    """Open the store; whatever speaks against training on it shows before a run folder is made."""
+    needs = registry.needs(model, config)
+    data = open_tagging(features, needs, options.annotations, config)
+    if options.folds:
+        return data
+    data.rows("train")
+    if registry.load(model).CARD.judge:
+        data = splits.hold_out(data)
+        splits.refuse_hopeless(data)
+    return data
+
+
 def parts(
     options: Options, config: TrainConfig, data: ClipData, base: Path
-) -> Iterator[tuple[Path, TrainConfig, ClipData]]:
-    """Run folder, settings and clips of each training: one a seed, or one a fold."""
+) -> Iterator[tuple[Path, TrainConfig, ClipData, tuple[int, str] | None]]:
+    """Run folder, settings, clips and fold of each training: one a seed, or one a fold."""
     if options.folds:
         for name, clips in splits.folds(data, options.folds):
-            yield base / f"fold-{name}", config, clips
+            yield base / f"fold-{name}", config, clips, (options.folds, name)
         return
     for seed in range(config.seed, config.seed + options.seeds):
         folder = base / str(seed) if options.seeds > 1 else options.run or Path(f"{base}-{seed}")
-        yield folder, replace(config, seed=seed), data
+        yield folder, replace(config, seed=seed), data, None
 
 
 def read_arguments(
