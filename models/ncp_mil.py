@@ -13,7 +13,8 @@ from typing import Literal
 from models import two_stream
 from models.base import Experiment, ModelCard, PaperRow
 
-Model, Loss, needs = two_stream.Model, two_stream.Loss, two_stream.needs
+Model, Loss = two_stream.Model, two_stream.Loss
+needs, prepare = two_stream.needs, two_stream.prepare
 
 
 @dataclass(frozen=True, kw_only=True)

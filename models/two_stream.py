@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import mil
 from models.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TaggingConfig
+from models.engine import Training
 from models.losses import with_total
 
 STREAMS: Mapping[str, tuple[str, ...]] = {
@@ -33,6 +35,9 @@ STREAMS: Mapping[str, tuple[str, ...]] = {
 
 WIDTHS = {"segments": 128, "proposals": 2048, "components": 128}
 """Width of an instance's feature."""
+
+STATISTICS_CLIPS = 128
+"""Training clips that mean and deviation of a feature are taken from, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,8 @@ class Config(TaggingConfig):
     """r of log-sum-exp."""
     normalise: bool = True
     """Divide the class scores of each modality by their length before they are added."""
+    standardise: bool = True
+    """Shift and scale each value of a feature to mean 0 and deviation 1 of training clips."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,6 +80,10 @@ class Scorer(nn.Module):
     def __init__(self, width: int, config: Config) -> None:
         super().__init__()
         self.pooling, self.sharpness = config.pooling, config.sharpness
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("deviation", torch.ones(width))
+        self.mean: Tensor
+        self.deviation: Tensor
         self.embed = nn.Sequential(
             nn.Linear(width, config.hidden), nn.ReLU(), nn.Dropout(config.dropout)
         )
@@ -80,9 +91,14 @@ class Scorer(nn.Module):
         if config.pooling != "one-stream":  # a bias would cancel in the softmax over instances
             self.locate = nn.Linear(config.hidden, config.classes, bias=False)
 
+    def fit(self, instances: Tensor) -> None:
+        """Take mean and deviation of each value from instances [n, width]."""
+        self.mean.copy_(instances.mean(dim=0))
+        self.deviation.copy_(instances.std(dim=0).clamp_min(1e-3))
+
     def forward(self, instances: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """[B, P, width] and bool [B, P] to scores of instances [B, P, C] and of clips [B, C]."""
-        hidden = self.embed(instances)
+        hidden = self.embed((instances - self.mean) / self.deviation)
         classify = self.classify(hidden)
         if self.pooling == "one-stream":
             scores = classify * present[:, :, None]
@@ -143,6 +159,19 @@ class Loss(nn.Module):
         return with_total({"clip": value})
 
 
+def prepare(training: Training) -> None:
+    """Fit mean and deviation of each value of a feature on training clips."""
+    model, data = training.model, training.data
+    assert isinstance(model, Model)
+    if not model.config.standardise:
+        return
+    batch = data.batch(data.rows("train")[:STATISTICS_CLIPS])
+    for name, scorer in model.scorers.items():
+        instances = batch.features[name][batch.present[name]]
+        if len(instances) > 1:
+            cast(Scorer, scorer).fit(instances)
+
+
 def needs(config: Config) -> tuple[str, ...]:
     """Tables of instances that these settings read."""
     return STREAMS[config.streams]
@@ -186,7 +215,8 @@ CARD = ModelCard(
         "The paper does not give loss, threshold, optimiser or number of boxes in what is openly "
         "readable: hinge on the summed scores, one threshold tuned for micro F1 on the validation "
         "clips, Adam at 1e-5 for 25 epochs, 24 clips a step and 10 boxes a second are ours.",
-        "The single modalities keep the l2 normalisation.",
+        "The single modalities keep the l2 normalisation. Features are standardised on training "
+        "clips.",
         "Log-sum-exp has r = 1 and divides by the number of instances.",
         "The WSDDN-type system uses one scale and does not weigh boxes by their objectness.",
     ),

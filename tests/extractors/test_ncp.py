@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from extractors.ncp import components, nmf_kl
+from extractors.ncp import WINDOW_HOP_S, components, loudest, nmf_kl
 
 
 @pytest.mark.parametrize("updates", [1, 10, 100])
@@ -36,3 +36,12 @@ def test_silence_has_components_that_never_act() -> None:
     w, h = components(torch.zeros(513, 32))
     assert torch.isfinite(w).all()
     assert float(h.abs().max()) == 0.0
+
+
+def test_a_component_is_described_by_its_loudest_windows() -> None:
+    size = round(WINDOW_HOP_S * 16_000)
+    level = np.array([1.0, 0.0, 3.0, 5.0, 2.0, 0.0, 4.0, 0.5], np.float32)
+    sound = np.repeat(level, size)
+    examples = np.arange(8, dtype=np.float32)[:, None, None] * np.ones((8, 96, 64), np.float32)
+    assert loudest(sound, examples)[:, 0, 0].tolist() == [0.0, 2.0, 3.0, 4.0, 6.0]
+    assert loudest(sound, examples[:2])[:, 0, 0].tolist() == [0.0, 1.0]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from models import cvssp, registry, two_stream
+from models import cvssp, engine, registry, two_stream
 from models.base import Batch
 from models.data import open_clips
 from schemas import UsageError
@@ -119,6 +119,24 @@ def test_cross_entropy_and_normalisation_are_switches() -> None:
     torch.testing.assert_close(loss(outputs, batch)["total"], wanted)
     normalised = registry.build("two_stream", hidden=8, classes=5).eval()(batch).extra["score"]
     assert (normalised.norm(dim=1) <= 2.0 + 1e-5).all()
+
+
+def test_features_are_standardised_on_training_clips(tmp_path: Path) -> None:
+    data = open_clips(bag_store(tmp_path), ("segments", "proposals"))
+    for wanted in (True, False):
+        config = two_stream.Config(hidden=8, classes=4, standardise=wanted)
+        model = two_stream.build(config)
+        training = engine.begin(
+            model, two_stream.Loss(config), data, config, ("audio", "visual"), "micro_f1"
+        )
+        two_stream.prepare(training)
+        rows = data.rows("train")
+        for name in ("segments", "proposals"):
+            values = data.features[name][rows][data.present[name][rows]]
+            scorer = model.scorers[name]
+            fitted = (values - scorer.mean) / scorer.deviation
+            assert (fitted.mean(dim=0).abs().max() < 1e-3) == wanted
+            assert ((fitted.std(dim=0) - 1).abs().max() < 1e-2) == wanted
 
 
 def test_snapshots_of_the_last_epochs_are_averaged() -> None:
