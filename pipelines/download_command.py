@@ -245,7 +245,9 @@ def _identities(config: Config, site: str) -> tuple[Identity, ...]:
     if pace is None:
         pace = DEFAULT_PER_HOUR if site == YOUTUBE else 0.0
     if config.identities is None:
-        found = (one_identity(config.cookies, config.proxy, config.user_agent, pace),)
+        found: tuple[Identity, ...] = (
+            one_identity(config.cookies, config.proxy, config.user_agent, pace),
+        )
     elif config.cookies or config.proxy or config.user_agent:
         raise UsageError("--identities already names cookies, proxies and user agents; drop these")
     else:
