@@ -17,7 +17,7 @@ class Recipe:
 
     name: str
     """Name of the recipe, printed with every result."""
-    version: int = 1
+    version: int = 2
     """Raised whenever a change of the code changes a feature's bytes."""
     frames_per_second: int = 8
     """Frames kept for each second of picture."""

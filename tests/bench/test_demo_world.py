@@ -32,7 +32,7 @@ from schemas import RECIPES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 SEED, CLIPS, SEEDS = 1, 240, (1, 2, 3)
-SCHEDULE = ("--epochs", "120", "--decay-every", "40")
+SCHEDULE = ("--epochs", "60", "--decay-every", "20")
 """For all alike: so few clips need more rounds than a paper's ten thousand."""
 EXPERIMENTS = (
     "han", "video-level", "second-probe", "han-wsl", "han-guided", "han-attentive", "han-max",
