@@ -37,7 +37,7 @@ def test_training_prints_held_out_accuracy(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["fayek_audio", "--features", str(store), "--run", str(tmp_path)]
-    train.main([*arguments, "--epochs", "25", "--crop-frames", "96"])
+    train.main([*arguments, "--epochs", "14", "--crop-frames", "96"])
     assert "accuracy" in capsys.readouterr().out
     found = json.loads((tmp_path / "results.json").read_text())
     assert found["metrics"]["test"]["accuracy"] >= 0.75
