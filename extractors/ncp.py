@@ -8,18 +8,14 @@ multiplicative updates of the Kullback-Leibler divergence from a fixed random st
 Letters: F bins, N spectrogram frames, K components.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from extractors.base import Array, FeatureSpec, Precision, finite
-from extractors.vggish import Embedder
+from extractors.base import Array, FeatureSpec, finite
+from extractors.vggish import VGGishExtractor
 from extractors.vggish_mel import log_mel_examples
 from schemas.media import SAMPLE_RATE, ClipMedia, Components
-from schemas.recipe import RECIPES, Recipe
 
 COMPONENTS, WINDOW, HOP, UPDATES = 20, 1024, 512, 200
 WINDOW_HOP_S, LOUDEST = 0.96, 5
@@ -71,7 +67,7 @@ def loudest(sound: Array, examples: Array) -> Array:
     return kept
 
 
-class NCP:
+class NCP(VGGishExtractor):
     """K = 20 components of the whole clip's sound: `Components`.
 
     The VGGish of a component is that of its own sound (soft mask on the clip's spectrogram, with
@@ -79,26 +75,6 @@ class NCP:
     """
 
     spec = FeatureSpec("ncp", (128,), "component", "audio")
-
-    def __init__(self, recipe: Recipe = RECIPES["llp-eccv20"]) -> None:
-        self.embedder = Embedder(recipe)
-
-    @property
-    def provenance(self) -> Mapping[str, str]:
-        """sha256 of each weight file, or `seeded:<n>`."""
-        return self.embedder.provenance
-
-    def load(
-        self,
-        device: str = "cpu",
-        weights: str = "pretrained",
-        *,
-        weights_dir: Path | None = None,
-        precision: Precision = "fp32",
-    ) -> "NCP":
-        """See `Extractor.load`; always computes in fp32, whatever `precision` says."""
-        self.embedder.load(device, weights, weights_dir)
-        return self
 
     def extract(self, media: ClipMedia) -> Components | None:
         """Components of the clip, None without sound."""

@@ -11,6 +11,7 @@ Letters: N examples, T seconds.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -22,47 +23,10 @@ from extractors.vggish_mel import log_mel_examples
 from schemas.media import ClipMedia
 from schemas.recipe import RECIPES, Recipe
 
-__all__ = ["Embedder", "VGGish", "log_mel_examples", "quantise"]
+__all__ = ["Embedder", "VGGish", "VGGishExtractor", "log_mel_examples", "quantise"]
 
 BATCH = 10
 """Examples in one pass of the net."""
-
-
-class VGGish:
-    """VGGish of each second by itself: float32 [T, 128].
-
-    A second is 98 frames and gives one example of 96, so its last 40 ms are not used, as in the
-    features that the LLP authors published.
-    """
-
-    spec = FeatureSpec("vggish", (128,), "snippet", "audio")
-
-    def __init__(self, recipe: Recipe = RECIPES["llp-eccv20"]) -> None:
-        self.embedder = Embedder(recipe)
-
-    @property
-    def provenance(self) -> Mapping[str, str]:
-        """sha256 of each weight file, or `seeded:<n>`."""
-        return self.embedder.provenance
-
-    def load(
-        self,
-        device: str = "cpu",
-        weights: str = "pretrained",
-        *,
-        weights_dir: Path | None = None,
-        precision: Precision = "fp32",
-    ) -> "VGGish":
-        """See `Extractor.load`; always computes in fp32, whatever `precision` says."""
-        self.embedder.load(device, weights, weights_dir)
-        return self
-
-    def extract(self, media: ClipMedia) -> Array | None:
-        """Float32 [T, 128], None without sound."""
-        if media.sound is None:
-            return None
-        examples = np.concatenate([log_mel_examples(s) for s in media.seconds_of_sound()])
-        return finite(self.embedder(examples), media.clip_key, self.spec.name)
 
 
 class Embedder:
@@ -94,6 +58,47 @@ class Embedder:
         if self.recipe.vggish_relu:
             out = np.maximum(out, 0.0)
         return quantise(out, *self.pca) if self.pca is not None else out
+
+
+class VGGishExtractor:
+    """What the three extractors that end in VGGish share: loading it, once in a process."""
+
+    def __init__(self, recipe: Recipe = RECIPES["llp-eccv20"]) -> None:
+        self.embedder = Embedder(recipe)
+
+    @property
+    def provenance(self) -> Mapping[str, str]:
+        """sha256 of each weight file, or `seeded:<n>`."""
+        return self.embedder.provenance
+
+    def load(
+        self,
+        device: str = "cpu",
+        weights: str = "pretrained",
+        *,
+        weights_dir: Path | None = None,
+        precision: Precision = "fp32",
+    ) -> Self:
+        """See `Extractor.load`; always computes in fp32, whatever `precision` says."""
+        self.embedder.load(device, weights, weights_dir)
+        return self
+
+
+class VGGish(VGGishExtractor):
+    """VGGish of each second by itself: float32 [T, 128].
+
+    A second is 98 frames and gives one example of 96, so its last 40 ms are not used, as in the
+    features that the LLP authors published.
+    """
+
+    spec = FeatureSpec("vggish", (128,), "snippet", "audio")
+
+    def extract(self, media: ClipMedia) -> Array | None:
+        """Float32 [T, 128], None without sound."""
+        if media.sound is None:
+            return None
+        examples = np.concatenate([log_mel_examples(s) for s in media.seconds_of_sound()])
+        return finite(self.embedder(examples), media.clip_key, self.spec.name)
 
 
 def quantise(raw: Array, eigen_vectors: NDArray[np.float64], means: NDArray[np.float64]) -> Array:
