@@ -153,10 +153,10 @@ class Outputs:
 
     def float(self) -> "Outputs":
         """The same with every tensor in float32."""
-        parts: dict[str, Any] = {
-            one.name: getattr(self, one.name) for one in fields(self) if one.name != "extra"
+        parts = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "extra"}
+        wide: dict[str, Any] = {
+            name: value if value is None else value.float() for name, value in parts.items()
         }
-        wide = {name: value if value is None else value.float() for name, value in parts.items()}
         return Outputs(**wide, extra={name: value.float() for name, value in self.extra.items()})
 
 

@@ -109,7 +109,7 @@ def trained(names: tuple[str, ...], store: Path, base: Path) -> dict[str, list[d
 
 
 def table(runs: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, list[float]]]:
-    """Mean and standard deviation of every score by experiment, and what predicting nothing gets."""
+    """Mean and deviation of every score by experiment, and what predicting nothing gets."""
     rows = {}
     for name, ones in runs.items():
         scores = results.spread([one["metrics"]["test"] for one in ones])

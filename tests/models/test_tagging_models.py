@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -133,7 +134,7 @@ def test_features_are_standardised_on_training_clips(tmp_path: Path) -> None:
         rows = data.rows("train")
         for name in ("segments", "proposals"):
             values = data.features[name][rows][data.present[name][rows]]
-            scorer = model.scorers[name]
+            scorer: Any = model.scorers[name]
             fitted = (values - scorer.mean) / scorer.deviation
             assert (fitted.mean(dim=0).abs().max() < 1e-3) == wanted
             assert ((fitted.std(dim=0) - 1).abs().max() < 1e-2) == wanted
