@@ -18,7 +18,7 @@ def failures_table(failed: Iterable[Failure]) -> Table:
     for failure in failed:
         by_reason[failure.reason].append(failure)
     for reason, failures in sorted(by_reason.items(), key=lambda item: -len(item[1])):
-        again = "by the next run" if reason.retryable else "with --retry all"
+        again = "by the next run" if reason.retryable else f"with --retry {reason}"
         example = f"{failures[0].clip_key}: {failures[0].detail}"
         table.add_row(str(reason), f"{len(failures):,}", again, escape(example[:100]))
     return table

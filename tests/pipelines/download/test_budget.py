@@ -143,7 +143,7 @@ def test_processes_share_one_pace(tmp_path: Path) -> None:
 def test_workers_and_identities_keep_the_pace_together(
     site: Site, films: dict[str, Path], tmp_path: Path, download: Download
 ) -> None:
-    names = [youtube_id(i) for i in range(12)]
+    names = [youtube_id(i) for i in range(10)]
     site.files["/film.mp4"] = films["clip"]
     for name in names:
         site.play(name, "/film.mp4", 3.0)
@@ -153,7 +153,7 @@ def test_workers_and_identities_keep_the_pace_together(
     clips = write_clips(tmp_path / "clips", [(name, 0.0, 3.0) for name in names])
     done = download(
         clips, "--hosts", "127.0.0.1", "--identities", tmp_path / "identities.json",
-        "--videos-per-hour", 7200, "--parallel", 4,
+        "--videos-per-hour", 3600, "--parallel", 2,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     rows = read_media(tmp_path / "media").values()
@@ -162,10 +162,11 @@ def test_workers_and_identities_keep_the_pace_together(
         moments = sorted(
             one.at for one in site.asked if one.agent == f"{name}/1" and "/watch/" in one.path
         )
-        assert len(moments) >= 4
+        assert len(moments) >= 3
         gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
-        assert moments[-1] - moments[0] >= 0.5 * len(gaps) - 0.2  # two a second at most
-        assert min(gaps) > 0.3, gaps  # and never two at once
+        late = 0.5  # how long a request may be on its way on a busy machine
+        assert moments[-1] - moments[0] >= len(gaps) - late, moments  # one a second at most
+        assert min(gaps) > 1.0 - late, gaps  # and never two at once
 
 
 def test_breaker_hands_clips_back_unharmed_and_closes(

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.bench.machine import describe
-from tests.pipelines.conftest import ROOT
+from tests.pipelines.conftest import ROOT, Beam
 from tests.pipelines.download.conftest import (
     Download,
     clip_key,
@@ -91,9 +91,10 @@ def test_two_hundred_clips_with_faults(
     })  # fmt: skip
 
 
-def test_ten_kills(site: Site, films: dict[str, Path], tmp_path: Path) -> None:
+def test_ten_kills(site: Site, films: dict[str, Path], tmp_path: Path, beam: Beam) -> None:
     clips, source = mirror(site, films["clip"], tmp_path / "clips", 1500)
-    note("kills", kill_and_resume(site, clips, source, tmp_path, kills=10, n=1500, within_s=1.0))
+    found = kill_and_resume(site, clips, source, tmp_path, beam, kills=10, n=1500, within_s=1.0)
+    note("kills", found)
 
 
 def test_four_workers_and_two_identities_keep_the_pace(
