@@ -32,6 +32,8 @@ def print_summary(job: DownloadJob, before: Fates, wall_s: float, max_failed: fl
         )
         return 1
     command = ["beam", "run", "features", "--dataset", job.dataset, "--media", shown(job.media)]
+    if job.annotations is not None:
+        command += ["--annotations", shown(job.annotations)]
     console.print(f"Next: {shlex.join(command)}", soft_wrap=True, highlight=False, markup=False)
     return 0
 

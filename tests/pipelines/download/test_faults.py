@@ -144,6 +144,7 @@ def test_permanent_failures_are_asked_again_only_by_name(
     first = download(clips, *source)
     assert first.returncode == 0
     assert "with --retry gone" in " ".join(first.stdout.split())
+    assert f"--annotations {clips}" in first.stdout  # the next command names them too
     assert reasons(tmp_path / "media") == {"two_0_3": "gone"}
     site.files[path_of("two")] = films["clip"]
     assert "Nothing was left" in download(clips, *source).stdout
