@@ -50,6 +50,22 @@ def committed(media: Path) -> set[str]:
     return found
 
 
+def start_and_kill(site: Site, command: list[str], after_s: float) -> bool:
+    """Kill a job so long after its first request; whether it was still running."""
+    before = sum(site.clips_asked().values())
+    job = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while sum(site.clips_asked().values()) == before and time.monotonic() < deadline:
+        if job.poll() is not None:
+            break
+        time.sleep(0.02)
+    time.sleep(after_s)
+    running = job.poll() is None
+    job.send_signal(signal.SIGKILL)
+    job.wait()
+    return running
+
+
 def kill_and_resume(
     site: Site,
     clips: Path,
@@ -68,19 +84,7 @@ def kill_and_resume(
     stood: dict[str, int] = {}
     killed = 0
     for _ in range(kills):
-        before = sum(site.clips_asked().values())
-        job = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 60
-        while sum(site.clips_asked().values()) == before and time.monotonic() < deadline:
-            if job.poll() is not None:
-                break
-            time.sleep(0.02)
-        time.sleep(dice.uniform(0.0, within_s))
-        killed += job.poll() is None
-        job.send_signal(signal.SIGKILL)
-        job.wait()
+        killed += start_and_kill(site, command, dice.uniform(0.0, within_s))
         asked = site.clips_asked()
         for key in committed(media):
             stood.setdefault(key, asked[f"/clips/{key}.mp4"])
