@@ -94,11 +94,11 @@ def test_top_box_finds_what_the_class_looks_like(run: Path, tmp_path: Path) -> N
         assert boxes[kind]["any_iou50"] == 1.0
         assert boxes[kind]["random_iou50"] == pytest.approx(0.5)
         assert boxes[kind]["largest_iou50"] == 0.0
-        assert boxes[kind]["top_iou50"] > 0.8
+        assert boxes[kind]["top_iou50"] > 0.7
     turned = world(run, tmp_path / "turned", RIGHT)
     assert said(localise.main, "--run", run, "--truth", turned, "--out", tmp_path)[0] == 0
     boxes = runs.read_json(tmp_path / "localisation-test.json", "")["boxes"]
-    assert boxes["clip"]["top_iou50"] < 0.2
+    assert boxes["clip"]["top_iou50"] < 0.3
     assert boxes["clip"]["largest_iou50"] == 1.0
 
 
