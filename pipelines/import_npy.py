@@ -75,15 +75,7 @@ class Config:
 
 def run(config: Config, rest: list[str]) -> int:
     """Import every clip of LLP; a missing or misshapen file is that clip's failure."""
-    folders = {
-        name: Path(getattr(config, name) or Path(config.npy, sub)) for name, sub in FOLDERS.items()
-    }
-    for name, folder in folders.items():
-        if not folder.is_dir():
-            raise UsageError(
-                f"{folder} is not a folder; give the folder of {name} files with --{name}, or the "
-                "one above the three with --npy"
-            )
+    folders = find_folders(config)
     recipe = Recipe(
         name="llp-eccv20",
         extractors=tuple(SHAPES),
@@ -118,6 +110,20 @@ def run(config: Config, rest: list[str]) -> int:
         soft_wrap=True,
     )
     return 0 if counts["clips_done"] else 1
+
+
+def find_folders(config: Config) -> dict[str, Path]:
+    """The folder of each feature; `UsageError` for one that is not there."""
+    folders = {
+        name: Path(getattr(config, name) or Path(config.npy, sub)) for name, sub in FOLDERS.items()
+    }
+    for name, folder in folders.items():
+        if not folder.is_dir():
+            raise UsageError(
+                f"{folder} is not a folder; give the folder of {name} files with --{name}, or the "
+                "one above the three with --npy"
+            )
+    return folders
 
 
 def _import(job: FeaturesJob, clips: list[Clip], folders: dict[str, Path]) -> None:

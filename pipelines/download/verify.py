@@ -80,7 +80,10 @@ def look_inside(path: Path) -> Inside:
         ) as container:  # fmt: skip
             inside = _walk(container)
     except (av.error.FFmpegError, ValueError, OSError) as error:
-        raise KnownError(Reason.CORRUPT, f"the file cannot be opened: {error}") from None
+        raise KnownError(
+            Reason.CORRUPT,
+            f"the file cannot be opened: {getattr(error, 'strerror', None) or error}",
+        ) from None
     for one in inside.streams:
         if one.header_end_s is not None and one.end_s < one.header_end_s - _TRUNCATED_S:
             raise KnownError(

@@ -71,7 +71,10 @@ def probe(path: Path) -> Probe:
                 and Track(sound.index, ends[sound.index], float(sound.rate), sound.channels),
             )
     except (av.error.FFmpegError, ValueError, OSError) as error:
-        raise KnownError(Reason.CORRUPT, f"the file cannot be opened: {error}") from None
+        raise KnownError(
+            Reason.CORRUPT,
+            f"the file cannot be opened: {getattr(error, 'strerror', None) or error}",
+        ) from None
     if found.picture is None and found.sound is None:
         raise KnownError(Reason.NO_STREAMS, "the file holds neither picture nor sound")
     if found.duration_s > _MOST_HOURS * 3600:
