@@ -150,8 +150,7 @@ class UnitWorker:
             try:
                 for place, task in enumerate(unit.tasks):
                     for later in unit.tasks[place + len(waiting) : place + 1 + ahead]:
-                        folder = Path(tempfile.mkdtemp(dir=work))
-                        waiting.append(pool.submit(self._find_and_decode, later, folder))
+                        waiting.append(pool.submit(self._find_and_decode, later, work))
                     decoded = waiting.popleft().result()
                     yield task, decoded
                     if isinstance(decoded, Decoded):
@@ -160,15 +159,16 @@ class UnitWorker:
                 for future in waiting:
                     future.cancel()
 
-    def _find_and_decode(self, task: Task, folder: Path) -> Decoded | Failure:
-        """Decode one clip into a folder; called from the decoding threads."""
-        step, started = "find", time.perf_counter()
+    def _find_and_decode(self, task: Task, work: Path) -> Decoded | Failure:
+        """Decode one clip into a folder below `work`; called from the decoding threads."""
+        step, started, folder = "find", time.perf_counter(), None
         try:
             if task.found is None:
                 raise KnownError(
                     Reason.NOT_FOUND,
                     f"no file {task.clip.key}.* or {task.clip.video_id}.* among the media",
                 )
+            folder = Path(tempfile.mkdtemp(dir=work))
             with files.local_copy(task.found.uri, folder) as path:
                 with path.open("rb") as file:
                     sha256 = file_digest(file, "sha256").hexdigest()
@@ -176,6 +176,8 @@ class UnitWorker:
                 found, media = self._decode(task, path, folder)
             return Decoded(media, found, sha256, folder, time.perf_counter() - started)
         except (KnownError, OSError, BeamIOError) as trouble:
+            if folder is not None:
+                shutil.rmtree(folder)
             return _failure(task, step, trouble)
 
     def _extract(self, task: Task, decoded: Decoded, watch: Stopwatch) -> Tables | Failure:
@@ -230,10 +232,7 @@ def _as_known(trouble: Exception, step: str) -> KnownError:
     if isinstance(trouble, KnownError):
         return trouble
     if isinstance(trouble, OSError) and trouble.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
-        raise JobError(
-            f"no room for temporary files in {tempfile.gettempdir()} ({trouble.strerror}); make "
-            "room or set TMPDIR, then run the same command again: what is finished is kept"
-        ) from trouble
+        raise _no_room(trouble) from trouble
     if step != "find":
         raise trouble
     if isinstance(trouble, FileNotFoundError):
@@ -242,12 +241,22 @@ def _as_known(trouble: Exception, step: str) -> KnownError:
     return KnownError(reason, f"the file cannot be read: {trouble}")
 
 
+def _no_room(trouble: OSError) -> JobError:
+    return JobError(
+        f"no room for temporary files in {tempfile.gettempdir()} ({trouble.strerror}); make "
+        "room or set TMPDIR, then run the same command again: what is finished is kept"
+    )
+
+
 @contextmanager
 def _work_folder() -> Iterator[Path]:
-    """A scratch folder that carries the process id, so that a killed job's can be found."""
-    me = psutil.Process()
-    with tempfile.TemporaryDirectory(prefix=f"{_WORK_PREFIX}{me.pid}-") as folder:
-        yield Path(folder)
+    """A unit's scratch folder; it carries the process id, so that a killed job's can be found."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=f"{_WORK_PREFIX}{os.getpid()}-")
+    except OSError as trouble:
+        raise _no_room(trouble) from trouble
+    with folder as name:
+        yield Path(name)
 
 
 def sweep_work_folders() -> None:

@@ -129,6 +129,36 @@ def test_full_scratch_disk_stops_the_job(tmp_path: Path, monkeypatch: pytest.Mon
         work(tmp_path, ["good"])
 
 
+def test_scratch_disk_without_room_for_a_folder_stops_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    with pytest.raises(JobError, match=r"no room for temporary files.*Read-only"):
+        work(tmp_path, ["good"])
+
+
+def test_files_of_a_clip_that_fails_are_removed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    left: list[int] = []
+
+    def fail(path: Path, clip: Clip, *rest: Any) -> ClipMedia:
+        left.append(len([p for p in scratch.rglob("*") if p.name == "half-done"]))
+        (rest[3] / "half-done").write_bytes(b"x")
+        raise KnownError(Reason.CORRUPT, "broken")
+
+    monkeypatch.setattr("pipelines.extraction.decode", fail)
+    receipt, _ = work(tmp_path, ["a", "b", "c"])
+    assert [one.reason for one in receipt.failed] == [Reason.CORRUPT] * 3
+    assert left == [0, 0, 0]
+
+
 def test_next_clip_is_decoded_while_one_is_in_the_nets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
