@@ -22,6 +22,7 @@ Metrics
   audio_visual, type_av (mean of the three) and event_av (audio and visual counts of a class added
   before F).
 - `avvp_clip_scores`, `avvp_class_scores`: the same, a value for each clip; a value for each class.
+- `modality_confusion`: which modality a class is in against which it is found in.
 - `tagging_scores`: mean average precision, mean area under the ROC curve, and its d'.
 - `average_precision`, `roc_auc`: the values class by class.
 - `micro_scores`: precision, recall and F over all (clip, class) pairs together.
@@ -49,6 +50,9 @@ AVVP_NAMES = tuple(
     for kind in ("audio", "visual", "audio_visual", "type_av", "event_av")
 )
 """The ten names that `avvp_scores` returns, in order."""
+
+PRESENCE = ("absent", "audio", "visual", "both")
+"""Where a class may be in a second, in the order of the rows and columns of `modality_confusion`."""
 
 Mask = NDArray[np.bool_]
 Values = NDArray[np.float64]
@@ -115,6 +119,22 @@ def avvp_class_scores(
         f"{level}_{kind}": 100.0 * Counts(*(part.sum(axis=0) for part in counts)).f_score()
         for level, kind, counts in _all_counts(pred_audio, pred_visual, true_audio, true_visual)
     }
+
+
+def modality_confusion(
+    pred_audio: Any, pred_visual: Any, true_audio: Any, true_visual: Any
+) -> NDArray[np.int64]:
+    """Count where classes are against where they are found: [4, 4], truth by prediction.
+
+    Each pair of a second and a class is absent, heard only, seen only or both (`PRESENCE`), so the
+    counts add up to N T C. Arguments and errors as in `avvp_scores`.
+    """
+    masks = _checked_masks(pred_audio, pred_visual, true_audio, true_visual)
+    found, wanted = (
+        audio.astype(np.int64) + 2 * visual for audio, visual in (masks[:2], masks[2:])
+    )
+    counts = np.bincount((4 * wanted + found).ravel(), minlength=16)
+    return counts.reshape(4, 4).astype(np.int64)
 
 
 def _all_counts(*masks: Any) -> Iterator[tuple[str, str, Counts]]:

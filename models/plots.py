@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from models.data import ClipData
+from models.metrics import PRESENCE
 from models.scoring import Predictions
 
 TRUTH_COLOUR, FOUND_COLOUR = "#2a6f97", "#e07a1f"
@@ -70,6 +71,30 @@ def save_timelines(path: Path, data: ClipData, predictions: Predictions, clips: 
             plot_timeline(found[index], truth, data.vocabulary.names, ax)
             ax.set_title(f"{data.keys[rows[index]]}: {side}", fontsize="medium")
     axes[-1][0].set_xlabel("seconds; blue: truth, orange: prediction")
+    save(figure, path)
+
+
+def plot_confusion(counts: Sequence[Sequence[int]], ax: Axes) -> Axes:
+    """Draw counts [4, 4] of `modality_confusion`: the colour is the share of its row."""
+    table = np.asarray(counts)
+    share = table / np.maximum(1, table.sum(axis=1, keepdims=True))
+    ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(table):
+        colour = "white" if share[row, column] > 0.5 else "black"
+        text = f"{count:,}\n{share[row, column]:.0%}"
+        ax.text(column, row, text, ha="center", va="center", color=colour, fontsize="small")
+    ax.set_xticks(range(len(PRESENCE)), PRESENCE)
+    ax.set_yticks(range(len(PRESENCE)), PRESENCE)
+    ax.set_xlabel("found in")
+    ax.set_ylabel("truly in")
+    return ax
+
+
+def save_confusion(path: Path, counts: Sequence[Sequence[int]]) -> None:
+    """Confusion between the modalities, in seconds of classes."""
+    figure = Figure(figsize=(4.5, 4), layout="constrained")
+    ax = figure.subplots()
+    plot_confusion(counts, ax).set_title("seconds of classes, test clips", fontsize="medium")
     save(figure, path)
 
 

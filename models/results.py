@@ -14,6 +14,7 @@ from models.scoring import (
     Predictions,
     class_scores,
     clip_scores,
+    confusion,
     floor,
     predict,
     split_scores,
@@ -37,7 +38,8 @@ def judge_split(
     """Everything that is reported about one split, and the predictions behind it.
 
     Keys: `metrics`; with dense truth also `floor` (what predicting nothing scores), `intervals`
-    (95 % bootstrap over clips) and `classes` (F of each class).
+    (95 % bootstrap over clips), `classes` (F of each class) and, of a model of both modalities,
+    `confusion` between them (`models.metrics.modality_confusion`).
     """
     rows = data.rows(split)
     predictions = predict(model, data, rows, config)
@@ -46,6 +48,8 @@ def judge_split(
         report["floor"] = floor(data, rows, modalities)
         report["intervals"] = bootstrap_intervals(clip_scores(predictions, data, modalities))
         report["classes"] = class_scores(predictions, data, modalities)
+        if len(modalities) == 2:
+            report["confusion"] = confusion(predictions, data)
     return report, predictions
 
 

@@ -15,6 +15,7 @@ from models.metrics import (
     avvp_class_scores,
     avvp_clip_scores,
     avvp_scores,
+    modality_confusion,
     tagging_scores,
 )
 
@@ -125,6 +126,12 @@ def class_scores(
         for name in score_names(modalities)
         if name in scores
     }
+
+
+def confusion(predictions: Predictions, data: ClipData) -> list[list[int]]:
+    """Seconds of classes by where they are and where they are found: rows and columns `PRESENCE`."""
+    counts: list[list[int]] = modality_confusion(*masks(predictions, data)).tolist()
+    return counts
 
 
 def split_scores(

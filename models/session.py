@@ -104,7 +104,7 @@ def leave(
         "paper": results.paper_entry(card, experiment),
         "metrics": {split: one["metrics"] for split, (one, _) in judged.items()},
     }
-    for part in ("floor", "intervals", "classes"):
+    for part in ("floor", "intervals", "classes", "confusion"):
         found[part] = {split: one[part] for split, (one, _) in judged.items() if part in one}
     features = results.describe(data)
     found |= {
@@ -141,6 +141,8 @@ def draw_and_write(
     runs.write_predictions(path, data, predictions)
     if "test" in data.dense_splits:
         plots.save_timelines(folder / "timelines.png", data, predictions["test"])
+    if "test" in found["confusion"]:
+        plots.save_confusion(folder / "confusion.png", found["confusion"]["test"])
 
 
 def saver(path: Path, every_s: float) -> Callable[[Training], None]:

@@ -12,11 +12,13 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from models.intervals import bootstrap_intervals
 from models.metrics import (
     AVVP_NAMES,
+    PRESENCE,
     average_precision,
     avvp_class_scores,
     avvp_clip_scores,
     avvp_scores,
     micro_scores,
+    modality_confusion,
     roc_auc,
     tagging_scores,
 )
@@ -115,6 +117,16 @@ def test_class_scores_pool_counts_over_clips() -> None:
     wanted = np.concatenate([one_class(0), one_class(5, 6)])
     per_class = avvp_class_scores(found, ~found, wanted, wanted)
     assert per_class["segment_audio"].tolist() == [pytest.approx(100 * 2 * 2 / (2 * 2 + 1 + 1))]
+
+
+def test_confusion_says_in_which_modality_a_class_was_looked_for() -> None:
+    heard, seen = one_class(0, 1, 2), one_class(2, 3)
+    found = modality_confusion(one_class(0, 2), one_class(1, 3, 4), heard, seen)
+    # absent: second 4 found in the picture; audio: 0 right, 1 taken for the picture; visual: 3
+    # right; both: 2 found in the sound alone
+    length = heard.shape[1]
+    assert found.tolist() == [[length - 5, 0, 1, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0, 1, 0, 0]]
+    assert PRESENCE == ("absent", "audio", "visual", "both")
 
 
 def test_bad_shapes_are_named() -> None:

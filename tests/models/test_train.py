@@ -19,7 +19,7 @@ import torch
 
 from models import cli, engine, evaluate, han, registry, report, runs, talnet, train, wu_yang
 from models.data import open_clips
-from models.metrics import AVVP_NAMES, avvp_scores
+from models.metrics import AVVP_NAMES, avvp_scores, modality_confusion
 from models.scoring import score_names
 from schemas import JobError, UsageError
 from tests.models.samples import CLASSES, StoreWriter
@@ -72,7 +72,7 @@ def test_run_folder_holds_everything(trained: tuple[Path, str]) -> None:
     names = {path.name for path in run.iterdir()}
     assert names >= {
         "config.json", "results.json", "predictions.parquet", "checkpoint.safetensors",
-        "curves.png", "timelines.png",
+        "curves.png", "timelines.png", "confusion.png",
     }  # fmt: skip
     assert "resume.safetensors" not in names
     found = results(run)
@@ -106,6 +106,8 @@ def test_metrics_are_those_of_the_written_predictions(
     truth = [clips.truth[name][clips.rows("test").numpy()] for name in ("audio", "visual")]
     scores = avvp_scores(decided["heard"], decided["seen"], *truth)
     assert scores == pytest.approx(results(run)["metrics"]["test"])
+    confused = modality_confusion(decided["heard"], decided["seen"], *truth)
+    assert confused.tolist() == results(run)["confusion"]["test"]
 
 
 @pytest.mark.parametrize("split", ["test", "val"])
@@ -113,7 +115,7 @@ def test_evaluating_again_gives_the_same_numbers(trained: tuple[Path, str], spli
     run, _ = trained
     command("evaluate.py", "--run", run, "--split", split)
     again = json.loads((run / f"evaluation-{split}.json").read_text())
-    for part in ("metrics", "floor", "intervals", "classes"):
+    for part in ("metrics", "floor", "intervals", "classes", "confusion"):
         assert again[part][split] == results(run)[part][split]
 
 
