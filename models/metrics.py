@@ -52,7 +52,7 @@ AVVP_NAMES = tuple(
 """The ten names that `avvp_scores` returns, in order."""
 
 PRESENCE = ("absent", "audio", "visual", "both")
-"""Where a class may be in a second, in the order of the rows and columns of `modality_confusion`."""
+"""Where a class may be in a second; the rows and columns of `modality_confusion` in order."""
 
 Mask = NDArray[np.bool_]
 Values = NDArray[np.float64]

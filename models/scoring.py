@@ -129,7 +129,7 @@ def class_scores(
 
 
 def confusion(predictions: Predictions, data: ClipData) -> list[list[int]]:
-    """Seconds of classes by where they are and where they are found: rows and columns `PRESENCE`."""
+    """Seconds of classes by where they are (rows, `PRESENCE`) and where they are found."""
     counts: list[list[int]] = modality_confusion(*masks(predictions, data)).tolist()
     return counts
 
