@@ -25,6 +25,7 @@ COMMANDS = {
     "run download": ("pipelines.download_command", "clips of a data set into a media folder"),
     "run features": ("pipelines.features_command", "clips to feature tables"),
     "run everything": ("pipelines.everything_command", "download, then features"),
+    "run pack": ("pipelines.pack_command", "many small files of a store to a few large ones"),
     "validate": ("pipelines.validate", "read every shard of a store back and check it"),
     "import-npy": ("pipelines.import_npy", "the LLP authors' published .npy features to tables"),
     "recipes": ("pipelines.recipes", "how each recipe makes features"),
@@ -35,7 +36,7 @@ COMMANDS = {
 }
 """Command words, the module behind them, and one line of help."""
 
-_TAKES_BEAM_OPTIONS = frozenset({"run download", "run features", "run everything"})
+_TAKES_BEAM_OPTIONS = frozenset(name for name in COMMANDS if name.startswith("run "))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

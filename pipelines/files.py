@@ -4,15 +4,20 @@ Everything is written whole: locally under a temporary name that is then renamed
 one object. A name that starts with `.tmp-` is never part of a store.
 """
 
+import functools
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from google.api_core.exceptions import GoogleAPIError, NotFound
+from google.auth.exceptions import GoogleAuthError
 
 from schemas import JobError, UsageError
 
@@ -37,56 +42,95 @@ def join(folder: str, *names: str) -> str:
     )
 
 
+@contextmanager
+def _as_beam_errors() -> Iterator[None]:
+    """Google's errors as those of Beam's other filesystems, so that every bucket fails alike."""
+    try:
+        yield
+    except NotFound as error:
+        raise FileNotFoundError(_first_line(error)) from error
+    except (GoogleAPIError, GoogleAuthError) as error:
+        raise BeamIOError(_first_line(error)) from error
+
+
 def exists(uri: str) -> bool:
     """Whether the file is there; `UsageError` for an address that Beam cannot use."""
     try:
-        return bool(FileSystems.exists(uri))
+        with _as_beam_errors():
+            return bool(FileSystems.exists(uri))
     except (ValueError, BeamIOError) as error:
         raise UsageError(_unusable(uri, error)) from None
 
 
 def read(uri: str) -> bytes:
     """The whole file."""
-    with FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+    with _as_beam_errors(), open_read(uri) as file:
         return bytes(file.read())
 
 
-def write(uri: str, data: bytes) -> None:
-    """Write a whole file so that nobody ever sees a part of it.
+def open_read(uri: str) -> BinaryIO:
+    """The file opened to read from any place in it."""
+    file: BinaryIO = FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
+    return file
 
-    Raises `JobError` with one sentence when the disk is full or cannot be written.
+
+def write(uri: str, data: bytes) -> None:
+    """Write a whole file so that nobody ever sees a part of it; errors as for `create`."""
+    with create(uri) as file:
+        file.write(data)
+
+
+@contextmanager
+def create(uri: str) -> Iterator[BinaryIO]:
+    """A new file to be written piece by piece; it is there, whole, when the block ends.
+
+    Raises `JobError` with one sentence when the disk or the bucket cannot be written.
     """
     try:
         if is_local(uri):
-            _write_local(Path(uri), data)
+            with _create_local(Path(uri)) as file:
+                yield file
         else:
-            with FileSystems.create(uri, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-                file.write(data)
-    except ValueError as error:
-        raise UsageError(_unusable(uri, error)) from None
+            with _as_beam_errors(), _create_remote(uri) as file:
+                yield file
     except (OSError, BeamIOError) as error:
+        reason = getattr(error, "strerror", None) or error
+        cure = "make room" if is_local(uri) else "see that the bucket is there and takes objects"
         raise JobError(
-            f"cannot write {uri}: {getattr(error, 'strerror', None) or error}; make room or choose "
-            "another --out, then run the same command again: what is finished is kept"
+            f"cannot write {uri}: {reason}; {cure} or choose another --out, then run the same "
+            "command again: what is finished is kept"
         ) from error
 
 
-def _write_local(path: Path, data: bytes) -> None:
+@contextmanager
+def _create_local(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     try:
-        temporary.write_bytes(data)
+        with temporary.open("wb") as file:
+            yield file
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _create_remote(uri: str) -> BinaryIO:
+    try:
+        file: BinaryIO = FileSystems.create(uri, compression_type=CompressionTypes.UNCOMPRESSED)
+    except ValueError as error:
+        raise UsageError(_unusable(uri, error)) from None
+    return file
+
+
 def _unusable(uri: str, error: Exception) -> str:
-    reason = str(error).splitlines()[0][:200]
     return (
-        f"{uri} cannot be reached ({reason}); give a local path, or a gs://, s3:// or hdfs:// "
+        f"{uri} cannot be reached ({_first_line(error)}); give a local path, or a gs://, s3:// or hdfs:// "
         "address for which Beam's packages and credentials are set up"
     )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def list_folder(folder: str) -> list[str]:
@@ -103,13 +147,30 @@ def list_folder(folder: str) -> list[str]:
     return sorted(meta.path for meta in match.metadata_list)
 
 
+def sizes(folder: str) -> dict[str, int]:
+    """Bytes of the files directly in a folder, by name; empty when there is no such folder."""
+    if is_local(folder):
+        return {path.rsplit("/", 1)[1]: os.stat(path).st_size for path in list_folder(folder)}
+    (match,) = FileSystems.match([join(folder, "*")])
+    return {meta.path.rsplit("/", 1)[1]: meta.size_in_bytes for meta in match.metadata_list}
+
+
 def delete(uris: list[str]) -> None:
-    """Remove files; those already gone are no trouble."""
+    """Remove files; those already gone are no trouble.
+
+    Raises `JobError` with one sentence where a bucket does not allow it.
+    """
     for uri in uris:
         if is_local(uri):
             Path(uri).unlink(missing_ok=True)
         elif exists(uri):
-            FileSystems.delete([uri])
+            try:
+                FileSystems.delete([uri])
+            except BeamIOError as error:
+                raise JobError(
+                    f"cannot remove {uri} ({_first_line(error)}); a job replaces and removes "
+                    "objects, so its account needs the right to delete them"
+                ) from error
 
 
 @contextmanager
@@ -119,10 +180,26 @@ def local_copy(uri: str, work: Path) -> Iterator[Path]:
         yield Path(uri)
         return
     copy = work / uri.rsplit("/", 1)[1]
-    opened = FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
-    with opened as source, copy.open("wb") as target:
+    with _as_beam_errors(), open_read(uri) as source, copy.open("wb") as target:
         shutil.copyfileobj(source, target)
     try:
         yield copy
     finally:
         copy.unlink(missing_ok=True)
+
+
+def local_folder(folder: str) -> Path:
+    """The folder itself when it is local, else a copy of its files, made once a process."""
+    return Path(folder) if is_local(folder) else Path(_fetched_folder(folder).name)
+
+
+@functools.cache
+def _fetched_folder(folder: str) -> "tempfile.TemporaryDirectory[str]":
+    """A copy of the files directly in a folder; it goes with the process."""
+    paths = list_folder(folder)
+    if not paths:
+        raise UsageError(f"{folder} holds no files")
+    copy = tempfile.TemporaryDirectory(prefix="earsight-annotations-")
+    for path in paths:
+        Path(copy.name, path.rsplit("/", 1)[1]).write_bytes(read(path))
+    return copy

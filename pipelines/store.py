@@ -3,18 +3,22 @@
     OUT/store.json                   data set and recipe, written before anything else
     OUT/snippets/unit-<hash>.parquet one part a table and unit; likewise clips, segments, ...
     OUT/receipts/unit-<hash>.json    the commit: what the unit did and what failed, in one file
+    OUT/snippets/pack-<n>-<hash>.parquet, OUT/receipts/pack-<n>-<hash>.json
+                                     many units made one (`pipelines.pack`), a unit like any other
     OUT/manifest.json                written last; readers go by it
 
 A unit is done when its receipt stands. Parts without a receipt are leftovers of a killed job: the
 next run writes them again or removes them. So a job may die at any moment and lose at most the
-units that it was working on.
+units that it was working on. The receipt of a pack names the units that it takes the place of: from
+the moment it stands their receipts count no more.
 """
 
 import hashlib
 import io
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -36,6 +40,7 @@ from schemas import (
 )
 
 _ROWS_PER_GROUP = 4096
+_OR = " | "
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Receipt:
     """Working time by stage."""
     provenance: Mapping[str, str]
     """Tools and weights that the worker had."""
+    replaces: tuple[str, ...] = ()
+    """Units whose rows and failures are in this one; their own receipts no longer count."""
 
     def encode(self) -> bytes:
         """The receipt as JSON."""
@@ -65,7 +72,8 @@ class Receipt:
         """The receipt back from `encode`."""
         raw = json.loads(data)
         failed = tuple(Failure(**{**f, "reason": Reason(f["reason"])}) for f in raw.pop("failed"))
-        return cls(**{**raw, "done": tuple(raw["done"]), "failed": failed})
+        names = {name: tuple(raw.get(name, ())) for name in ("done", "replaces")}
+        return cls(**{**raw, **names, "failed": failed})
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,15 @@ class Standing:
     """Where every clip of the store stands, added up from all receipts."""
 
     receipts: tuple[Receipt, ...]
+    replaced: frozenset[str] = frozenset()
+    """Units whose receipts are left over: another one takes their place."""
+
+    @classmethod
+    def of(cls, receipts: Iterable[Receipt]) -> "Standing":
+        """The receipts that count, in the order given."""
+        found = tuple(receipts)
+        replaced = frozenset(unit for receipt in found for unit in receipt.replaces)
+        return cls(tuple(one for one in found if one.unit not in replaced), replaced)
 
     @cached_property
     def done(self) -> frozenset[str]:
@@ -145,10 +162,14 @@ class FeatureStore:
         return Receipt.decode(files.read(path)) if files.exists(path) else None
 
     def standing(self) -> Standing:
-        """All receipts, in the order of their names."""
-        paths = files.list_folder(files.join(self.out, "receipts"))
-        receipts = (path for path in paths if path.endswith(".json"))
-        return Standing(tuple(Receipt.decode(files.read(path)) for path in receipts))
+        """Where every clip stands."""
+        return Standing.of(self.receipts())
+
+    def receipts(self) -> Iterator[Receipt]:
+        """All receipts, also those that another takes the place of, in the order of their names."""
+        for path in files.list_folder(files.join(self.out, "receipts")):
+            if path.endswith(".json"):
+                yield Receipt.decode(files.read(path))
 
     def commit(
         self,
@@ -178,8 +199,12 @@ class FeatureStore:
         receipt = Receipt(
             unit, tuple(done), tuple(failed), parts, rows, size, spent, dict(provenance)
         )
-        files.write(files.join(self.out, "receipts", f"{unit}.json"), receipt.encode())
+        self.sign(receipt)
         return receipt
+
+    def sign(self, receipt: Receipt) -> None:
+        """Put a receipt into the store: its unit is committed from here on."""
+        files.write(files.join(self.out, "receipts", f"{receipt.unit}.json"), receipt.encode())
 
     def relabel(self, standing: Standing, clips: Mapping[str, Clip]) -> None:
         """Bring split and labels of the stored clips up to the manifest's, where they changed."""
@@ -212,10 +237,7 @@ class FeatureStore:
 
         `done` are the keys for the subset id where they are not the standing's.
         """
-        paths: dict[str, list[str]] = {name: [] for name in self.tables}
-        for receipt in standing.receipts:
-            for name, path in receipt.parts.items():
-                paths[name].append(path)
+        paths = self.parts(standing)
         for name, table in extra_tables.items():
             data = parquet_bytes(table)
             path = f"{name}/{name}-{hashlib.sha256(data).hexdigest()[:16]}.parquet"
@@ -228,10 +250,34 @@ class FeatureStore:
             "tables": paths,
             "subset_id": subset_id(standing.done if done is None else done),
         }
+        self.swap(manifest, standing)
+        return manifest
+
+    def parts(self, standing: Standing) -> dict[str, list[str]]:
+        """Paths under OUT of every table's parts, in the order of the receipts."""
+        paths: dict[str, list[str]] = {name: [] for name in self.tables}
+        for receipt in standing.receipts:
+            for name, path in receipt.parts.items():
+                paths[name].append(path)
+        return paths
+
+    def swap(
+        self, manifest: Mapping[str, Any], standing: Standing, *, keep_parts: bool = False
+    ) -> None:
+        """Put a manifest in the place of the last one, then remove what no reader is led to.
+
+        `keep_parts` leaves the files to readers that still go by the last one.
+        """
         text = json.dumps(manifest, indent=1, sort_keys=True).encode()
         files.write(files.join(self.out, "manifest.json"), text)
-        self._sweep({path for table in paths.values() for path in table})
-        return manifest
+        self.withdraw(standing.replaced)
+        if not keep_parts:
+            self._sweep({path for table in manifest["tables"].values() for path in table})
+
+    def withdraw(self, units: Iterable[str]) -> None:
+        """Remove the receipts of some units."""
+        folder = files.join(self.out, "receipts")
+        files.delete([files.join(folder, f"{unit}.json") for unit in sorted(units)])
 
     def _sweep(self, wanted: set[str]) -> None:
         for name in self.tables:
@@ -241,6 +287,15 @@ class FeatureStore:
         for folder in (self.out, files.join(self.out, "receipts")):
             names = files.list_folder(folder)
             files.delete([path for path in names if f"/{files.TEMPORARY}" in path])
+
+
+def merge_provenance(receipts: Iterable[Receipt]) -> dict[str, str]:
+    """Facts of the workers' machines; where they differ, every value in one string."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    for receipt in receipts:
+        for name, value in receipt.provenance.items():
+            seen[name].update(value.split(_OR))
+    return {name: _OR.join(sorted(values)) for name, values in seen.items()}
 
 
 def subset_id(keys: Iterable[str]) -> str:
@@ -260,13 +315,15 @@ def failures_table(failures: Iterable[Failure]) -> pa.Table:
 def parquet_bytes(table: pa.Table) -> bytes:
     """A table as Parquet: zstd, dictionaries for text only, groups of about 4,000 rows."""
     buffer = io.BytesIO()
+    pq.write_table(table, buffer, row_group_size=_ROWS_PER_GROUP, **parquet_settings(table.schema))
+    return buffer.getvalue()
+
+
+def parquet_settings(schema: pa.Schema) -> dict[str, Any]:
+    """How every file of a store is written: zstd, dictionaries for text only."""
     text = [
         field.name
-        for field in table.schema
+        for field in schema
         if pa.types.is_string(field.type) or pa.types.is_list(field.type)
     ]
-    pq.write_table(
-        table, buffer, compression="zstd", compression_level=1, use_dictionary=text,
-        row_group_size=_ROWS_PER_GROUP,
-    )  # fmt: skip
-    return buffer.getvalue()
+    return {"compression": "zstd", "compression_level": 1, "use_dictionary": text}

@@ -4,7 +4,7 @@ import importlib.metadata
 import platform
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipelines.coverage import Coverage, read_reasons, write_coverage
 from pipelines.job import FeaturesJob
-from pipelines.store import Receipt, Standing, failures_table
+from pipelines.store import Receipt, Standing, failures_table, merge_provenance
 from schemas import Clip, Event, Reason, TableName, table_schema
 
 _TOOLS = (
@@ -60,7 +60,7 @@ def finish(job: FeaturesJob) -> dict[str, Any]:
         },
         "provenance": {
             **_versions(),
-            **_seen_by_workers(standing.receipts),
+            **merge_provenance(standing.receipts),
             "command": job.command,
         },
     }
@@ -109,12 +109,3 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             found[tool] = "not installed"
     return found
-
-
-def _seen_by_workers(receipts: Iterable[Receipt]) -> Mapping[str, str]:
-    """Facts of the workers' machines; where they differ, every value in one string."""
-    seen: dict[str, set[str]] = defaultdict(set)
-    for receipt in receipts:
-        for name, value in receipt.provenance.items():
-            seen[name].add(value)
-    return {name: " | ".join(sorted(values)) for name, values in seen.items()}
