@@ -13,10 +13,10 @@ WEIGHTS ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install features train test check bench lock clean
+.PHONY: help install features train test test-flink test-spark check bench lock clean
 
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "features takes DATASET= MEDIA= ANNOTATIONS= OUT= RUNNER= WEIGHTS= ARGS="
 
@@ -46,6 +46,12 @@ train: $(VENV)/runtime.done ## train HAN on the tables of OUT
 
 test: $(VENV)/dev.done ## the whole default test suite
 	@$(BIN)/python -m pytest
+
+test-flink: $(VENV)/dev.done ## the job on a real Flink; needs Java and Maven
+	@$(BIN)/python -m pytest tests/engines -m flink
+
+test-spark: $(VENV)/dev.done ## the job on a real Spark; needs Java and Maven
+	@$(BIN)/python -m pytest tests/engines -m spark
 
 check: $(VENV)/dev.done ## style, types and layers
 	@$(BIN)/ruff check .

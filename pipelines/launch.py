@@ -6,7 +6,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rich.console import Console
+
 from pipelines import files
+from pipelines.engines import engine_trouble
+from pipelines.lease import leased
 from pipelines.options import suggestion
 from schemas import JobError, Reason, UsageError
 
@@ -48,9 +52,10 @@ def read_reasons(text: str) -> frozenset[Reason]:
 
 @contextlib.contextmanager
 def locked(out: str, option: str = "--out") -> Iterator[None]:
-    """Hold a local store alone; the lock goes with the process, however it ends."""
+    """Hold a store alone; a local lock goes with the process, however it ends."""
     if not files.is_local(out):
-        yield
+        with leased(out, option):
+            yield
         return
     with Path(out, ".lock").open("w") as lock:
         try:
@@ -63,7 +68,7 @@ def locked(out: str, option: str = "--out") -> Iterator[None]:
 
 
 def run_job(run: Callable[[], None]) -> None:
-    """Run a pipeline; trouble that a worker put into words comes out as its own error."""
+    """Run a pipeline; trouble that a worker or an engine put into words is an error."""
     try:
         run()
     except Exception as error:
@@ -76,7 +81,20 @@ def run_job(run: Callable[[], None]) -> None:
                 if marker in str(cause):
                     raise kind(_first_sentence(str(cause).split(marker, 1)[1])) from error
             cause = cause.__cause__ or cause.__context__
+        trouble = engine_trouble(error)
+        if trouble is not None:
+            raise JobError(trouble) from error
         raise
+
+
+def print_handed_over(out: str) -> int:
+    """Say that the service goes on alone; 0."""
+    Console().print(
+        f"The job is handed over. When it is done: beam validate {out}",
+        soft_wrap=True,
+        markup=False,
+    )
+    return 0
 
 
 def _first_sentence(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import NoReturn
 from apache_beam.options import pipeline_options as beam_options
 from apache_beam.runners.runner import create_runner
 
+from pipelines.engines import check_engine
 from schemas import UsageError
 
 LOCAL_RUNNER = "FnApiRunner"
@@ -26,7 +27,8 @@ def beam_arguments(runner: str, rest: Sequence[str], ours: Iterable[str]) -> lis
     """Arguments for Beam's `PipelineOptions`: the runner and whatever else Beam knows.
 
     `rest` is what our own options left over, `ours` are their names for the suggestion. Raises
-    `UsageError` for a name that neither knows, and for DaskRunner.
+    `UsageError` for a name that neither knows, for DaskRunner, and for an engine that cannot be
+    reached.
     """
     short = runner.rsplit(".", 1)[-1].lower()
     if short == "daskrunner":
@@ -38,7 +40,9 @@ def beam_arguments(runner: str, rest: Sequence[str], ours: Iterable[str]) -> lis
     except (ValueError, ImportError, AttributeError):
         known = beam_options.StandardOptions.KNOWN_RUNNER_NAMES
         raise UsageError(f"unknown runner {runner!r}{suggestion(runner, known)}") from None
-    return [f"--runner={name}", *rest]
+    arguments = [f"--runner={name}", *rest]
+    check_engine(arguments)
+    return arguments
 
 
 def check_rest(rest: Sequence[str], ours: Iterable[str]) -> None:
@@ -53,6 +57,14 @@ def check_rest(rest: Sequence[str], ours: Iterable[str]) -> None:
     _, stray = parser.parse_known_args(list(rest))
     if stray:
         raise UsageError(f"unexpected argument {stray[0]!r}; options start with --")
+
+
+def given_to_beam(arguments: Sequence[str]) -> argparse.Namespace:
+    """Those of Beam's options that `arguments` set, by the names that Beam keeps them under."""
+    parser = _beam_parser()
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+    return parser.parse_known_args(list(arguments))[0]
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -77,6 +89,6 @@ class _OneSentence(beam_options._BeamArgumentParser):
 def _beam_parser() -> argparse.ArgumentParser:
     parser = _OneSentence(allow_abbrev=False, add_help=False)
     for group in beam_options.PipelineOptions.__subclasses__():
-        if group.__module__.startswith("apache_beam"):
+        if group.__module__.startswith(("apache_beam", "pipelines")):
             group._add_argparse_args(parser)
     return parser
