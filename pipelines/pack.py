@@ -162,7 +162,7 @@ def _join(store: FeatureStore, sources: Mapping[str, int], target: str) -> int:
     with ExitStack() as stack:
         sink = stack.enter_context(files.create(files.join(store.out, *target.split("/"))))
         writer: pq.ParquetWriter | None = None
-        for batches in row_groups(_batches(store, sources)):
+        for batches in row_groups(_batches(store, sources), ROW_GROUP_BYTES):
             table = pa.Table.from_batches(batches)
             if writer is None:
                 settings = parquet_settings(table.schema)
@@ -195,9 +195,7 @@ def _damaged(store: FeatureStore, path: str, why: str) -> str:
     )
 
 
-def row_groups(
-    batches: Iterable[pa.RecordBatch], most: int = ROW_GROUP_BYTES
-) -> Iterator[list[pa.RecordBatch]]:
+def row_groups(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[list[pa.RecordBatch]]:
     """Batches gathered into groups of about `most` bytes that end where a clip ends.
 
     Only a clip of more rows than a batch may lie in two groups. Nothing is copied.
