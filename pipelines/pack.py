@@ -105,7 +105,7 @@ def _groups(
     held: Counter[str] = Counter()
     for receipt in receipts:
         own = Counter(
-            {name: sizes[name][path.split("/")[1]] for name, path in receipt.parts.items()}
+            {name: sizes[name].get(path.split("/")[1], 0) for name, path in receipt.parts.items()}
         )
         alone = max(own.values(), default=0) * 2 >= most
         if group and (alone or max((held + own).values(), default=0) > most):
@@ -167,7 +167,7 @@ def _join(store: FeatureStore, sources: Mapping[str, int], target: str) -> int:
             if writer is None:
                 settings = parquet_settings(table.schema)
                 writer = stack.enter_context(pq.ParquetWriter(sink, table.schema, **settings))
-            writer.write_table(table, row_group_size=table.num_rows)
+            writer.write_table(table, row_group_size=max(1, table.num_rows))
         if writer is not None:
             writer.close()
         return sink.tell()
@@ -183,6 +183,8 @@ def _batches(store: FeatureStore, sources: Mapping[str, int]) -> Iterator[pa.Rec
             ):
                 if part.metadata.num_rows != expected:
                     raise JobError(_damaged(store, path, f"it has {part.metadata.num_rows} rows"))
+                if not expected:  # its columns, at least
+                    yield pa.RecordBatch.from_pylist([], schema=part.schema_arrow)
                 yield from part.iter_batches(_ROWS_AT_ONCE, use_threads=False)
         except (OSError, BeamIOError, pa.ArrowException) as error:
             raise JobError(_damaged(store, path, str(error).split("\n", 1)[0])) from error

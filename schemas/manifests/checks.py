@@ -59,16 +59,19 @@ def merge_repeats(dataset: str, read: Callable[[], Iterator[Clip]]) -> Iterator[
     seen: set[str] = set()
     repeats: dict[str, list[str]] = {}
     for clip in read():
-        if clip.key in seen:
-            repeats.setdefault(clip.key, []).extend(clip.labels)
-        seen.add(clip.key)
+        key = clip.key
+        if key in seen:
+            repeats.setdefault(key, []).extend(clip.labels)
+        seen.add(key)
     del seen
-    if repeats:
-        log.warning(
-            "%s: %d clip(s) stand more than once in the annotations (%s); "
-            "the labels of each are merged into its first line",
-            dataset, len(repeats), ", ".join([*repeats][:NAMED]),
-        )  # fmt: skip
+    if not repeats:
+        yield from read()
+        return
+    log.warning(
+        "%s: %d clip(s) stand more than once in the annotations (%s); "
+        "the labels of each are merged into its first line",
+        dataset, len(repeats), ", ".join([*repeats][:NAMED]),
+    )  # fmt: skip
     pending = dict(repeats)
     for clip in read():
         if clip.key not in repeats:

@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from apache_beam.internal.gcp.auth import _Credentials
 
 from models import train
 from models.streaming import open_stream
 from pipelines import pack
 from pipelines.store import FeatureStore
 from schemas import StoreManifest, TableName, read_store_manifest
+from tests.pipelines.cloud import serve, write_credentials
 from tests.pipelines.conftest import Beam, make_clip
 from tests.pipelines.stores import add_units
 from tests.pipelines.tables import same_rows
@@ -117,6 +119,25 @@ def test_workers_side_by_side_write_the_same_bytes(packed: Path, store: Path, be
     done = beam("run", "pack", "--out", store, "--shard-mb", 2, *two)
     assert done.returncode == 0, done.stderr
     assert all_bytes(store) == all_bytes(packed)
+
+
+def test_a_store_in_a_bucket_becomes_the_same(
+    loose: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beam: Beam
+) -> None:
+    with serve() as cloud:
+        account = write_credentials(tmp_path / "account.json")
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", cloud.address)
+        monkeypatch.setenv("NO_GCE_CHECK", "true")
+        monkeypatch.setattr(_Credentials, "_credentials_init", False)
+        monkeypatch.setattr("pipelines.lease._SETTLES_S", 0.1)
+        for name, data in all_bytes(loose).items():
+            cloud.objects["bucket", f"store/{name}"] = data
+        done = beam("run", "pack", "--out", "gs://bucket/store", "--shard-mb", 2)
+        assert done.returncode == 0, done.stderr
+        assert all_bytes(cloud.get_folder("bucket", "store", tmp_path / "there")) == all_bytes(
+            packed
+        )
 
 
 class Killed(BaseException):
@@ -339,15 +360,29 @@ def test_what_cannot_be_packed_is_said(store: Path, tmp_path: Path, beam: Beam) 
     assert "did not come to its end" in refused(store)
 
 
-def test_a_damaged_part_stops_the_job_and_changes_nothing(store: Path, beam: Beam) -> None:
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_damaged_part_stops_the_job_and_changes_nothing(
+    store: Path, beam: Beam, gone: bool
+) -> None:
     part = sorted((store / "snippets").iterdir())[-1]
     part.write_bytes(part.read_bytes()[:-100])
+    if gone:
+        part.unlink()
     before = read_store_manifest(store).data
     done = beam("run", "pack", "--out", store)
     assert done.returncode == 1
     assert part.name in done.stderr
     assert done.stderr.count("\n") == 1
     assert read_store_manifest(store).data == before
+
+
+def test_tables_without_rows_and_units_without_clips(tmp_path: Path, beam: Beam) -> None:
+    add_units(tmp_path / "out", units=2, clips=0, boxes=1, failures=5)
+    done = beam("run", "pack", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out/receipts").iterdir())) == 1
+    assert in_order(tmp_path / "out", "proposals").num_rows == 0
+    assert in_order(tmp_path / "out", "failures").num_rows == 10
 
 
 def test_too_little_room_is_said_before_anything_is_written(
