@@ -29,7 +29,18 @@ from schemas import UsageError
 
 _ANSWER_S = 5.0
 """An address that takes no connection for so long is not there."""
+_CAUSE = "Caused by: "
 _AGAIN = "what is finished is kept: run the same command again"
+_TROUBLE = {
+    "failed in state FAILED:": f"the engine gave the job up ({{why}}); {_AGAIN}",
+    "failed in state CANCELLED:": f"the job was cancelled on its engine; {_AGAIN}",
+    "Unable to fetch remote job server jar at": "the job server's jar cannot be fetched ({why}); "
+    "give its file with --flink_job_server_jar or --spark_job_server_jar",
+    "Service failed to start up with error": "the job server ended at its start with status {why}; "
+    "start it by hand with java -jar to read why",
+    "StatusCode.UNAVAILABLE": f"the connection to the engine was lost; {_AGAIN}",
+}
+"""What Beam and its job servers say, and what we make of it."""
 
 
 class FlinkServerOptions(PipelineOptions):
@@ -81,20 +92,15 @@ def engine_trouble(error: BaseException) -> str | None:
     for sign, sentence in _TROUBLE.items():
         _, found, rest = text.partition(sign)
         if found:
-            return sentence.format(why=rest.strip().split("\n", 1)[0][:300] or "no reason given")
+            return sentence.format(why=_root_cause(rest))
     return None
 
 
-_TROUBLE = {
-    "failed in state FAILED:": f"the engine gave the job up ({{why}}); {_AGAIN}",
-    "failed in state CANCELLED:": f"the job was cancelled on its engine; {_AGAIN}",
-    "Unable to fetch remote job server jar at": "the job server's jar cannot be fetched ({why}); "
-    "give its file with --flink_job_server_jar or --spark_job_server_jar",
-    "Service failed to start up with error": "the job server ended at its start with status {why}; "
-    "start it by hand with java -jar to read why",
-    "StatusCode.UNAVAILABLE": f"the connection to the job server was lost; {_AGAIN}",
-}
-"""What Beam and its job servers say, and what we make of it."""
+def _root_cause(text: str) -> str:
+    """The line that matters in what Java says: the innermost cause, else the first."""
+    lines = [line.strip() for line in text.strip().splitlines()]
+    causes = [line.removeprefix(_CAUSE) for line in lines if line.startswith(_CAUSE)]
+    return [*lines[:1], *causes][-1][:300] if lines else "no reason given"
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
@@ -128,8 +134,8 @@ def _check_java(options: PipelineOptions, *, needed: bool) -> None:
     java = options.view_as(JobServerOptions).job_server_java_launcher
     if needed and shutil.which(java) is None:
         raise UsageError(
-            f"the job server needs Java and there is no program {java!r}; install Java 11 or 17, "
-            "or give --job_endpoint, the address of a job server that runs elsewhere"
+            f"the job server needs Java and there is no program {java!r}; install Java 17, or "
+            "give --job_endpoint, the address of a job server that runs elsewhere"
         )
 
 

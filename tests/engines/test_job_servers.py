@@ -102,13 +102,13 @@ def test_killed_worker_loses_and_doubles_nothing(
 ) -> None:
     out = tmp_path / "out"
     job = subprocess.Popen(
-        command(media, out, *cluster.options),
+        command(media, out, *cluster.options, *cluster.engine.retries),
         cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     standing = kill_one_at_work(cluster, out, job)
     said = job.communicate(timeout=_JOB_S)[1]
     assert 1 <= standing < CLIPS
-    if cluster.engine.restarts:
+    if cluster.engine.retries:
         assert job.returncode == 0, said[-2000:]
     else:
         assert job.returncode == 1, said[-2000:]
