@@ -13,7 +13,7 @@ WEIGHTS ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install features train test test-flink test-spark check bench lock clean
+.PHONY: help install features train test test-flink test-spark test-images check bench lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ test-flink: $(VENV)/dev.done ## the job on a real Flink; needs Java and Maven
 
 test-spark: $(VENV)/dev.done ## the job on a real Spark; needs Java and Maven
 	@$(BIN)/python -m pytest tests/engines -m spark
+
+test-images: $(VENV)/dev.done ## the images' packages in a clean root; needs debootstrap and root
+	@$(BIN)/python -m pytest tests/docker -m images
 
 check: $(VENV)/dev.done ## style, types and layers
 	@$(BIN)/ruff check .

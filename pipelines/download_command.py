@@ -22,8 +22,9 @@ from pipelines.download.places import list_places
 from pipelines.download.pool import sweep
 from pipelines.download.request import Limits, check_template, read_site_args
 from pipelines.download_summary import print_summary
-from pipelines.launch import check_out, locked, read_reasons, run_job
-from pipelines.options import beam_arguments, suggestion
+from pipelines.launch import check_out, locked, print_handed_over, read_reasons, run_job
+from pipelines.options import suggestion
+from pipelines.presets import Destination, check_places, choose_destination, find_preset
 from pipelines.progress import Progress
 from schemas import UsageError
 from schemas.manifests import DATASETS
@@ -118,16 +119,21 @@ class Config:
     """Exit with status 1 when a larger share of the clips fails."""
     runner: str = "FnApiRunner"
     """Any Beam runner; DirectRunner means FnApiRunner here."""
+    preset: str | None = None
+    """dataflow-cpu: fills in Beam's options for Dataflow (docs/dataflow.md)."""
 
 
 def run(config: Config, rest: list[str]) -> int:
     """Check everything, run the job, print the summary; 0 done, 1 fell short."""
     options = (f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__)
-    beam_args = beam_arguments(config.runner, rest, options)
-    return run_download(make_job(config), beam_args, config.max_failed)
+    preset = find_preset(config.preset, ("dataflow-cpu",))
+    destination = choose_destination(config.runner, rest, options, preset)
+    if destination.remote:
+        check_places({"--media": config.media, "--annotations": config.annotations})
+    return run_download(make_job(config), destination, config.max_failed)
 
 
-def run_download(job: DownloadJob, beam_args: list[str], max_failed: float) -> int:
+def run_download(job: DownloadJob, destination: Destination, max_failed: float) -> int:
     """Run one download job and print what came of it."""
     from pipelines.jobs import download
 
@@ -140,7 +146,9 @@ def run_download(job: DownloadJob, beam_args: list[str], max_failed: float) -> i
             _log.info("%d clips of a job that was killed are kept", saved)
         before, started = job.fates(), time.monotonic()
         with Progress(job.media, "download", lambda: sum(1 for _ in job.open_tasks())):
-            run_job(lambda: download.run(job, beam_args))
+            run_job(lambda: download.run(job, destination.arguments))
+        if not destination.waits:
+            return print_handed_over(job.media)
         return print_summary(job, before, time.monotonic() - started, max_failed)
 
 
@@ -257,7 +265,7 @@ def _identities(config: Config, site: str) -> tuple[Identity, ...]:
 
 def _find_annotations(config: Config, source: str) -> str | None:
     if config.annotations is not None:
-        return str(Path(config.annotations).absolute())
+        return files.absolute(config.annotations)
     if config.dataset in ("folder", "demo"):
         if source.startswith(("http://", "https://")):
             raise UsageError(

@@ -10,7 +10,7 @@ from pipelines import download_command, features_command, files
 from pipelines.download.job import DownloadJob
 from pipelines.download.media_store import SUFFIX
 from pipelines.launch import locked, run_job
-from pipelines.options import beam_arguments
+from pipelines.presets import Destination, choose_destination
 from pipelines.store import FeatureStore
 from schemas import UsageError
 
@@ -45,7 +45,12 @@ def run(config: Config, rest: list[str]) -> int:
     if config.batch < 1:
         raise UsageError(f"--batch is {config.batch}; it must be at least 1")
     options = (f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__)
-    beam_args = beam_arguments(config.runner, rest, options)
+    destination = choose_destination(config.runner, rest, options)
+    if config.preset is not None or destination.remote:
+        raise UsageError(
+            "beam run everything works in rounds on this machine; for Dataflow give first beam run "
+            "download --preset dataflow-cpu, then beam run features --preset dataflow-gpu"
+        )
     media = config.media or f"media/{config.dataset}"
     out = files.absolute(config.out or f"out/{config.dataset}")
     config = replace(config, media=media)
@@ -61,24 +66,24 @@ def run(config: Config, rest: list[str]) -> int:
     fell_short = False
     while True:
         if any(True for _ in job.open_tasks()):
-            fell_short |= bool(download_command.run_download(job, beam_args, config.max_failed))
+            fell_short |= bool(download_command.run_download(job, destination, config.max_failed))
         if job.store().present():
             fell_short |= bool(features_command.run(features, rest))
         else:
-            _count_again(features, beam_args)
+            _count_again(features, destination)
         if config.delete_media:
             delete_media(job, out)
         if not config.delete_media or not any(True for _ in job.open_tasks()):
             return int(fell_short)
 
 
-def _count_again(features: features_command.Config, beam_args: list[str]) -> None:
+def _count_again(features: features_command.Config, destination: Destination) -> None:
     """A round that brought no file leaves its mark too: why the clips are missing."""
     from pipelines.jobs import features as features_job
 
     job = features_command.make_job(features, need_media=False)
     with locked(job.out):
-        run_job(lambda: features_job.run(job, beam_args))
+        run_job(lambda: features_job.run(job, destination.arguments))
 
 
 def delete_media(job: DownloadJob, out: str) -> int:

@@ -4,7 +4,7 @@ import logging
 import shlex
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,8 +16,9 @@ from pipelines.demo import DemoOptions, generate
 from pipelines.demo_command import demo_folder
 from pipelines.extraction import Runtime, sweep_work_folders
 from pipelines.job import NO_ANNOTATIONS, FeaturesJob
-from pipelines.launch import check_out, locked, read_reasons, run_job
-from pipelines.options import beam_arguments, suggestion
+from pipelines.launch import check_out, locked, print_handed_over, read_reasons, run_job
+from pipelines.options import suggestion
+from pipelines.presets import check_places, choose_destination, find_preset, worker_precision
 from pipelines.progress import Progress
 from pipelines.store import FeatureStore
 from pipelines.summary import print_summary
@@ -81,6 +82,11 @@ class Config:
     """Time limit for decoding one clip of up to that length, in seconds."""
     runner: str = "FnApiRunner"
     """Any Beam runner; DirectRunner means FnApiRunner here."""
+    preset: str | None = None
+    """dataflow-gpu or dataflow-cpu: fills in Beam's options for Dataflow (docs/dataflow.md)."""
+    accelerator: str | None = None
+    """GPU of the extract step where each step has workers of its own, such as
+    type:nvidia-tesla-t4;count:1;install-nvidia-driver; the preset's when it is left out."""
     clips: int = 24
     """Demo only: how many clips."""
     seed: int = 0
@@ -94,22 +100,29 @@ class Config:
 def run(config: Config, rest: list[str]) -> int:
     """Check everything, run the job, print the summary; 0 done, 1 fell short."""
     options = (f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__)
-    beam_args = beam_arguments(config.runner, rest, options)
-    job = make_job(config)
+    destination = choose_destination(
+        config.runner, rest, options, find_preset(config.preset), config.accelerator
+    )
+    if destination.remote:
+        _check_reach(config)
+    job = replace(make_job(config, remote=destination.remote), accelerator=destination.accelerator)
     with locked(job.out):
         store = job.store()
         before = store.standing()
         started = time.monotonic()
         sweep_work_folders()
         with Progress(job.out, "features", lambda: job.n_open(before)):
-            run_job(lambda: _run(job, beam_args))
+            run_job(lambda: _run(job, destination.arguments))
+        if not destination.waits:
+            return print_handed_over(job.out)
         return print_summary(job, before, time.monotonic() - started, config.max_failed)
 
 
-def make_job(config: Config, *, need_media: bool = True) -> FeaturesJob:
+def make_job(config: Config, *, need_media: bool = True, remote: bool = False) -> FeaturesJob:
     """The job that a configuration asks for; whatever is wrong with it shows here.
 
-    `need_media` asks that some clip of the manifest has its file.
+    `need_media` asks that some clip of the manifest has its file. A `remote` job may be of millions
+    of clips: its workers read manifest and media folder, and have the weights.
     """
     if config.dataset not in DATASETS:
         raise UsageError(
@@ -127,7 +140,7 @@ def make_job(config: Config, *, need_media: bool = True) -> FeaturesJob:
         out=out,
         recipe=recipe,
         runtime=Runtime(
-            device=config.device,
+            device=_device(config),
             weights_dir=config.weights_dir,
             clip_timeout_s=config.clip_timeout,
         ),
@@ -138,9 +151,12 @@ def make_job(config: Config, *, need_media: bool = True) -> FeaturesJob:
         repair=config.repair,
         command=shlex.join(["beam", *sys.argv[1:]]),
     )
-    if need_media:
-        _check_media(job)
-    _check_weights(job)
+    if remote:
+        _check_annotations(job)
+    else:
+        if need_media:
+            _check_media(job)
+        _check_weights(job)
     check_out(job.out, "--out")
     job.store().open(config.dataset, recipe)
     return job
@@ -174,7 +190,11 @@ def make_recipe(config: Config, store: FeatureStore) -> Recipe:
     identity = store.identity()
     if asked == "auto" and identity is not None:
         asked = identity["recipe"]["precision"]
-    precision, reason = resolve_precision(asked, config.device)
+    preset = find_preset(config.preset)
+    if preset is None:
+        precision, reason = resolve_precision(asked, config.device)
+    else:
+        precision, reason = worker_precision(asked, preset, config.accelerator)
     _log.info("precision: %s", reason)
     return RECIPES[config.recipe].with_(
         extractors=tuple(name for name in EXTRACTORS if name in names),
@@ -184,6 +204,24 @@ def make_recipe(config: Config, store: FeatureStore) -> Recipe:
         weights=f"seeded:{seed or 0}" if kind == "seeded" else weights,
         precision=precision,
     )
+
+
+def _device(config: Config) -> str:
+    preset = find_preset(config.preset)
+    return config.device if preset is None else preset.device
+
+
+def _check_reach(config: Config) -> None:
+    """Refuse what workers on other machines could not read."""
+    if config.dataset == "demo":
+        raise UsageError(
+            "the demo world is made on this machine, which workers of Dataflow cannot reach; copy "
+            "its clips and labels to a bucket and take --dataset folder"
+        )
+    places = {"--media": config.media, "--out": config.out, "--annotations": config.annotations}
+    if config.dataset == "folder" and config.annotations is None:
+        del places["--annotations"]
+    check_places(places)
 
 
 def _check_numbers(config: Config) -> None:
@@ -232,7 +270,7 @@ def _find_sources(config: Config) -> tuple[str, str]:
     if config.dataset == "folder" and config.annotations is None:
         return media if files.is_local(media) else NO_ANNOTATIONS, media
     if config.annotations is not None:
-        return str(Path(config.annotations).absolute()), media
+        return files.absolute(config.annotations), media
     from schemas.manifests.sources import fetch_annotations
 
     return str(fetch_annotations(config.dataset, cache_folder() / "annotations")), media
@@ -252,6 +290,12 @@ def _check_media(job: FeaturesJob) -> None:
             f"--media {job.media} holds {len(index)} media files and none is a clip of "
             f"{job.dataset}; files are named <video_id>_<start>_<end>.<ext> or <video_id>.<ext>"
         )
+
+
+def _check_annotations(job: FeaturesJob) -> None:
+    """See that there are files; a manifest may be too long to read here."""
+    if job.annotations != NO_ANNOTATIONS and not files.list_folder(job.annotations):
+        raise UsageError(f"--annotations {job.annotations} holds no files")
 
 
 def _check_weights(job: FeaturesJob) -> None:

@@ -18,6 +18,7 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.auth.exceptions import GoogleAuthError
+from google.cloud.storage.exceptions import InvalidResponse
 
 from schemas import JobError, UsageError
 
@@ -51,6 +52,8 @@ def _as_beam_errors() -> Iterator[None]:
         raise FileNotFoundError(_first_line(error)) from error
     except (GoogleAPIError, GoogleAuthError) as error:
         raise BeamIOError(_first_line(error)) from error
+    except InvalidResponse as error:  # what an upload raises
+        raise BeamIOError(f"{error.response.status_code} {error.response.reason}") from error
 
 
 def exists(uri: str) -> bool:
@@ -94,7 +97,7 @@ def create(uri: str) -> Iterator[BinaryIO]:
             with _as_beam_errors(), _create_remote(uri) as file:
                 yield file
     except (OSError, BeamIOError) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or _first_line(error)
         cure = "make room" if is_local(uri) else "see that the bucket is there and takes objects"
         raise JobError(
             f"cannot write {uri}: {reason}; {cure} or choose another --out, then run the same "
@@ -124,13 +127,14 @@ def _create_remote(uri: str) -> BinaryIO:
 
 def _unusable(uri: str, error: Exception) -> str:
     return (
-        f"{uri} cannot be reached ({_first_line(error)}); give a local path, or a gs://, s3:// or hdfs:// "
-        "address for which Beam's packages and credentials are set up"
+        f"{uri} cannot be reached ({_first_line(error)}); give a local path, or a gs://, s3:// or "
+        "hdfs:// address for which Beam's packages and credentials are set up"
     )
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    text = str(error).removesuffix(" with exceptions None")  # Beam's end of every message
+    return (text.splitlines() or [type(error).__name__])[0][:200]
 
 
 def list_folder(folder: str) -> list[str]:
@@ -140,19 +144,24 @@ def list_folder(folder: str) -> list[str]:
         return (
             sorted(str(path) for path in root.iterdir() if path.is_file()) if root.is_dir() else []
         )
-    try:
-        (match,) = FileSystems.match([join(folder, "*")])
-    except (ValueError, BeamIOError) as error:
-        raise UsageError(_unusable(folder, error)) from None
-    return sorted(meta.path for meta in match.metadata_list)
+    return sorted(_remote_sizes(folder))
 
 
 def sizes(folder: str) -> dict[str, int]:
     """Bytes of the files directly in a folder, by name; empty when there is no such folder."""
     if is_local(folder):
-        return {path.rsplit("/", 1)[1]: os.stat(path).st_size for path in list_folder(folder)}
-    (match,) = FileSystems.match([join(folder, "*")])
-    return {meta.path.rsplit("/", 1)[1]: meta.size_in_bytes for meta in match.metadata_list}
+        found = {path: os.stat(path).st_size for path in list_folder(folder)}
+    else:
+        found = _remote_sizes(folder)
+    return {path.rsplit("/", 1)[1]: size for path, size in found.items()}
+
+
+def _remote_sizes(folder: str) -> dict[str, int]:
+    try:
+        (match,) = FileSystems.match([join(folder, "*")])
+    except (ValueError, BeamIOError) as error:
+        raise UsageError(_unusable(folder, error)) from None
+    return {meta.path: meta.size_in_bytes for meta in match.metadata_list}
 
 
 def delete(uris: list[str]) -> None:

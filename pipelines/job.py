@@ -3,13 +3,15 @@
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from pipelines import files
 from pipelines.extraction import Runtime
 from pipelines.media.find import MediaIndex
 from pipelines.store import FeatureStore, Standing
 from pipelines.units import open_tasks
+from pipelines.versions import Versions
 from schemas import Clip, Event, Reason, Recipe, Vocabulary
 from schemas.manifests import read_events, read_manifest, vocabulary
 
@@ -38,6 +40,10 @@ class FeaturesJob:
     """Mend known defects of the released annotation files."""
     command: str = ""
     """The command line, for the provenance."""
+    accelerator: str = ""
+    """The GPU that workers of the extract step are asked for, as Beam's resource hint."""
+    launcher: Versions = field(default_factory=Versions.here)
+    """What every worker must have too."""
 
     def clips(self) -> Iterator[Clip]:
         """The manifest's clips in order."""
@@ -50,18 +56,21 @@ class FeaturesJob:
         """Dense truth of every split, also those that this run leaves out."""
         if self.annotations == NO_ANNOTATIONS:
             return iter(())
-        return read_events(self.dataset, self.annotations, repair=self.repair)
+        return read_events(self.dataset, self._annotations(), repair=self.repair)
 
     def vocabulary(self) -> Vocabulary:
         """Class names in order."""
         if self.annotations == NO_ANNOTATIONS:
             return Vocabulary(())
-        return vocabulary(self.dataset, self.annotations)
+        return vocabulary(self.dataset, self._annotations())
 
     def _labelled(self) -> Iterator[Clip]:
         if self.annotations == NO_ANNOTATIONS:
             return iter(())
-        return read_manifest(self.dataset, self.annotations, self.split, repair=self.repair)
+        return read_manifest(self.dataset, self._annotations(), self.split, repair=self.repair)
+
+    def _annotations(self) -> Path:
+        return files.local_folder(self.annotations)
 
     def _with_unlabelled(self, clips: Iterator[Clip]) -> Iterator[Clip]:
         """Labels lie apart from the media: a file without a row is a clip all the same."""

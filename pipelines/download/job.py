@@ -16,6 +16,7 @@ from pipelines.download.request import Limits
 from pipelines.media.find import Found, MediaIndex
 from pipelines.store import FeatureStore
 from pipelines.units import Task, Unit, into_units, repeated_videos
+from pipelines.versions import Versions
 from schemas import Clip, Reason
 from schemas.manifests import read_manifest
 
@@ -52,6 +53,8 @@ class DownloadJob:
     retry: frozenset[Reason] = frozenset(reason for reason in Reason if reason.retryable)
     repair: bool = False
     command: str = ""
+    launcher: Versions = field(default_factory=Versions.here)
+    """What every worker must have too."""
     features: str | None = None
     """Feature store whose clips need no file any more."""
     batch: int | None = None
@@ -73,7 +76,8 @@ class DownloadJob:
     def clips(self) -> Iterator[Clip]:
         """The manifest's clips in order."""
         if self.annotations is not None:
-            clips = read_manifest(self.dataset, self.annotations, self.split, repair=self.repair)
+            folder = files.local_folder(self.annotations)
+            clips = read_manifest(self.dataset, folder, self.split, repair=self.repair)
         else:
             stems = sorted(dict(self.places()))
             clips = (Clip(stem, 0.0, math.inf, name=stem) for stem in stems)

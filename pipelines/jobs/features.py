@@ -17,12 +17,15 @@ from pipelines.steps.units import PlanUnits
 
 def build(pipeline: beam.Pipeline, job: FeaturesJob) -> beam.PCollection[bytes]:
     """The graph; yields the subset id once the manifest is written."""
+    extract = beam.ParDo(ExtractUnit(job)).with_output_types(bytes)
+    if job.accelerator:
+        extract = extract.with_resource_hints(accelerator=job.accelerator)
     return (
         pipeline
         | "start" >> beam.Create([b"start"], reshuffle=False)
         | "plan units" >> beam.ParDo(PlanUnits(job)).with_output_types(bytes)
         | "spread" >> beam.Reshuffle()
-        | "extract" >> beam.ParDo(ExtractUnit(job)).with_output_types(bytes)
+        | "extract" >> extract
         | "count units" >> beam.combiners.Count.Globally()
         | "finish" >> beam.ParDo(Finish(job)).with_output_types(bytes)
     )

@@ -25,6 +25,7 @@ class ExtractUnit(beam.DoFn):
     def setup(self) -> None:
         """Make the worker; the nets wait until the first clip needs them."""
         job = self._job
+        job.launcher.check()
 
         def load() -> _Loaded:
             return self._shared.acquire(

@@ -16,6 +16,10 @@ class PlanDownload(beam.DoFn):
     def __init__(self, job: DownloadJob) -> None:
         self._job = job
 
+    def setup(self) -> None:
+        """Refuse a worker of another version before anything is planned."""
+        self._job.launcher.check()
+
     def process(self, start: bytes) -> Iterator[bytes]:
         """Units of clips, as bytes."""
         for unit in self._job.units():
@@ -28,6 +32,10 @@ class FetchUnit(beam.DoFn):
     def __init__(self, job: DownloadJob) -> None:
         self._job = job
         self._worker: UnitFetcher | None = None
+
+    def setup(self) -> None:
+        """Refuse a worker of another version."""
+        self._job.launcher.check()
 
     def process(self, unit: bytes) -> Iterator[bytes]:
         """The name of the unit, once its receipt stands."""

@@ -14,6 +14,10 @@ class PlanUnits(beam.DoFn):
     def __init__(self, job: FeaturesJob) -> None:
         self._job = job
 
+    def setup(self) -> None:
+        """Refuse a worker of another version before anything is planned."""
+        self._job.launcher.check()
+
     def process(self, start: bytes) -> Iterator[bytes]:
         """Units of clips, as bytes."""
         job = self._job

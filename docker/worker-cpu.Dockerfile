@@ -1,0 +1,34 @@
+# Workers without a GPU, for downloads and for features on processors.
+#
+#   docker build -f docker/worker-cpu.Dockerfile -t REGION-docker.pkg.dev/PROJECT/REPO/earsight-worker-cpu:0.1.0 .
+#
+# With --build-arg WEIGHTS=none no weights are in it: mount them to /var/cache/earsight/weights.
+ARG BASE=earsight-base:0.1.0
+FROM ${BASE}
+USER 0
+
+COPY --from=apache/beam_python3.11_sdk:2.77.0 /opt/apache/beam /opt/apache/beam
+
+ARG WEIGHTS=none
+COPY schemas /build/schemas
+COPY extractors/__init__.py extractors/weights.py /build/extractors/
+COPY docker/install-weights.sh docker/install-earsight.sh /build/
+RUN /build/install-weights.sh /build ${WEIGHTS}
+
+COPY pyproject.toml README.md LICENSE /app/
+COPY schemas /app/schemas
+COPY extractors /app/extractors
+COPY models /app/models
+COPY pipelines /app/pipelines
+RUN /build/install-earsight.sh /app
+
+# Everything is installed, so the harness need not make an environment of its own. There is a process
+# for every core, so none takes more than one.
+ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1 \
+    OMP_NUM_THREADS=1
+
+# Dataflow's boot program writes to folders of the machine that only root may write; Flink, Spark and
+# a worker pool of your own do not: --build-arg RUN_AS=1000.
+ARG RUN_AS=0
+USER ${RUN_AS}
+ENTRYPOINT ["/opt/apache/beam/boot"]

@@ -1,0 +1,202 @@
+"""Presets for Dataflow: what Beam and the service are asked for where the user says nothing.
+
+A preset never asks for a GPU twice: either the extract step carries a resource hint, and only its
+workers have one, or the user names the service option `worker_accelerator`, and every worker has.
+Dataflow refuses to reconcile the two.
+"""
+
+import argparse
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import google.auth
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
+from apache_beam.runners.runner import create_runner
+from google.auth.exceptions import GoogleAuthError
+
+from extractors.base import Precision
+from extractors.precision import resolve_precision
+from pipelines import files
+from pipelines.options import LOCAL_RUNNER, beam_arguments, given_to_beam, suggestion
+from schemas import UsageError
+
+DATAFLOW = "DataflowRunner"
+_NEEDED = {
+    "project": "--project",
+    "region": "--region",
+    "temp_location": "--temp_location gs://...",
+    "sdk_container_image": "--sdk_container_image (what docker/worker.Dockerfile builds)",
+}
+_WITHOUT_BF16 = ("nvidia-tesla-k80", "nvidia-tesla-p", "nvidia-tesla-t4", "nvidia-tesla-v100")
+"""Beginnings of the accelerators of Dataflow whose generation has no bf16."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """One kind of worker."""
+
+    options: Mapping[str, str]
+    """Beam's options by name; one that the user gives stays the user's."""
+    device: str = "cpu"
+    """Where the nets run."""
+    accelerator: str = ""
+    """Resource hint of the extract step."""
+
+
+_ANY_WORKER = {"sdk_location": "container", "number_of_worker_harness_threads": "1"}
+PRESETS = {
+    "dataflow-gpu": Preset(
+        options={
+            **_ANY_WORKER,
+            "machine_type": "g2-standard-8",
+            "disk_size_gb": "100",
+            # one process holds the nets; it decodes in threads of its own
+            "experiments": "no_use_multiple_sdk_containers",
+        },
+        device="cuda",
+        accelerator="type:nvidia-l4;count:1;install-nvidia-driver",
+    ),
+    "dataflow-cpu": Preset(
+        options={**_ANY_WORKER, "machine_type": "n2-standard-4", "disk_size_gb": "60"}
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where a job goes, as far as its command must know."""
+
+    arguments: list[str]
+    """Arguments of Beam's `PipelineOptions`."""
+    accelerator: str = ""
+    """Resource hint of the extract step; empty for none."""
+    remote: bool = False
+    """Whether the workers are other machines, which see nothing of this one."""
+    waits: bool = True
+    """Whether the command stays until the job is done."""
+
+
+def find_preset(name: str | None, known: Collection[str] = tuple(PRESETS)) -> Preset | None:
+    """The preset of a name; `UsageError` for one that is unknown or of other jobs."""
+    if name is None:
+        return None
+    if name not in known:
+        raise UsageError(f"unknown preset {name!r}{suggestion(name, known)}")
+    return PRESETS[name]
+
+
+def choose_destination(
+    runner: str,
+    rest: Sequence[str],
+    ours: Iterable[str],
+    preset: Preset | None = None,
+    accelerator: str | None = None,
+) -> Destination:
+    """The runner and everything that Beam is told.
+
+    `rest` and `ours` are as for `beam_arguments`. Raises `UsageError` where options contradict
+    each other and, for Dataflow, where something is missing that only shows after long retries.
+    """
+    if preset is not None and runner not in (LOCAL_RUNNER, DATAFLOW):
+        raise UsageError(f"a preset is for {DATAFLOW}, but --runner is {runner}; drop one of them")
+    arguments = beam_arguments(runner if preset is None else DATAFLOW, rest, ours)
+    remote = arguments[0] == f"--runner={DATAFLOW}"
+    given = given_to_beam(rest)
+    hint = _find_hint(given, preset, accelerator)
+    if preset is not None:
+        options = preset.options.items()
+        arguments += [f"--{name}={value}" for name, value in options if name not in given]
+    if remote:
+        arguments.append("--no_save_main_session")
+        _check_dataflow(arguments)
+    FileSystems.set_options(PipelineOptions(arguments))
+    waits = not {"template_location", "no_wait_until_finish", "dry_run"} & vars(given).keys()
+    return Destination(arguments, hint, remote, waits)
+
+
+def _find_hint(given: argparse.Namespace, preset: Preset | None, accelerator: str | None) -> str:
+    """The hint of the extract step; empty where the user asks for the GPU in Beam's own words."""
+    hints = [hint for hint in getattr(given, "resource_hints", []) if "accelerator=" in hint]
+    service = [
+        option
+        for option in getattr(given, "dataflow_service_options", [])
+        if option.startswith("worker_accelerator")
+    ]
+    if service and (hints or accelerator):
+        asked = f"--resource_hint {hints[0]}" if hints else f"--accelerator {accelerator}"
+        raise UsageError(
+            f"{asked} and --dataflow_service_options {service[0]} both ask for a GPU; Dataflow "
+            "takes a hint or worker_accelerator, so drop one of them"
+        )
+    if accelerator and hints:
+        raise UsageError(
+            f"--accelerator {accelerator} and --resource_hint {hints[0]} both ask for a GPU; drop "
+            "one of them"
+        )
+    if preset is not None and not preset.accelerator and (accelerator or hints or service):
+        raise UsageError("preset dataflow-cpu has no GPU; for one give --preset dataflow-gpu")
+    if service or hints:
+        return ""
+    return accelerator or (preset.accelerator if preset else "")
+
+
+def _check_dataflow(arguments: list[str]) -> None:
+    """What Beam would find out late, or by asking a network that does not answer."""
+    given = vars(given_to_beam(arguments))
+    missing = [text for name, text in _NEEDED.items() if not given.get(name)]
+    if missing:
+        raise UsageError(f"{DATAFLOW} needs {', '.join(missing)}")
+    options = PipelineOptions(arguments)
+    validator = PipelineOptionsValidator(options, create_runner(DATAFLOW))
+    cloud = options.view_as(GoogleCloudOptions)
+    places = [name for name in ("temp_location", "staging_location") if name in given]
+    wrong = [error for name in places for error in validator.validate_gcs_path(cloud, name)]
+    if validator.is_service_runner():  # an endpoint of one's own passes
+        wrong += validator.validate_cloud_options(cloud)
+    if wrong:
+        raise UsageError(f"Beam: {wrong[0]}")
+    if "no_auth" not in given and "dry_run" not in given:
+        _check_credentials()
+
+
+def _check_credentials() -> None:
+    try:
+        google.auth.default()
+    except GoogleAuthError as error:
+        reason = str(error).split(". ", 1)[0]
+        raise UsageError(
+            f"no Google Cloud credentials ({reason}); run gcloud auth application-default login, "
+            "or set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account"
+        ) from None
+
+
+def check_places(places: Mapping[str, str | None]) -> None:
+    """Raise `UsageError` for an option whose value a worker of Dataflow cannot reach."""
+    for option, place in places.items():
+        if place is None:
+            raise UsageError(f"{DATAFLOW} needs {option}, a gs:// address")
+        if files.is_local(files.absolute(place)):
+            raise UsageError(
+                f"{option} {place} lies on this machine, which workers of Dataflow cannot reach; "
+                "give a gs:// address, and copy there what it must hold"
+            )
+
+
+def worker_precision(
+    asked: Literal["fp32", "bf16", "fp16", "auto"], preset: Preset, accelerator: str | None
+) -> tuple[Precision, str]:
+    """`resolve_precision` for workers that are not there yet.
+
+    `auto` is fp32 on processors, which may differ from worker to worker.
+    """
+    if preset.device == "cpu":
+        return resolve_precision("fp32" if asked == "auto" else asked)
+    if asked != "auto":
+        return asked, f"{asked} as asked"
+    kind = (accelerator or preset.accelerator).partition("type:")[2].split(";")[0]
+    if kind.startswith(_WITHOUT_BF16):
+        return "fp32", f"fp32, because {kind} has no bf16 units"
+    return "bf16", f"bf16, because {kind} has bf16 units"
