@@ -105,7 +105,8 @@ def run(config: Config, rest: list[str]) -> int:
     )
     if destination.remote:
         _check_reach(config)
-    job = replace(make_job(config, remote=destination.remote), accelerator=destination.accelerator)
+    config = replace(config, accelerator=destination.accelerator)
+    job = replace(make_job(config, remote=destination.remote), accelerator=destination.hint)
     with locked(job.out):
         store = job.store()
         before = store.standing()
@@ -194,7 +195,7 @@ def make_recipe(config: Config, store: FeatureStore) -> Recipe:
     if preset is None:
         precision, reason = resolve_precision(asked, config.device)
     else:
-        precision, reason = worker_precision(asked, preset, config.accelerator)
+        precision, reason = worker_precision(asked, preset, config.accelerator or "")
     _log.info("precision: %s", reason)
     return RECIPES[config.recipe].with_(
         extractors=tuple(name for name in EXTRACTORS if name in names),

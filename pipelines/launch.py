@@ -89,11 +89,8 @@ def run_job(run: Callable[[], None]) -> None:
 
 def print_handed_over(out: str) -> int:
     """Say that the service goes on alone; 0."""
-    Console().print(
-        f"The job is handed over. When it is done: beam validate {out}",
-        soft_wrap=True,
-        markup=False,
-    )
+    text = f"The job is handed over. When it is done, {out}/manifest.json stands."
+    Console().print(text, soft_wrap=True, markup=False)
     return 0
 
 

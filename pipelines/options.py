@@ -3,7 +3,7 @@
 import argparse
 import difflib
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from apache_beam.options import pipeline_options as beam_options
 from apache_beam.runners.runner import create_runner
@@ -59,12 +59,12 @@ def check_rest(rest: Sequence[str], ours: Iterable[str]) -> None:
         raise UsageError(f"unexpected argument {stray[0]!r}; options start with --")
 
 
-def given_to_beam(arguments: Sequence[str]) -> argparse.Namespace:
+def given_to_beam(arguments: Sequence[str]) -> dict[str, Any]:
     """Those of Beam's options that `arguments` set, by the names that Beam keeps them under."""
     parser = _beam_parser()
     for action in parser._actions:
         action.default = argparse.SUPPRESS
-    return parser.parse_known_args(list(arguments))[0]
+    return vars(parser.parse_known_args(list(arguments))[0])
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -5,10 +5,9 @@ workers have one, or the user names the service option `worker_accelerator`, and
 Dataflow refuses to reconcile the two.
 """
 
-import argparse
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import google.auth
 from apache_beam.io.filesystems import FileSystems
@@ -72,7 +71,9 @@ class Destination:
     arguments: list[str]
     """Arguments of Beam's `PipelineOptions`."""
     accelerator: str = ""
-    """Resource hint of the extract step; empty for none."""
+    """The GPU of the workers; empty for none."""
+    hint: str = ""
+    """The same as a resource hint of the extract step; empty where every worker has the GPU."""
     remote: bool = False
     """Whether the workers are other machines, which see nothing of this one."""
     waits: bool = True
@@ -105,47 +106,53 @@ def choose_destination(
     arguments = beam_arguments(runner if preset is None else DATAFLOW, rest, ours)
     remote = arguments[0] == f"--runner={DATAFLOW}"
     given = given_to_beam(rest)
-    hint = _find_hint(given, preset, accelerator)
+    everywhere = _find_accelerator(given, accelerator)
     if preset is not None:
-        options = preset.options.items()
-        arguments += [f"--{name}={value}" for name, value in options if name not in given]
+        if not preset.accelerator and (everywhere or accelerator):
+            raise UsageError("preset dataflow-cpu has no GPU; for one give --preset dataflow-gpu")
+        accelerator = accelerator or preset.accelerator
+        arguments += _fill_in(preset, given)
     if remote:
         arguments.append("--no_save_main_session")
         _check_dataflow(arguments)
     FileSystems.set_options(PipelineOptions(arguments))
-    waits = not {"template_location", "no_wait_until_finish", "dry_run"} & vars(given).keys()
-    return Destination(arguments, hint, remote, waits)
+    waits = not {"template_location", "no_wait_until_finish", "dry_run"} & given.keys()
+    hint = "" if everywhere else accelerator or ""
+    return Destination(arguments, everywhere or hint, hint, remote, waits)
 
 
-def _find_hint(given: argparse.Namespace, preset: Preset | None, accelerator: str | None) -> str:
-    """The hint of the extract step; empty where the user asks for the GPU in Beam's own words."""
-    hints = [hint for hint in getattr(given, "resource_hints", []) if "accelerator=" in hint]
-    service = [
-        option
-        for option in getattr(given, "dataflow_service_options", [])
-        if option.startswith("worker_accelerator")
-    ]
-    if service and (hints or accelerator):
-        asked = f"--resource_hint {hints[0]}" if hints else f"--accelerator {accelerator}"
+def _fill_in(preset: Preset, given: Mapping[str, Any]) -> list[str]:
+    """Arguments for what the user has left open; experiments add up unless they contradict."""
+    filled = {name: value for name, value in preset.options.items() if name not in given}
+    experiment = preset.options.get("experiments", "")
+    if experiment and experiment.removeprefix("no_") not in given.get("experiments", ()):
+        filled["experiments"] = experiment
+    return [f"--{name}={value}" for name, value in filled.items()]
+
+
+def _find_accelerator(given: Mapping[str, Any], accelerator: str | None) -> str:
+    """The GPU that Beam's own options ask for, which every worker gets; empty for none."""
+    asked = [f"--accelerator {accelerator}"] if accelerator else []
+    everywhere = ""
+    for option, name, start in (
+        ("--resource_hint", "resource_hints", "accelerator="),
+        ("--dataflow_service_options", "dataflow_service_options", "worker_accelerator="),
+    ):
+        for value in given.get(name, ()):
+            if value.startswith(start):
+                everywhere = value.removeprefix(start)
+                asked.append(f"{option} {value}")
+    if len(asked) > 1:
         raise UsageError(
-            f"{asked} and --dataflow_service_options {service[0]} both ask for a GPU; Dataflow "
-            "takes a hint or worker_accelerator, so drop one of them"
+            f"{' and '.join(asked)} each ask for a GPU; Dataflow takes a hint or "
+            "worker_accelerator, so keep one of them"
         )
-    if accelerator and hints:
-        raise UsageError(
-            f"--accelerator {accelerator} and --resource_hint {hints[0]} both ask for a GPU; drop "
-            "one of them"
-        )
-    if preset is not None and not preset.accelerator and (accelerator or hints or service):
-        raise UsageError("preset dataflow-cpu has no GPU; for one give --preset dataflow-gpu")
-    if service or hints:
-        return ""
-    return accelerator or (preset.accelerator if preset else "")
+    return everywhere
 
 
 def _check_dataflow(arguments: list[str]) -> None:
     """What Beam would find out late, or by asking a network that does not answer."""
-    given = vars(given_to_beam(arguments))
+    given = given_to_beam(arguments)
     missing = [text for name, text in _NEEDED.items() if not given.get(name)]
     if missing:
         raise UsageError(f"{DATAFLOW} needs {', '.join(missing)}")
@@ -186,7 +193,7 @@ def check_places(places: Mapping[str, str | None]) -> None:
 
 
 def worker_precision(
-    asked: Literal["fp32", "bf16", "fp16", "auto"], preset: Preset, accelerator: str | None
+    asked: Literal["fp32", "bf16", "fp16", "auto"], preset: Preset, accelerator: str
 ) -> tuple[Precision, str]:
     """`resolve_precision` for workers that are not there yet.
 
@@ -196,7 +203,7 @@ def worker_precision(
         return resolve_precision("fp32" if asked == "auto" else asked)
     if asked != "auto":
         return asked, f"{asked} as asked"
-    kind = (accelerator or preset.accelerator).partition("type:")[2].split(";")[0]
+    kind = accelerator.partition("type:")[2].split(";")[0]
     if kind.startswith(_WITHOUT_BF16):
         return "fp32", f"fp32, because {kind} has no bf16 units"
     return "bf16", f"bf16, because {kind} has bf16 units"

@@ -1,5 +1,6 @@
 """What can be known of a Dataflow job without Dataflow: graph, request, and refusals."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -243,13 +244,17 @@ def test_user_wins_over_the_preset(audioset: Cloud) -> None:
     words = [*AUDIOSET, "--preset", "dataflow-gpu", *PLACE, "--machine_type", "n1-standard-8"]
     words += ["--dataflow_service_options", "worker_accelerator=type:nvidia-tesla-t4;count:1"]
     words += ["--number_of_worker_harness_threads=3", "--no_wait_until_finish"]
+    words += ["--experiments", "some_experiment", "--out", "gs://bucket/other"]
     assert main([*words, "--dataflow_endpoint", audioset.address]) == 0
     environment = audioset.jobs[-1]["environment"]
     (pool,) = environment["workerPools"]
     assert (pool["machineType"], pool["numThreadsPerWorker"]) == ("n1-standard-8", 3)
     assert environment["serviceOptions"] == ["worker_accelerator=type:nvidia-tesla-t4;count:1"]
+    assert {"some_experiment", "no_use_multiple_sdk_containers"} <= {*environment["experiments"]}
     (image,) = pool["sdkHarnessContainerImages"]  # one kind of worker, so no hint
     assert image["containerImage"] == IMAGE
+    store = json.loads(audioset.objects["bucket", "other/store.json"])
+    assert store["recipe"]["precision"] == "fp32"  # the GPU that was asked for has no bf16
 
 
 @pytest.mark.parametrize(
@@ -262,9 +267,9 @@ def test_user_wins_over_the_preset(audioset: Cloud) -> None:
         (("--preset", "dataflow-gpu", *PLACE, "--temp_location", "/tmp/x"), "Beam: Invalid GCS"),
         (("--preset", "dataflow-gpu", *PLACE, "--project", "p"), "Beam: Invalid Project ID"),
         (("--preset", "dataflow-gpu", *PLACE, "--accelerator", "type:nvidia-l4;count:1",
-          "--dataflow_service_options", "worker_accelerator=type:nvidia-l4"), "drop one of them"),
+          "--dataflow_service_options", "worker_accelerator=type:nvidia-l4"), "keep one of them"),
         (("--preset", "dataflow-gpu", *PLACE, "--resource_hint", "accelerator=type:nvidia-l4",
-          "--dataflow_service_options", "worker_accelerator=type:nvidia-l4"), "drop one of them"),
+          "--dataflow_service_options", "worker_accelerator=type:nvidia-l4"), "keep one of them"),
         (("--preset", "dataflow-cpu", *PLACE, "--accelerator", "type:nvidia-l4"), "has no GPU"),
         (("--preset", "dataflow-cpu", *PLACE, "--out", "here"), "--out here lies on this machine"),
         (("--preset", "dataflow-cpu", *PLACE, "--annotations", "gs://bucket/no"), "holds no files"),
@@ -317,14 +322,12 @@ def test_dry_run_needs_no_network(audioset: Cloud) -> None:
 @pytest.mark.parametrize(
     ("asked", "accelerator", "precision"),
     [
-        ("auto", None, "bf16"),
+        ("auto", PRESETS["dataflow-gpu"].accelerator, "bf16"),
         ("auto", "type:nvidia-tesla-t4;count:1", "fp32"),
         ("auto", "type:nvidia-tesla-a100;count:1", "bf16"),
         ("fp16", "type:nvidia-tesla-t4;count:1", "fp16"),
     ],
 )
-def test_precision_is_that_of_the_workers(
-    asked: Any, accelerator: str | None, precision: str
-) -> None:
+def test_precision_is_that_of_the_workers(asked: Any, accelerator: str, precision: str) -> None:
     assert worker_precision(asked, PRESETS["dataflow-gpu"], accelerator)[0] == precision
-    assert worker_precision("auto", PRESETS["dataflow-cpu"], None)[0] == "fp32"
+    assert worker_precision("auto", PRESETS["dataflow-cpu"], "")[0] == "fp32"
