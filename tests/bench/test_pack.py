@@ -22,7 +22,7 @@ from tests.bench.machine import describe
 from tests.pipelines.stores import CLASSES, WIDTHS, add_units
 
 OUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
-UNITS = (20, 80, 240)
+UNITS = (20, 60, 160)
 """Of 16 clips of 10 s with every column of `snippets`."""
 GROUPS_MB = (4, 32, 256)
 
