@@ -10,33 +10,22 @@ Letters besides those of `models.base`: F frames of 10 ms, S steps of 32 frames.
 """
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from models.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TaggingConfig
+from models.base import Batch, Experiment, LogMelConfig, ModelCard, Outputs, PaperRow
 from models.data import ClipData
 from models.engine import Training
 from models.logmel import BandNorm, fit_bands, refuse_other_bands, spectrogram
-from models.losses import clip_loss, with_total
+from models.losses import ClipLoss
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TaggingConfig):
+class Config(LogMelConfig):
     """ResNet-50 on AudioSet's sound."""
-
-    epochs: int = 20
-    """How often the training clips are gone through."""
-    batch_size: int = 32
-    """Clips a pass through the net, in each process."""
-    learning_rate: float = 1e-3
-    """Adam's rate at the start."""
-    schedule: Literal["step", "cosine"] = "cosine"
-    """How the rate falls."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of the training."""
 
 
 class Trunk(nn.Module):
@@ -72,15 +61,7 @@ class Model(nn.Module):
         return Outputs(clip=clip, clip_audio=clip)
 
 
-class Loss(nn.Module):
-    """Cross-entropy of the clip probability."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-
-    def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms `audio` and `total`."""
-        return with_total({"audio": clip_loss(outputs.clip, batch.labels)})
+Loss = ClipLoss
 
 
 def adapt(config: Config, data: ClipData) -> Config:

@@ -12,16 +12,16 @@ belong to it (`models.avg_grounding`), within or across the modalities.
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models import cross_modal
 from models.avg_grounding import Objective, Rule, graph_truth, grounding_terms
-from models.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TrainConfig, five
+from models.base import Batch, Outputs, TrainConfig
 from models.data import ClipData, open_clips, shuffled
 from models.engine import Training, progress_bar
 from models.layers import ParsingModel
@@ -279,33 +279,20 @@ def validation_loss(
     return total / len(rows)
 
 
-def _row(name: str, row: str, segment: Any, event: Any, **settings: str) -> Experiment:
-    numbers = five("segment", *segment) | five("event", *event)
-    published = PaperRow(paper="Cross-modal AVVP", table="1 and 2", row=row, numbers=numbers)
-    return Experiment(name=name, settings=settings, rows=(published,))
-
-
-CARD = ModelCard(
+CARD = replace(
+    cross_modal.CARD,
     name="avg",
-    title="Cross-Modal learning for Audio-Visual Video Parsing",
-    paper="Cross-Modal learning for Audio-Visual Video Parsing",
-    url="https://www.cse.iitb.ac.in/~malta/avvp",
-    code="https://github.com/jayaprakash-a/"
-    "Cross-Modal-learning-for-Audio-Visual-Video-Parsing",
-    needs=("vggish", "resnet152", "r2plus1d"),
-    dataset="llp",
-    modalities=("audio", "visual"),
     experiments=(
-        _row(
+        cross_modal.table_row(
             "avg-multi", "Pretrain (multi)",
             (60.8, 54.8, 50.0, 55.2, 56.2), (53.4, 51.6, 44.3, 49.8, 51.2),
         ),
-        _row(
+        cross_modal.table_row(
             "avg-uni", "Pretrain (uni)",
             (59.8, 54.7, 49.4, 54.7, 56.2), (50.8, 51.5, 42.9, 48.4, 49.3),
             objective="uni",
         ),
-        _row(
+        cross_modal.table_row(
             "avg-cross", "Pretrain (cross)",
             (60.3, 55.1, 49.9, 55.1, 56.4), (52.3, 52.1, 43.9, 49.4, 50.4),
             objective="cross",

@@ -113,6 +113,22 @@ class TaggingConfig(TrainConfig):
             raise ValueError(f"fixed_threshold must be from 0 to 1, got {self.fixed_threshold}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class LogMelConfig(TaggingConfig):
+    """Settings of nets that learn log-mel from the beginning, as on AudioSet."""
+
+    epochs: int = 20
+    """How often the training clips are gone through."""
+    batch_size: int = 32
+    """Clips a pass through the net, in each process."""
+    learning_rate: float = 1e-3
+    """Adam's rate at the start."""
+    schedule: Literal["step", "cosine"] = "cosine"
+    """How the rate falls."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of the training."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Batch:
     """Some clips, ready for a model."""

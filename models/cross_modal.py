@@ -11,6 +11,7 @@ reversal, and global context aware attention (GCAA, after Xuan et al., AAAI 2020
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -255,7 +256,10 @@ class Loss(nn.Module):
         return with_total(terms)
 
 
-def _row(name: str, row: str, segment: Any, event: Any, **settings: bool) -> Experiment:
+def table_row(
+    name: str, row: str, segment: Sequence[float], event: Sequence[float], **settings: bool | str
+) -> Experiment:
+    """Make the experiment behind a row of tables 1 and 2: five numbers a level, in per cent."""
     numbers = five("segment", *segment) | five("event", *event)
     published = PaperRow(paper="Cross-modal AVVP", table="1 and 2", row=row, numbers=numbers)
     return Experiment(name=name, settings=settings, rows=(published,))
@@ -272,21 +276,21 @@ CARD = ModelCard(
     dataset="llp",
     modalities=("audio", "visual"),
     experiments=(
-        _row(
+        table_row(
             "cross_modal-adv-skip-gcaa", "Base + Adv+Skip+GCAA",
             (61.6, 54.7, 50.3, 55.5, 56.1), (53.7, 50.5, 43.5, 49.2, 50.9),
         ),
-        _row(
+        table_row(
             "cross_modal-base", "Base",
             (60.0, 52.6, 48.4, 53.7, 54.8), (51.9, 48.5, 41.9, 47.4, 49.5),
             context=False, skip=False, adversarial=False,
         ),
-        _row(
+        table_row(
             "cross_modal-gcaa", "Base + GCAA",
             (62.0, 53.4, 48.9, 54.8, 56.3), (53.4, 48.9, 42.0, 48.1, 50.7),
             skip=False, adversarial=False,
         ),
-        _row(
+        table_row(
             "cross_modal-adv-skip", "Base + Adv+Skip",
             (61.5, 53.3, 48.8, 54.5, 56.0), (53.4, 48.8, 42.0, 48.0, 50.5),
             context=False,

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.augment import Augmentation
-from models.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TaggingConfig
+from models.base import Batch, Experiment, LogMelConfig, ModelCard, Outputs, PaperRow
 from models.data import ClipData
 from models.engine import Training
 from models.logmel import BandNorm, Spectrogram, fit_bands, refuse_other_bands, spectrogram
@@ -36,19 +36,13 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TaggingConfig):
+class Config(LogMelConfig):
     """The audio ConvNet on AudioSet."""
 
     epochs: int = 60
     """How often the training clips are gone through, all stages together."""
     batch_size: int = 144
     """Clips a step; left at 144, a small set takes smaller batches (at least 20 steps an epoch)."""
-    learning_rate: float = 1e-3
-    """Adam's rate at the start of each stage."""
-    schedule: Literal["step", "cosine"] = "cosine"
-    """How the rate falls within a stage."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of the training."""
     stages: int = 3
     """Nets in the sequence, each the teacher of the next; 1 trains on the labels alone. Small sets
     with --augment auto take 1."""

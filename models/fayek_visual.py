@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from models.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TaggingConfig
-from models.losses import clip_loss, with_total
+from models.losses import ClipLoss
 
 WIDTHS = (2048, 2048, 1024, 1024)
 """Units of the four hidden layers; dropout follows the first two."""
@@ -60,15 +60,7 @@ class Model(nn.Module):
         return Outputs(clip=scores, clip_visual=scores)
 
 
-class Loss(nn.Module):
-    """Cross-entropy of the clip probability."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-
-    def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms `visual` and `total`."""
-        return with_total({"visual": clip_loss(outputs.clip, batch.labels)})
+Loss = ClipLoss
 
 
 def _row(table: str, row: str) -> PaperRow:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from models import engine
 from models.audio_resnet50 import Trunk
-from models.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TaggingConfig
+from models.base import Batch, Experiment, LogMelConfig, ModelCard, Outputs, PaperRow
 from models.data import ClipData
 from models.engine import Training
 from models.fayek_visual import mean_over_seconds
@@ -35,19 +35,9 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TaggingConfig):
+class Config(LogMelConfig):
     """G-Blend on AudioSet."""
 
-    epochs: int = 20
-    """How often the training clips are gone through."""
-    batch_size: int = 32
-    """Clips a pass through the net, in each process."""
-    learning_rate: float = 1e-3
-    """Adam's rate at the start."""
-    schedule: Literal["step", "cosine"] = "cosine"
-    """How the rate falls."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Arithmetic of the training."""
     weights: Literal["published", "estimated"] = "published"
     """Weights of the three losses: the published ones, or estimated before the training."""
     estimate_epochs: int = 3

@@ -2,9 +2,9 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from models.base import Batch, Outputs
+from models.base import Batch, Outputs, TrainConfig
 
 
 def clip_loss(probability: Tensor, target: Tensor) -> Tensor:
@@ -13,6 +13,17 @@ def clip_loss(probability: Tensor, target: Tensor) -> Tensor:
     Attention-pooled means can reach 1 + 1e-8 in float32, so they are cut to 1e-7..1-1e-7 first.
     """
     return F.binary_cross_entropy(probability.clamp(1e-7, 1 - 1e-7), target)
+
+
+class ClipLoss(nn.Module):
+    """Cross-entropy of the clip probability and nothing else."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+
+    def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Terms `clip` and `total`."""
+        return with_total({"clip": clip_loss(outputs.clip, batch.labels)})
 
 
 def smooth(labels: Tensor, amount: float) -> Tensor:

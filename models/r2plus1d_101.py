@@ -16,7 +16,7 @@ from torchvision.models.video.resnet import Bottleneck, Conv2Plus1D, R2Plus1dSte
 
 from models.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TaggingConfig
 from models.fayek_visual import mean_over_seconds
-from models.losses import clip_loss, with_total
+from models.losses import ClipLoss
 
 BLOCKS = (3, 4, 23, 3)
 """Bottleneck blocks of the four stages of depth 101."""
@@ -66,15 +66,7 @@ class Model(nn.Module):
         return Outputs(clip=scores, clip_visual=scores)
 
 
-class Loss(nn.Module):
-    """Cross-entropy of the clip probability."""
-
-    def __init__(self, config: Config) -> None:
-        super().__init__()
-
-    def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms `visual` and `total`."""
-        return with_total({"visual": clip_loss(outputs.clip, batch.labels)})
+Loss = ClipLoss
 
 
 def needs(config: Config) -> tuple[str, ...]:
