@@ -76,7 +76,7 @@ class Config:
     """Mean hours until the engine takes a worker away; left out: it takes none."""
     worker_start_s: float = 180.0
     """Seconds from when a worker is paid until it begins its first unit."""
-    unit_overhead_s: float = 0.5
+    unit_overhead_s: float = 0.4
     """Seconds that a unit takes beside its clips; docs/scale.md tells how to measure it."""
     price_worker_hour: float = 0.0
     """Price of a worker for an hour, in any currency; with a price the costs are printed too."""

@@ -5,9 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from pipelines import pack
 from pipelines.store import FeatureStore, failures_table
-from schemas import RECIPES, Failure, Reason, Recipe, TableName, table_schema, tensor_array
+from schemas import (
+    RECIPES,
+    Failure,
+    Reason,
+    Recipe,
+    TableName,
+    read_store_manifest,
+    table_schema,
+    tensor_array,
+)
 
 CLASSES = ("Bell", "Dog", "Speech")
 WIDTHS = {"vggish": (128,), "resnet152": (2048,), "r2plus1d": (512,), "logmel": (100, 64)}
@@ -58,6 +69,25 @@ def finish(store: FeatureStore, recipe: Recipe) -> None:
         "events": table_schema("events").empty_table(),
     }
     store.write_manifest(standing, extra, facts)
+
+
+def pack_at_once(out: Path, most: int = 2_000_000, *, keep_parts: bool = False) -> None:
+    """What the job does, without Beam."""
+    store = FeatureStore(str(out))
+    for shard in pack.plan(store, most):
+        pack.pack(store, shard)
+    pack.finish(store, keep_parts=keep_parts)
+
+
+def in_order(out: Path, name: TableName) -> pa.Table:
+    """A table as readers see it."""
+    return pa.concat_tables([pq.read_table(path) for path in read_store_manifest(out).paths(name)])
+
+
+def all_bytes(out: Path) -> dict[str, bytes]:
+    """Every file that is not hidden."""
+    found = (path for path in out.rglob("*") if path.is_file() and path.name[0] != ".")
+    return {str(path.relative_to(out)): path.read_bytes() for path in found}
 
 
 def _clips(names: Sequence[str], seconds: int, unit: int) -> pa.Table:

@@ -3,7 +3,7 @@
 import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pipelines.store import FeatureStore
 from schemas import StoreManifest, TableName, read_store_manifest
 from tests.pipelines.cloud import serve, write_credentials
 from tests.pipelines.conftest import Beam, make_clip
-from tests.pipelines.stores import add_units
+from tests.pipelines.stores import add_units, all_bytes, in_order, pack_at_once
 from tests.pipelines.tables import same_rows
 
 ROWS: tuple[TableName, ...] = ("clips", "snippets", "proposals")
@@ -48,25 +48,6 @@ def packed(loose: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = Path(shutil.copytree(loose, tmp_path_factory.mktemp("packed") / "store"))
     pack_at_once(out)
     return out
-
-
-def pack_at_once(out: Path, most: int = 2_000_000, *, keep_parts: bool = False) -> None:
-    """What the job does, without Beam."""
-    store = FeatureStore(str(out))
-    for shard in pack.plan(store, most):
-        pack.pack(store, shard)
-    pack.finish(store, keep_parts=keep_parts)
-
-
-def in_order(out: Path, name: TableName) -> pa.Table:
-    """A table as readers see it."""
-    return pa.concat_tables([pq.read_table(path) for path in read_store_manifest(out).paths(name)])
-
-
-def all_bytes(out: Path) -> dict[str, bytes]:
-    """Every file that is not hidden."""
-    found = (path for path in out.rglob("*") if path.is_file() and path.name[0] != ".")
-    return {str(path.relative_to(out)): path.read_bytes() for path in found}
 
 
 def named(manifest: StoreManifest) -> set[Path]:
@@ -122,8 +103,12 @@ def test_workers_side_by_side_write_the_same_bytes(packed: Path, store: Path, be
 
 
 def test_a_store_in_a_bucket_becomes_the_same(
-    loose: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beam: Beam
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beam: Beam
 ) -> None:
+    here = tmp_path / "here"
+    add_units(here, units=6, clips=2, seconds=3, features=("vggish",), boxes=1)
+    loose = all_bytes(here)
+    pack_at_once(here, 1_000_000)
     with serve() as cloud:
         account = write_credentials(tmp_path / "account.json")
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
@@ -131,88 +116,12 @@ def test_a_store_in_a_bucket_becomes_the_same(
         monkeypatch.setenv("NO_GCE_CHECK", "true")
         monkeypatch.setattr(_Credentials, "_credentials_init", False)
         monkeypatch.setattr("pipelines.lease._SETTLES_S", 0.1)
-        for name, data in all_bytes(loose).items():
+        for name, data in loose.items():
             cloud.objects["bucket", f"store/{name}"] = data
-        done = beam("run", "pack", "--out", "gs://bucket/store", "--shard-mb", 2)
+        done = beam("run", "pack", "--out", "gs://bucket/store", "--shard-mb", 1)
         assert done.returncode == 0, done.stderr
-        assert all_bytes(cloud.get_folder("bucket", "store", tmp_path / "there")) == all_bytes(
-            packed
-        )
-
-
-class Killed(BaseException):
-    """The process is gone: nothing that it does from now on happens."""
-
-
-@pytest.fixture
-def kill_after(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
-    """Let so many renames and removals happen, then none."""
-    left = [0]
-    replace, unlink = Path.replace, Path.unlink
-
-    def count() -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            raise Killed
-
-    def counted_replace(path: Path, target: Path) -> Path:
-        count()
-        return replace(path, target)
-
-    def counted_unlink(path: Path, missing_ok: bool = False) -> None:
-        if path.exists():
-            count()
-        unlink(path, missing_ok=missing_ok)
-
-    def arm(steps: int) -> None:
-        left[0] = steps
-        monkeypatch.setattr(Path, "replace", counted_replace)
-        monkeypatch.setattr(Path, "unlink", counted_unlink)
-
-    yield arm
-    monkeypatch.undo()
-
-
-def test_a_kill_at_any_moment_leaves_a_whole_store(
-    loose: Path, packed: Path, tmp_path: Path, kill_after: Callable[[int], None],
-    monkeypatch: pytest.MonkeyPatch, beam: Beam,
-) -> None:  # fmt: skip
-    wanted = all_bytes(packed)
-    rows = {name: in_order(loose, name) for name in ROWS}
-    steps, finished = 0, False
-    while not finished:
-        out = Path(shutil.copytree(loose, tmp_path / str(steps)))
-        kill_after(steps)
-        try:
-            pack_at_once(out)
-            finished = True
-        except Killed:
-            pass
-        monkeypatch.undo()
-        for name in ROWS:
-            assert in_order(out, name).equals(rows[name]), (steps, name)
-        assert FeatureStore(str(out)).standing().done == set(rows["clips"]["clip_key"].to_pylist())
-        if steps % 8 == 0:
-            assert beam("validate", out).returncode == 0
-        pack_at_once(out)
-        assert all_bytes(out) == wanted, steps
-        assert not list(out.rglob(".tmp-*"))
-        shutil.rmtree(out)
-        steps += 1
-    assert steps > 3 * UNITS  # every part, receipt and shard was a moment to be killed at
-
-
-def test_a_killed_pack_of_another_size_begins_anew(
-    loose: Path, packed: Path, store: Path, kill_after: Callable[[int], None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    kill_after(9)  # two of the shards stand
-    with pytest.raises(Killed):
-        pack_at_once(store, 1_000_000)
-    monkeypatch.undo()
-    assert len(FeatureStore(str(store)).standing().replaced) == 4
-    pack_at_once(store)
-    assert all_bytes(store) == all_bytes(packed)
+        there = cloud.get_folder("bucket", "store", tmp_path / "there")
+        assert all_bytes(there) == all_bytes(here)
 
 
 def test_new_clips_join_the_last_shard(store: Path, beam: Beam) -> None:
