@@ -185,7 +185,11 @@ class StreamedClips(ClipData):
         lanes = max(1, self.workers)
         shares = _dealt(rows.numpy(), self.part_of, parallel.world() * lanes, random)
         size = max(1, self.buffer_clips // lanes)
-        mixed = [_mixed(share, size, random) for share in shares]
+        clips = np.bincount(self.part_of)
+        mixed = [
+            _mixed(share, [int(clips[self.part_of[group[0]]]) for group in share], size, random)
+            for share in shares
+        ]
         own = [
             _interleaved(mixed[first : first + lanes], config.batch_size)
             for first in range(0, len(mixed), lanes)
@@ -229,16 +233,23 @@ def _dealt(
 
 
 def _mixed(
-    groups: Sequence[NDArray[np.int64]], size: int, random: np.random.Generator
-) -> NDArray[np.int64]:
-    """Rows of parts put end to end, shuffled within buffers of about `size` rows."""
+    groups: Sequence[NDArray[np.int64]], clips: Sequence[int], size: int,
+    random: np.random.Generator,
+) -> NDArray[np.int64]:  # fmt: skip
+    """Rows of parts put end to end, shuffled within buffers of parts that hold `size` clips.
+
+    `clips` are the clips of each part, also those of other splits: a reader holds whole parts, and
+    a buffer must fit in it.
+    """
     done: list[NDArray[np.int64]] = []
     buffer: list[NDArray[np.int64]] = []
+    held = 0
     for place, group in enumerate(groups):
         buffer.append(group)
-        if sum(map(len, buffer)) >= size or place == len(groups) - 1:
+        held += clips[place]
+        if held >= size or place == len(groups) - 1:
             done.append(random.permutation(np.concatenate(buffer)))
-            buffer = []
+            buffer, held = [], 0
     return np.concatenate(done) if done else np.empty(0, np.int64)
 
 

@@ -1,11 +1,7 @@
 """`make bench`: speed and memory of a pack, and what reading gains from it."""
 
 import json
-import os
-import resource
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +15,7 @@ from models.streaming import open_stream
 from pipelines import pack
 from pipelines.store import FeatureStore
 from tests.bench.machine import describe
+from tests.bench.memory import run_beam
 from tests.pipelines.stores import CLASSES, WIDTHS, add_units
 
 OUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
@@ -28,16 +25,11 @@ GROUPS_MB = (4, 32, 256)
 
 
 def run_pack(out: Path) -> dict[str, Any]:
-    """One `beam run pack` with its default sizes: seconds, largest memory of a process so far."""
+    """One `beam run pack` with its default sizes: seconds and memory."""
     size = sum(path.stat().st_size for path in out.glob("*/*.parquet"))
     started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines", "run", "pack", "--out", str(out)],
-        check=False, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    _, peak = run_beam("run", "pack", "--out", str(out))
     seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     shards = sorted(path.stat().st_size for path in (out / "snippets").iterdir())
     return {
         "store_mb": round(size / 1e6), "seconds": round(seconds, 1), "peak_memory_mb": peak,
@@ -105,4 +97,5 @@ def test_pack_speed_and_memory(tmp_path: Path) -> None:
     report["epoch_after"] = epoch(tmp_path / str(UNITS[-1]))
     (OUT / "pack.json").write_text(json.dumps(report, indent=1) + "\n")
     assert runs[-1]["peak_memory_mb"] < 1.1 * runs[1]["peak_memory_mb"]
+    assert report["epoch_after"]["clips_a_second"] > 0.8 * report["epoch_before"]["clips_a_second"]
     assert 200 < runs[-1]["largest_shard_mb"] < 256

@@ -1,18 +1,15 @@
 """`make bench`: two million clips planned: seconds and memory of `beam plan`, bytes of the job."""
 
 import json
-import os
 import random
-import resource
 import string
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.bench.machine import describe
+from tests.bench.memory import run_beam
 
 OUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
 LINES = 2_041_789
@@ -44,21 +41,10 @@ def media_list(folder: Path, count: int) -> None:
 
 def plan(*words: str) -> dict[str, float]:
     """Seconds and the largest memory of one `beam plan`."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "pipelines", "plan", "--dataset", "audioset", *words],
-        check=False, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"},
-    )  # fmt: skip
-    wall = time.perf_counter() - started
-    assert done.returncode == 0, done.stderr
-    assert f"{LINES:,}" in done.stdout
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return {
-        "seconds": round(wall, 1),
-        "processor_seconds": round(after.ru_utime - before.ru_utime, 1),
-        "memory_mb": after.ru_maxrss // 1024,
-    }
+    said, peak = run_beam("plan", "--dataset", "audioset", *words)
+    assert f"{LINES:,}" in said
+    return {"seconds": round(time.perf_counter() - started, 1), "memory_mb": peak}
 
 
 @pytest.mark.bench

@@ -4,6 +4,7 @@ import json
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -206,3 +207,30 @@ def test_split_of_one_class_has_no_ranking_and_says_so(
     found = json.loads((tmp_path / "results.json").read_text())
     assert found["metrics"]["test"]["map"] is None  # one clip: no class has both kinds
     assert found["classes"]["test"]["auc"] == dict.fromkeys(CLASSES)
+
+
+def test_large_shards_of_several_splits_are_read_once_an_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A buffer counts the clips that its shards hold, not only those of the split."""
+    root = write_store(
+        tmp_path / "store", train=12, val=36, test=48, parts=6, features=("r2plus1d",)
+    )
+    shuffled = json.loads((root / "manifest.json").read_text())
+    clips = [pq.read_table(root / path) for path in shuffled["tables"]["snippets"]]
+    order = np.random.default_rng(0).permutation(96)
+    rows = pa.concat_tables(clips).take(np.stack([2 * order, 2 * order + 1], 1).reshape(-1))
+    for place, path in enumerate(shuffled["tables"]["snippets"]):
+        pq.write_table(rows.slice(32 * place, 32), root / path)
+    data = open_stream(root, ("r2plus1d",), buffer_clips=16)
+    read: list[Path] = []
+    real = streaming.read_part
+
+    def counted(path: Path, *rest: Any) -> object:
+        read.append(path)
+        return real(path, *rest)
+
+    monkeypatch.setattr(streaming, "read_part", counted)
+    for _ in data.load(list(data.order(CONFIG, 1).split(4))):  # type: ignore[no-untyped-call]
+        pass
+    assert len(read) == len(set(read))
