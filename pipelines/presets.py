@@ -101,15 +101,16 @@ def choose_destination(
     `rest` and `ours` are as for `beam_arguments`. Raises `UsageError` where options contradict
     each other and, for Dataflow, where something is missing that only shows after long retries.
     """
-    if preset is not None and runner not in (LOCAL_RUNNER, DATAFLOW):
-        raise UsageError(f"a preset is for {DATAFLOW}, but --runner is {runner}; drop one of them")
-    arguments = beam_arguments(runner if preset is None else DATAFLOW, rest, ours)
-    remote = arguments[0] == f"--runner={DATAFLOW}"
+    remote = runner.rsplit(".", 1)[-1].lower() == DATAFLOW.lower()
+    if preset is not None:
+        if not remote and runner != LOCAL_RUNNER:
+            raise UsageError(f"a preset is for {DATAFLOW}, but --runner is {runner}; drop one")
+        runner, remote = DATAFLOW, True
+    arguments = beam_arguments(runner, rest, ours)
     given = given_to_beam(rest)
     everywhere = _find_accelerator(given, accelerator)
     if preset is not None:
-        if not preset.accelerator and (everywhere or accelerator):
-            raise UsageError("preset dataflow-cpu has no GPU; for one give --preset dataflow-gpu")
+        _check_machine(preset, everywhere or accelerator or "", given)
         accelerator = accelerator or preset.accelerator
         arguments += _fill_in(preset, given)
     if remote:
@@ -148,6 +149,23 @@ def _find_accelerator(given: Mapping[str, Any], accelerator: str | None) -> str:
             "worker_accelerator, so keep one of them"
         )
     return everywhere
+
+
+def _check_machine(preset: Preset, accelerator: str, given: Mapping[str, Any]) -> None:
+    """Refuse a GPU that the preset's machine cannot have; those of g2 have an L4 built in."""
+    if accelerator and not preset.accelerator:
+        raise UsageError("preset dataflow-cpu has no GPU; for one give --preset dataflow-gpu")
+    asked, own = _kind(accelerator), _kind(preset.accelerator)
+    if accelerator and asked != own and "machine_type" not in given:
+        raise UsageError(
+            f"{preset.options['machine_type']}, the preset's machine, has {own} and not {asked}; "
+            "give the --machine_type that has it, such as n1-standard-8"
+        )
+
+
+def _kind(accelerator: str) -> str:
+    """`nvidia-l4` of `type:nvidia-l4;count:1`."""
+    return accelerator.partition("type:")[2].split(";")[0]
 
 
 def _check_dataflow(arguments: list[str]) -> None:
@@ -203,7 +221,7 @@ def worker_precision(
         return resolve_precision("fp32" if asked == "auto" else asked)
     if asked != "auto":
         return asked, f"{asked} as asked"
-    kind = accelerator.partition("type:")[2].split(";")[0]
+    kind = _kind(accelerator)
     if kind.startswith(_WITHOUT_BF16):
         return "fp32", f"fp32, because {kind} has no bf16 units"
     return "bf16", f"bf16, because {kind} has bf16 units"

@@ -271,6 +271,8 @@ def test_user_wins_over_the_preset(audioset: Cloud) -> None:
         (("--preset", "dataflow-gpu", *PLACE, "--resource_hint", "accelerator=type:nvidia-l4",
           "--dataflow_service_options", "worker_accelerator=type:nvidia-l4"), "keep one of them"),
         (("--preset", "dataflow-cpu", *PLACE, "--accelerator", "type:nvidia-l4"), "has no GPU"),
+        (("--preset", "dataflow-gpu", *PLACE, "--accelerator", "type:nvidia-tesla-t4;count:1"),
+         "has nvidia-l4 and not nvidia-tesla-t4; give the --machine_type"),
         (("--preset", "dataflow-cpu", *PLACE, "--out", "here"), "--out here lies on this machine"),
         (("--preset", "dataflow-cpu", *PLACE, "--annotations", "gs://bucket/no"), "holds no files"),
     ],
