@@ -52,10 +52,10 @@ class FlinkServerOptions(PipelineOptions):
         parser.add_argument("--execution_retry_delay", type=int)
 
 
-def check_engine(arguments: Sequence[str]) -> None:
-    """Raise `UsageError` where the engine that `arguments` name cannot be reached or started.
+def prepare_engine(arguments: Sequence[str]) -> None:
+    """Get this process ready for the engine that `arguments` of Beam's `PipelineOptions` name.
 
-    `arguments` are those of Beam's `PipelineOptions`. Engines without a job server pass.
+    Raises `UsageError` where it cannot be reached or started.
     """
     options = PipelineOptions(list(arguments))
     runner = create_runner(options.get_all_options()["runner"])

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from apache_beam.options import pipeline_options as beam_options
 from apache_beam.runners.runner import create_runner
 
-from pipelines.engines import check_engine
+from pipelines.engines import prepare_engine
 from schemas import UsageError
 
 LOCAL_RUNNER = "FnApiRunner"
@@ -41,7 +41,7 @@ def beam_arguments(runner: str, rest: Sequence[str], ours: Iterable[str]) -> lis
         known = beam_options.StandardOptions.KNOWN_RUNNER_NAMES
         raise UsageError(f"unknown runner {runner!r}{suggestion(runner, known)}") from None
     arguments = [f"--runner={name}", *rest]
-    check_engine(arguments)
+    prepare_engine(arguments)
     return arguments
 
 

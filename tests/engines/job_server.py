@@ -33,8 +33,8 @@ class Engine:
     """The ready-made server; it has Beam's version."""
     main: str
     arguments: tuple[str, ...]
-    retries: tuple[str, ...]
-    """Options of a job that make the engine try a task again whose worker died."""
+    restarts: bool
+    """Whether the cluster tries a task again whose worker died."""
 
 
 FLINK = Engine(
@@ -42,14 +42,14 @@ FLINK = Engine(
     artifact="beam-runners-flink-1.19-job-server",
     main="org.apache.beam.runners.flink.FlinkJobServerDriver",
     arguments=("--flink-master=[local]", f"--flink-conf-dir={HERE / 'flink'}"),
-    retries=("--number_of_execution_retries=3", "--execution_retry_delay=1000"),
+    restarts=True,
 )
 SPARK = Engine(
     name="spark",
     artifact="beam-runners-spark-3-job-server",
     main="org.apache.beam.runners.spark.SparkJobServerDriver",
     arguments=("--spark-master-url=local[2]",),
-    retries=(),  # with a local master every task has one try
+    restarts=False,
 )
 
 
