@@ -85,25 +85,32 @@ def read_part(
     lacking = [name for name in needs if name not in part.schema_arrow.names]
     if lacking:
         raise UsageError(f"{path} has no feature {lacking[0]!r}; run the features job with it")
-    rows = part.read(columns=["clip_key", "snippet_index", *needs], use_threads=False)
+    rows = part.read(columns=["clip_key", "snippet_index"], use_threads=False)
     coded = pc.dictionary_encode(rows["clip_key"].combine_chunks())
     keys = coded.dictionary.to_pylist()
-    second = rows["snippet_index"].to_numpy()
-    inside = second < seconds
-    place = coded.indices.to_numpy()[inside], second[inside]
-    features, present = {}, {}
-    for name in needs:
-        column = rows[name].combine_chunks()
-        values, there = feature_column(name, column, part.schema_arrow.field(name))
-        if not np.isfinite(values).all():
-            raise UsageError(
-                f"{path} has a value of {name} that is not finite; run `beam validate` and make "
-                "its features again"
-            )
-        features[name] = np.zeros((len(keys), seconds, *values.shape[1:]), np.float32)
-        present[name] = np.zeros((len(keys), seconds), np.bool_)
-        features[name][place], present[name][place] = values[inside], there[inside]
-    return {key: line for line, key in enumerate(keys)}, features, present
+    line, second = coded.indices.to_numpy(), rows["snippet_index"].to_numpy()
+    features: Features = {}
+    present = {name: np.zeros((len(keys), seconds), np.bool_) for name in needs}
+    first = 0
+    for number in range(part.num_row_groups):
+        group = part.read_row_group(number, columns=list(needs), use_threads=False)
+        last = first + group.num_rows
+        inside = second[first:last] < seconds
+        place = line[first:last][inside], second[first:last][inside]
+        for name in needs:
+            column = group[name].combine_chunks()
+            values, there = feature_column(name, column, part.schema_arrow.field(name))
+            if not np.isfinite(values).all():
+                raise UsageError(
+                    f"{path} has a value of {name} that is not finite; run `beam validate` and "
+                    "make its features again"
+                )
+            if name not in features:
+                shape = (len(keys), seconds, *values.shape[1:])
+                features[name] = np.zeros(shape, np.float32)
+            features[name][place], present[name][place] = values[inside], there[inside]
+        first = last
+    return {key: place for place, key in enumerate(keys)}, features, present
 
 
 class Chunks(Dataset[tuple[dict[str, Tensor], dict[str, Tensor]]]):
