@@ -97,5 +97,5 @@ def test_pack_speed_and_memory(tmp_path: Path) -> None:
     report["epoch_after"] = epoch(tmp_path / str(UNITS[-1]))
     (OUT / "pack.json").write_text(json.dumps(report, indent=1) + "\n")
     assert runs[-1]["peak_memory_mb"] < 1.1 * runs[1]["peak_memory_mb"]
-    assert report["epoch_after"]["clips_a_second"] > 0.8 * report["epoch_before"]["clips_a_second"]
+    assert report["epoch_after"]["clips_a_second"] > 100  # 4 when a buffer does not fit the reader
     assert 200 < runs[-1]["largest_shard_mb"] < 256
