@@ -31,6 +31,8 @@ def print_summary(job: DownloadJob, before: Fates, wall_s: float, max_failed: fl
             f"[red]{share:.0%} of the clips failed, more than --max-failed {max_failed:.0%}.[/red]"
         )
         return 1
+    if job.features is not None:  # features follow by themselves
+        return 0
     command = ["beam", "run", "features", "--dataset", job.dataset, "--media", shown(job.media)]
     if job.annotations is not None:
         command += ["--annotations", shown(job.annotations)]

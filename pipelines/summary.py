@@ -16,6 +16,14 @@ from pipelines.screen import failures_table, shown
 from pipelines.store import Receipt, Standing
 from schemas import Reason
 
+_MODELS = (
+    ("han", {"vggish", "resnet152", "r2plus1d"}),
+    ("two_stream", {"segments", "proposals"}),
+    ("fayek_audio", {"logmel"}),
+    ("fayek_visual", {"resnet152"}),
+)
+"""Models to try on a store, and the extractors that they need; the first that fits is named."""
+
 
 def print_summary(job: FeaturesJob, before: Standing, wall_s: float, max_failed: float) -> int:
     """Print the tables of a finished run; 1 when too large a share of clips with media failed."""
@@ -86,11 +94,13 @@ def _next(job: FeaturesJob) -> str:
     if not files.is_local(out):
         return f"Next: beam validate {out}"
     python, beam = (_program(name) for name in ("python", "beam"))
-    return (
-        f"Next:\n  {beam} validate {out}\n"
-        f"  {python} models/train.py han --features {out}\n"
-        f"  {python} -c \"import pandas; print(pandas.read_parquet('{out}/clips'))\""
-    )
+    lines = ["Next:", f"  {beam} validate {out}"]
+    for model, needs in _MODELS:
+        if needs <= set(job.recipe.extractors):
+            lines.append(f"  {python} models/train.py {model} --features {out}")
+            break
+    lines.append(f"  {python} -c \"import pandas; print(pandas.read_parquet('{out}/clips'))\"")
+    return "\n".join(lines)
 
 
 def _program(name: str) -> str:

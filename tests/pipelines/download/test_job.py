@@ -116,6 +116,7 @@ def test_kills_lose_nothing_and_fetch_nothing_twice(
     [
         ("--direct_runner_bundle_repeat=2",),
         ("--unit-size", "3", "--parallel", "3"),
+        ("--direct_running_mode=multi_processing", "--direct_num_workers=2"),
     ],
 )
 def test_other_ways_to_run_fetch_each_clip_once(
@@ -127,6 +128,22 @@ def test_other_ways_to_run_fetch_each_clip_once(
     assert done.returncode == 0, done.stderr[-2000:]
     assert set(site.clips_asked().values()) == {1}
     assert counts(media)["clips_done"] == 8
+
+
+def test_job_service_fetches_each_clip_once(
+    site: Site,
+    films: dict[str, Path],
+    tmp_path: Path,
+    beam: Beam,
+    loopback: tuple[str, ...],
+) -> None:
+    clips, source = mirror(site, films["clip"], tmp_path / "clips", 8)
+    media = tmp_path / "media"
+    done = beam(*words(clips, source, media, tmp_path / "state"), "--unit-size", "4", *loopback)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert set(site.clips_asked().values()) == {1}
+    assert counts(media)["clips_done"] == 8
+    assert "8 in this run" in done.stdout
 
 
 def test_coverage_counts_by_split_class_and_reason(
@@ -190,6 +207,7 @@ def test_everything_goes_from_the_site_to_features_and_cleans_up(
     command += ["--delete-media", "--batch", "2"]
     done = beam(*command)
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "beam run features" not in done.stdout  # they follow by themselves
     assert not list(media.glob("*.mp4"))
     assert len(read_media(media)) == 2  # the records stay
     manifest = read_store_manifest(out).data
