@@ -2,11 +2,12 @@
 
 import io
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
+from apache_beam.runners.portability.local_job_service import LocalJobServicer
 
 from pipelines.cli import main
 from pipelines.media.ffmpeg import ffmpeg_binary
@@ -60,3 +61,15 @@ def beam(monkeypatch: pytest.MonkeyPatch) -> Beam:
         return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def loopback() -> Iterator[tuple[str, ...]]:
+    """Options for Beam's own job service: the job goes over the wire as it does to a cluster."""
+    service = LocalJobServicer()
+    port = service.start_grpc_server()
+    yield (
+        "--runner", "PortableRunner", f"--job_endpoint=localhost:{port}",
+        "--environment_type=LOOPBACK",
+    )  # fmt: skip
+    service.stop()
