@@ -38,7 +38,9 @@ def write_store(
         held = {
             one: _values(signs[one], hot[rows], seconds, one, noise, random) for one in features
         }
-        names = [[classes[one] for one in np.flatnonzero(hot[row])] for row in rows]
+        names = [
+            [label for label, there in zip(classes, hot[row], strict=True) if there] for row in rows
+        ]
         _write(root, "clips", name, tables, _clips(rows, keys, splits, names, seconds))
         _write(root, "snippets", name, tables, _snippets(rows, keys, seconds, held))
     digest = hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()[:12]
