@@ -12,7 +12,6 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -114,13 +113,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _batch(self, body: bytes) -> None:
         """Deletions in one request."""
-        kind = self.headers["Content-Type"].encode()
-        parts = message_from_bytes(b"Content-Type: " + kind + b"\r\n\r\n" + body).get_payload()
         lines = []
-        for part in parts:
-            asked = re.search(r"DELETE (\S+)", part.as_string())
-            assert asked is not None
-            status, _ = self._delete(*self._place(urlsplit(asked[1]).path))
+        for address in re.findall(r"^DELETE (\S+)", body.decode(), re.M):
+            status, _ = self._delete(*self._place(urlsplit(address).path))
             lines.append(
                 "--b\r\nContent-Type: application/http\r\n\r\n"
                 f"HTTP/1.1 {status} -\r\nContent-Type: application/json\r\n\r\n{{}}\r\n"
