@@ -18,5 +18,6 @@ COPY docker/tools.lock docker/install-tools.sh /build/
 RUN /build/install-tools.sh /build/tools.lock
 
 ENV PATH=/opt/earsight/bin:${PATH} \
-    XDG_CACHE_HOME=/var/cache
+    XDG_CACHE_HOME=/var/cache \
+    NUMBA_CACHE_DIR=/var/cache/earsight/numba
 USER 1000
