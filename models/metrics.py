@@ -175,42 +175,54 @@ def _segment_counts(predicted: Mask, true: Mask) -> Counts:
     )
 
 
+class Events(NamedTuple):
+    """Events of all clips and classes, in order."""
+
+    row: NDArray[np.int64]
+    """n C + c for clip n and class c."""
+    start: NDArray[np.int64]
+    """First second."""
+    stop: NDArray[np.int64]
+    """Second behind the last one."""
+
+
 def _event_counts(predicted: Mask, true: Mask) -> Counts:
-    clips, seconds, classes = predicted.shape
-    found, wanted = (_run_lengths(mask) for mask in (predicted, true))  # [N * C, T]
-    met_found, met_wanted = np.zeros(len(found), np.int64), np.zeros(len(found), np.int64)
-    both = np.flatnonzero(found.any(axis=1) & wanted.any(axis=1))
-    block = max(1, 4_000_000 // max(1, seconds * seconds))  # rows that keep [rows, T, T] small
-    for first in range(0, len(both), block):
-        rows = both[first : first + block]
-        meets = _meets(found[rows], wanted[rows])
-        met_found[rows] = meets.any(axis=2).sum(axis=1)
-        met_wanted[rows] = meets.any(axis=1).sum(axis=1)
-    tp, fp = met_found, (found > 0).sum(axis=1) - met_found
-    fn = (wanted > 0).sum(axis=1) - met_wanted
-    return Counts(*(part.reshape(clips, classes) for part in (tp, fp, fn)))
+    found, wanted = _events(predicted), _events(true)
+    one, other = _pairs(found.row, wanted.row)
+    stop = np.minimum(found.stop[one], wanted.stop[other])
+    shared = stop - np.maximum(found.start[one], wanted.start[other])
+    lengths = found.stop[one] - found.start[one] + wanted.stop[other] - wanted.start[other]
+    meets = 2 * shared >= lengths - shared  # at least half of the union
+    hit, met = np.zeros(len(found.row), np.bool_), np.zeros(len(wanted.row), np.bool_)
+    hit[one[meets]] = met[other[meets]] = True
+    clips, _, classes = predicted.shape
+    return Counts(
+        *(
+            np.bincount(rows, minlength=clips * classes).reshape(clips, classes)
+            for rows in (found.row[hit], found.row[~hit], wanted.row[~met])
+        )
+    )
 
 
-def _run_lengths(mask: Mask) -> NDArray[np.int64]:
-    """Length of the event that starts at each second, else 0: [N, T, C] to [N * C, T]."""
+def _events(mask: Mask) -> Events:
+    """Runs of positive seconds in a mask [N, T, C]."""
     clips, seconds, classes = mask.shape
-    rows = mask.transpose(0, 2, 1).reshape(clips * classes, seconds)
-    edges = np.diff(np.pad(rows, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    lengths = np.zeros(rows.shape, np.int64)
-    row, start = np.nonzero(edges == 1)
-    lengths[row, start] = np.nonzero(edges == -1)[1] - start  # ends come in the order of starts
-    return lengths
+    padded = np.zeros((clips, classes, seconds + 2), np.bool_)
+    padded[:, :, 1:-1] = mask.transpose(0, 2, 1)
+    edges = np.flatnonzero(padded[:, :, 1:] != padded[:, :, :-1])  # begin and end by turns
+    row, second = np.divmod(edges, seconds + 1)
+    return Events(row[::2], second[::2], second[1::2])
 
 
-def _meets(found: NDArray[np.int64], wanted: NDArray[np.int64]) -> Mask:
-    """Whether the event found at t and the event wanted at u overlap by half: [R, T, T]."""
-    at = np.arange(found.shape[1])
-    stop_found, stop_wanted = found + at, wanted + at
-    start = np.maximum(at[:, None], at[None, :])
-    shared = np.minimum(stop_found[:, :, None], stop_wanted[:, None, :]) - start
-    union = found[:, :, None] + wanted[:, None, :] - shared
-    both = (found > 0)[:, :, None] & (wanted > 0)[:, None, :]
-    return both & (2 * shared >= union)
+def _pairs(
+    rows: NDArray[np.int64], others: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of every pair with the same value, from two ascending arrays."""
+    first = np.searchsorted(others, rows, side="left")
+    count = np.searchsorted(others, rows, side="right") - first
+    one = np.repeat(np.arange(len(rows)), count)
+    within = np.arange(len(one)) - np.repeat(np.cumsum(count) - count, count)
+    return one, np.repeat(first, count) + within
 
 
 def _clip_score(counts: Counts) -> Values:
@@ -253,9 +265,10 @@ def average_precision(scores: Any, labels: Any) -> Values:
     values, truth = _checked_tags(scores, labels)
     result = np.full(values.shape[1], np.nan)
     for column in np.flatnonzero(truth.any(axis=0)):
-        order = np.argsort(-values[:, column], kind="stable")
+        order = np.argsort(values[:, column], kind="stable")[::-1]
         ranked, hits = values[order, column], np.cumsum(truth[order, column])
-        last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)  # end of each tie
+        ends = np.flatnonzero(ranked[1:] != ranked[:-1])
+        last = np.append(ends, len(ranked) - 1)  # end of each tie
         gained = np.diff(hits[last], prepend=0)
         result[column] = float((gained * hits[last] / (last + 1)).sum() / hits[-1])
     return result
