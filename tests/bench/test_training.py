@@ -92,16 +92,16 @@ def our_epoch(data: ClipData, precision: str) -> tuple[float, engine.Training]:
 def peak_gb(store: Path, run: Path) -> float:
     """Peak memory of `train.py` in a process of its own."""
     code = (
-        "import resource, sys; from models import train; train.main(sys.argv[1:]); "
-        "print('peak', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        "import sys; from models import train; from tests.bench.memory import peak_mb; "
+        "train.main(sys.argv[1:]); print('peak', peak_mb())"
     )
     given = ["han", "--features", str(store), "--run", str(run), "--epochs", "1"]
     said = subprocess.run(
         [sys.executable, "-c", code, *given], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
-    peak = re.search(r"peak (\d+)", said)
+    peak = re.search(r"peak ([\d.]+)", said)
     assert peak
-    return int(peak[1]) / 2**20
+    return float(peak[1]) / 1024
 
 
 def ratios(scoring: dict[str, dict[str, float]]) -> dict[str, float]:
