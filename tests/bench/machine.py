@@ -4,6 +4,8 @@ import importlib.metadata
 import os
 import platform
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +56,25 @@ def peak_tflops(dtype: torch.dtype) -> float:
         / _best_of_five(lambda: torch.conv2d(maps, kernel, padding=1))
     )
     return max(product, convolution) / 1e12
+
+
+def second_process() -> float:
+    """How many times the matrix products of one process two processes do together, at best 2."""
+    code = (
+        "import time, torch; torch.set_num_threads(1); a = torch.randn(512, 512); n = 0\n"
+        "until = time.monotonic() + 4\n"
+        "while time.monotonic() < until: torch.mm(a, a); n += 1\n"
+        "print(n)"
+    )
+
+    def work(processes: int) -> int:
+        started = [
+            subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+            for _ in range(processes)
+        ]
+        return sum(int(one.communicate()[0]) for one in started)
+
+    return round(work(2) / work(1), 2)
 
 
 def _best_of_five(work: Callable[[], object]) -> float:

@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.demo import DemoOptions, generate
 from pipelines.demo_command import demo_folder
-from tests.bench.machine import describe
+from tests.bench.machine import describe, second_process
 from tests.pipelines.conftest import ROOT
 from tests.pipelines.download.conftest import make_film, write_clips
 from tests.pipelines.download.server import serving
@@ -29,7 +29,7 @@ TWO = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 @pytest.fixture(scope="module", autouse=True)
 def machine() -> None:
     """The head of the file."""
-    note("machine", describe())
+    note("machine", {**describe(), "two_processes_of_matrix_products": second_process()})
 
 
 def note(name: str, found: dict[str, Any]) -> None:
