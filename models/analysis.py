@@ -96,7 +96,7 @@ def analyse(run: Path, features: Path | None, split: str) -> ClassAnalysis:
 
     `UsageError` when the run is no fusion, or its scores are of other clips.
     """
-    facts = runs.read_json(run / runs.CONFIG, "no run folder of models/train.py")
+    facts = runs.read_config(run)
     if facts["model"] != "fusion":
         raise UsageError(
             f"{run} is a run of {facts['model']}; the analysis compares a fusion with the two "

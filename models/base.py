@@ -6,9 +6,16 @@ Letters used in all files: B clips of a batch, T seconds, C classes, D width of 
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, Self
+from numbers import Integral, Real
+from typing import Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from torch import Tensor
+
+SIZES = (
+    "hidden", "feedforward", "layers", "heads", "width", "embed", "branch", "branches", "recurrent",
+    "inner", "channels", "snapshots", "units",
+)  # fmt: skip
+"""Settings by which some models say how large they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +57,30 @@ class TrainConfig:
     """Where to compute; `auto` takes the GPU when there is one."""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate", "decay_every", "classes"):
-            if getattr(self, name) < 1:
+        self._refuse_wrong_kinds()
+        for name in ("epochs", "batch_size", "accumulate", "decay_every", "classes", *SIZES):
+            if getattr(self, name, 1) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        dropout = getattr(self, "dropout", 0.0)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be from 0 to below 1, got {dropout}")
         for name in ("learning_rate", "decay_factor"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0 and finite, got {getattr(self, name)}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be 0 or above, got {self.weight_decay}")
+
+    def _refuse_wrong_kinds(self) -> None:
+        """Raise ValueError for a value that its setting does not take."""
+        for name, kind in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            if get_origin(kind) is Literal and value not in get_args(kind):
+                known = ", ".join(get_args(kind))
+                raise ValueError(f"{name} must be one of {known}, got {value!r}")
+            if kind is int and not isinstance(value, Integral):
+                raise ValueError(f"{name} must be a whole number, got {value!r}")
+            if kind is float and not isinstance(value, Real):
+                raise ValueError(f"{name} must be a number, got {value!r}")
 
     def rate(self, epoch: int) -> float:
         """Adam's rate in an epoch, counted from 1."""

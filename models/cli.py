@@ -45,8 +45,13 @@ def refuse_unknown(arguments: Sequence[str], kinds: Sequence[type[Any]], program
             raise UsageError(f"unknown option {argument.split('=', 1)[0]}; {meant}")
 
 
-def run(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> int:
-    """Run a command: 0 done, 1 the job fell short, 2 wrong use; the latter two say why."""
+def run(
+    main: Callable[[Sequence[str]], None], arguments: Sequence[str], stopped: str = "stopped"
+) -> int:
+    """Run a command: 0 done, 1 the job fell short, 2 wrong use; the latter two say why.
+
+    `stopped` is what it says when it is interrupted.
+    """
     out = Console(stderr=True)
     rich = RichHandler(console=out, show_path=False, show_level=False, show_time=False)
     handler = rich if out.is_terminal else logging.StreamHandler()
@@ -57,6 +62,6 @@ def run(main: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; --resume goes on from the last saved epoch\n")
+        sys.stderr.write(f"{stopped}\n")
         return 130
     return 0

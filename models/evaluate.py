@@ -45,11 +45,11 @@ def main(arguments: Sequence[str]) -> None:
     options = cli.parse(Options, arguments, PROGRAM, description=__doc__)
     if options.run is None:
         raise UsageError(f"say which run to score: {PROGRAM} --run DIR")
-    facts = runs.read_json(options.run / runs.CONFIG, "no run folder of models/train.py")
+    facts = runs.read_config(options.run)
     model, experiment = registry.find(facts["experiment"])
     module = registry.load(model)
     config = module.Config.from_json(facts["settings"])
-    data = _clips(options, facts, registry.needs(model, config), config)
+    data = _clips(options.run, options, facts, registry.needs(model, config), config)
     if facts.get("fold"):
         count, name = facts["fold"]
         data = dict(splits.folds(data, count))[name]
@@ -86,18 +86,18 @@ def judge(
 
 
 def _clips(
-    options: Options, facts: dict[str, str | None], needs: Sequence[str], config: TrainConfig
+    run: Path,
+    options: Options,
+    facts: dict[str, str | None],
+    needs: Sequence[str],
+    config: TrainConfig,
 ) -> ClipData:
     features = options.features or Path(str(facts["features"]))
     annotations = options.annotations
     if annotations is None and options.features is None and facts["annotations"]:
         annotations = Path(facts["annotations"])
     data = open_tagging(features, needs, annotations, config)
-    if len(data.vocabulary) != config.classes:
-        raise UsageError(
-            f"{features} has {len(data.vocabulary)} classes and the run was trained on "
-            f"{config.classes}; score it on a store of the same data set"
-        )
+    runs.refuse_other_features(run, data, needs)
     return data
 
 

@@ -188,8 +188,9 @@ def plot_heat(scores: NDArray[np.float32], name: str, ax: Axes) -> Axes:
 
 def score(run: Run, options: Options) -> None:
     """Score the clips of the run's store against a demo world."""
-    facts = runs.read_json(run.folder / runs.CONFIG, "no run folder of models/train.py")
+    facts = runs.read_config(run.folder)
     data = open_clips(Path(facts["features"]), run.needs)
+    runs.refuse_other_features(run.folder, data, run.needs)
     found = localisation_truth.measure(Locator(run, data), Path(str(options.truth)), options.split)
     path = (options.out or run.folder) / f"localisation-{options.split}.json"
     runs.write_json(path, found)

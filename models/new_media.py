@@ -59,7 +59,7 @@ class Run:
 
 def open_run(folder: Path) -> Run:
     """Open a run folder of `models/train.py`; `UsageError` when it is not a finished one."""
-    facts = runs.read_json(folder / runs.CONFIG, "no run folder of models/train.py")
+    facts = runs.read_config(folder)
     results = runs.read_json(folder / runs.RESULTS, "no finished training")
     if "recipe" not in facts:
         raise UsageError(f"{folder} does not say how its features were made; train the run again")

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from models import runs
 from models.data import ClipData
 from models.metrics import PRESENCE
 from models.scoring import Predictions
@@ -125,6 +126,6 @@ def _row(figure: Figure, columns: int) -> list[Axes]:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+    """Write a figure as PNG, whole."""
+    options: dict[str, Any] = {"format": "png", "dpi": 110, "metadata": {"Software": None}}
+    runs.write_whole(path, lambda place: figure.savefig(place, **options))

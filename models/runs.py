@@ -1,8 +1,9 @@
 """The run folder of a training: settings, results, predictions, weights, and where to go on."""
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from models import parallel
+from models import parallel, registry
+from models.base import TrainConfig
 from models.data import ClipData
 from models.engine import Training, random_state
 from models.scoring import Predictions
-from schemas import UsageError
+from schemas import JobError, UsageError
 
 CONFIG, RESULTS, PREDICTIONS = "config.json", "results.json", "predictions.parquet"
 CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
@@ -27,14 +29,21 @@ CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file under a temporary name and rename it, so that no half file is ever seen.
 
-    Of several processes only the first one writes.
+    Of several processes only the first one writes. `JobError` when the place cannot be written.
     """
     if parallel.rank() > 0:
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    write(temporary)
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise JobError(
+            f"{path} cannot be written ({error.strerror}); give a folder that can be, with room"
+        ) from None
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
@@ -46,11 +55,66 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read JSON; `UsageError` when the file is not there or is not JSON."""
     try:
-        return dict(json.loads(path.read_text()))
-    except FileNotFoundError:
+        found = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"{path.parent} has no {path.name}, so it is {what}") from None
     except ValueError as error:
         raise UsageError(f"{path} is not readable JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"{path} holds no settings, so {path.parent} is {what}")
+    return found
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What `config.json` of a run holds; `UsageError` when the folder is no run of the trainer."""
+    found = read_json(folder / CONFIG, "no run folder of models/train.py")
+    lacking = [name for name in ("experiment", "model", "settings", "classes") if name not in found]
+    if lacking:
+        raise UsageError(
+            f"{folder / CONFIG} has no {lacking[0]!r}, so {folder} is no run folder of "
+            "models/train.py; train the run again"
+        )
+    try:
+        name, _ = registry.find(found["experiment"])
+        registry.settings(name, found["settings"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"{folder / CONFIG} is of another version of this program ({error}); train it again"
+        ) from None
+    return found
+
+
+def refuse_other_features(folder: Path, data: ClipData, needs: Sequence[str]) -> None:
+    """Raise `UsageError` when a run was trained on features that were made in another way.
+
+    A store may have more extractors than the run's own, or frames one by one, which are averaged;
+    log-mel comes from no weights.
+    """
+    found = read_config(folder)
+    ours, theirs = found.get("recipe", {}), data.manifest.data["recipe"]
+    ignored = {"hash", "extractors", "resnet152_frames"}
+    if set(needs) <= {"logmel"}:
+        ignored |= {"weights", "precision"}
+    for name in [one for one in ours if one not in ignored and one in theirs]:
+        if ours[name] != theirs[name]:
+            raise UsageError(
+                f"{folder} was trained on features with {name} {ours[name]!r} and those of "
+                f"{data.manifest.root} have {name} {theirs[name]!r}; take a store that was made "
+                "alike, or train on this one"
+            )
+    if found["classes"] != list(data.vocabulary.names):
+        known = f"{len(found['classes'])} classes, {data.manifest.root} has {len(data.vocabulary)}"
+        raise UsageError(
+            f"{folder} was trained on {known}, and they are not the same ones in the same order; "
+            "take a store of the same data set"
+        )
+
+
+def forget(folder: Path) -> None:
+    """Remove what an earlier training left, so that no folder holds parts of two trainings."""
+    if parallel.rank() == 0 and folder.is_dir():
+        for name in (RESULTS, PREDICTIONS, CHECKPOINT, RESUME):
+            (folder / name).unlink(missing_ok=True)
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
@@ -65,6 +129,8 @@ def load_weights(path: Path, model: nn.Module) -> None:
         raise UsageError(f"{path.parent} has no {path.name}, so no finished training; train first")
     try:
         model.load_state_dict(load_file(path))
+    except SafetensorError as error:
+        raise UsageError(f"{path} is damaged ({error}); train the run again") from None
     except RuntimeError as error:
         first = str(error).strip().splitlines()[-1].strip()
         raise UsageError(f"{path} holds the weights of another model: {first}") from None
@@ -103,19 +169,8 @@ def load_training(path: Path, training: Training) -> None:
     with _open(path) as file:
         facts = json.loads(file.metadata()["facts"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    wanted = training.config.to_json()
-    started = type(training.config)().to_json() | facts["config"]
-    changed = [name for name in wanted if name != "device" and wanted[name] != started[name]]
-    if changed:
-        raise UsageError(
-            f"{path.parent} was started with {changed[0]} {started[changed[0]]!r}, not "
-            f"{wanted[changed[0]]!r}; go on with the same settings or take another --run folder"
-        )
-    if facts["subset_id"] != training.data.manifest.subset_id:
-        raise UsageError(
-            f"{path.parent} was started on other clips (subset {facts['subset_id']}, now "
-            f"{training.data.manifest.subset_id}); start anew in another --run folder"
-        )
+    refuse_other_settings(path.parent, training.config, facts["config"])
+    refuse_other_clips(path.parent, training.data, facts["subset_id"])
     training.model.load_state_dict(_part(tensors, "model."))
     training.loss.load_state_dict(_part(tensors, "loss."))
     training.kept = _part(tensors, "kept.")
@@ -129,12 +184,35 @@ def load_training(path: Path, training: Training) -> None:
         setattr(training, name, facts[name])
 
 
+def refuse_other_settings(folder: Path, config: TrainConfig, settings: Mapping[str, Any]) -> None:
+    """Raise `UsageError` when a training was started with other settings than `config`."""
+    wanted, started = config.to_json(), type(config)().to_json() | dict(settings)
+    changed = [name for name in wanted if name != "device" and wanted[name] != started[name]]
+    if changed:
+        raise UsageError(
+            f"{folder} was started with {changed[0]} {started[changed[0]]!r}, not "
+            f"{wanted[changed[0]]!r}; go on with the same settings or take another --run folder"
+        )
+
+
+def refuse_other_clips(folder: Path, data: ClipData, subset: str) -> None:
+    """Raise `UsageError` when a training was started on another subset than that of `data`."""
+    if subset != data.manifest.subset_id:
+        raise UsageError(
+            f"{folder} was started on other clips (subset {subset}, now "
+            f"{data.manifest.subset_id}); start anew in another --run folder"
+        )
+
+
 def _open(path: Path) -> Any:
     if not path.is_file():
         raise UsageError(
             f"{path.parent} has no {path.name}, so nothing to resume; leave --resume out"
         )
-    return safe_open(path, framework="pt")
+    try:
+        return safe_open(path, framework="pt")
+    except SafetensorError as error:
+        raise UsageError(f"{path} is damaged ({error}); leave --resume out") from None
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

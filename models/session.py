@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,34 @@ class Session:
     """Least time between two saves."""
 
 
+def train_or_go_on(session: Session, data: ClipData) -> dict[str, Any]:
+    """Train as one of several: with `resume` what is finished stays, what was stopped goes on.
+
+    `UsageError` when what is finished had other settings or other clips.
+    """
+    folder = session.folder
+    if not session.resume or (folder / runs.RESUME).is_file():
+        return train(session, data)
+    if not (folder / runs.RESULTS).is_file():
+        return train(replace(session, resume=False), data)
+    runs.refuse_other_settings(folder, session.config, runs.read_config(folder)["settings"])
+    runs.refuse_other_features(folder, data, registry.needs(session.model, session.config))
+    found = runs.read_json(folder / runs.RESULTS, "no finished training")
+    runs.refuse_other_clips(folder, data, found["subset_id"])
+    logger.info("%s is finished already", folder)
+    return found
+
+
 def train(session: Session, data: ClipData) -> dict[str, Any]:
     """Train once, score every split, leave the run folder; gives what `results.json` holds."""
     started = time.monotonic()
     model, config, folder = session.model, session.config, session.folder
     module = registry.load(model)
-    _write_config(session, data)
+    if session.resume and (folder / runs.RESUME).is_file():
+        runs.refuse_other_features(folder, data, registry.needs(model, config))
+    elif not session.resume:
+        runs.forget(folder)
+        _write_config(session, data)
     device = parallel.start(device_of(config))
     torch.manual_seed(config.seed)
     net = module.build(config).to(device)
@@ -58,6 +80,7 @@ def train(session: Session, data: ClipData) -> dict[str, Any]:
     training.before_epoch = registry.hook(model, "before_epoch")
     if session.resume:
         runs.load_training(folder / runs.RESUME, training)
+        _write_config(session, data)
         logger.info("going on in epoch %d after step %d", training.epoch, training.step)
     else:
         registry.prepare(model, training)

@@ -22,7 +22,7 @@ import tyro
 from models import cli, parallel, registry, report, results, runs, splits
 from models.base import Experiment, TrainConfig
 from models.data import ClipData
-from models.session import Session, train
+from models.session import Session, train, train_or_go_on
 from models.streaming import open_tagging
 from schemas import UsageError
 
@@ -47,7 +47,8 @@ class Options:
     """Cross-validation: train so many times, each time tested on another part of all labelled
     clips: on the store's own splits when it has so many, else on random parts."""
     resume: bool = False
-    """Go on with a training that was stopped, from its last save."""
+    """Go on with a training that was stopped, from its last save; of several seeds or folds the
+    finished ones stay."""
     save_every_s: float = 60.0
     """Save the training so that --resume can go on, at most every so many seconds."""
 
@@ -64,6 +65,9 @@ def main(arguments: Sequence[str]) -> None:
     """Run the command; `UsageError` when it is used wrongly."""
     out = report.console()
     if "--list" in arguments:
+        if len(arguments) > 1:
+            others = " ".join(word for word in arguments if word != "--list")
+            raise UsageError(f"--list shows all experiments and goes alone, without {others}")
         for table in report.experiment_tables(registry.experiments().values()):
             out.print(table)
         return
@@ -81,7 +85,8 @@ def main(arguments: Sequence[str]) -> None:
             features=options.features, annotations=options.annotations, folder=folder,
             fold=fold, resume=options.resume, save_every_s=options.save_every_s,
         )  # fmt: skip
-        found.append(train(session, given))
+        several = options.seeds > 1 or options.folds > 0
+        found.append(train_or_go_on(session, given) if several else train(session, given))
         report.print_results(out, found[-1], registry.load(model).CARD)
         out.print(f"Run folder: {folder}. Score it again: python models/evaluate.py --run {folder}")
     if len(found) > 1:
@@ -120,7 +125,7 @@ def read_arguments(
 ) -> tuple[str, Experiment, Options, TrainConfig]:
     """Model, experiment, options of the run, settings of the training."""
     named = [word for word in arguments[:1] if not word.startswith("-")]
-    rest = list(arguments[len(named) :])
+    rest = [part for word in arguments[len(named) :] for part in _experiment_apart(word)]
     chosen = named[0] if named else ""
     if "--experiment" in rest[:-1]:
         chosen = rest[rest.index("--experiment") + 1]
@@ -144,6 +149,11 @@ def read_arguments(
     return model, experiment, read.options, read.config
 
 
+def _experiment_apart(word: str) -> list[str]:
+    """`--experiment=NAME` as two words, any other word as it is."""
+    return word.split("=", 1) if word.startswith("--experiment=") else [word]
+
+
 def summarise(found: Sequence[dict[str, Any]], base: Path, out: Any, what: str) -> None:
     """Print and write mean and spread over the seeds, or over the folds."""
     summary = {
@@ -161,4 +171,4 @@ def summarise(found: Sequence[dict[str, Any]], base: Path, out: Any, what: str) 
 
 
 if __name__ == "__main__":
-    sys.exit(cli.run(main, sys.argv[1:]))
+    sys.exit(cli.run(main, sys.argv[1:], "stopped; --resume goes on from the last save"))

@@ -9,6 +9,9 @@ from typing import Any
 from schemas.failure import UsageError
 from schemas.tables import SCHEMA_VERSION, TableName
 
+NEEDED = ("dataset", "recipe", "tables", "subset_id", "vocabulary")
+"""Entries without which a store cannot be read."""
+
 
 @dataclass(frozen=True)
 class StoreManifest:
@@ -69,4 +72,7 @@ def read_store_manifest(root: Path) -> StoreManifest:
             f"{path} has schema version {data.get('schema_version')!r}, this program reads "
             f"{SCHEMA_VERSION}; make the features again or use the version that wrote them"
         )
+    lacking = [name for name in NEEDED if name not in data]
+    if lacking:
+        raise UsageError(f"{path} has no {lacking[0]!r}; run the features job again")
     return StoreManifest(Path(root), data)
