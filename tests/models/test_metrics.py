@@ -174,6 +174,19 @@ def test_heavy_ties_and_missing_classes() -> None:
     assert np.isnan(tagging_scores(scores[:, :2], labels[:, :2])["map"])
 
 
+@pytest.mark.parametrize("kind", [np.bool_, np.uint8, np.int64, np.float16])
+def test_scores_of_any_kind_rank_as_their_values_do(kind: type[np.generic]) -> None:
+    random = np.random.default_rng(4)
+    scores, labels = random.integers(0, 4, (100, 3)).astype(kind), random.random((100, 3)) < 0.3
+    assert tagging_scores(scores, labels) == tagging_scores(scores.astype(np.float64), labels)
+
+
+def test_scores_at_infinity_tie() -> None:
+    labels = np.array([[True], [False], [True], [False]])
+    scores = np.array([[-np.inf], [-np.inf], [1.0], [-np.inf]])
+    assert average_precision(scores, labels) == average_precision_score(labels, scores > 0)
+
+
 def test_perfect_order_has_infinite_dprime() -> None:
     labels = np.array([[True], [False], [False]])
     scores = tagging_scores(labels.astype(float), labels)
