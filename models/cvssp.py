@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from models.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TaggingConfig
+from models.data import ClipData
+from models.logmel import refuse_other_bands
 from models.losses import clip_loss, with_total
 
 FRAMES, BANDS = 240, 64
@@ -166,6 +168,12 @@ def on_frames(logmel: Tensor) -> Tensor:
     """
     whole = logmel.flatten(1, 2).transpose(1, 2)  # [B, M, 100 T]
     return F.adaptive_avg_pool1d(whole, FRAMES).transpose(1, 2)
+
+
+def adapt(config: Config, data: ClipData) -> Config:
+    """The settings as they are; `UsageError` when the store's log-mel has other bands."""
+    refuse_other_bands(data)
+    return config
 
 
 def prepare(training: Any) -> None:

@@ -192,7 +192,7 @@ def test_blend_weights_follow_gain_over_overfitting() -> None:
 def test_log_mel_of_another_shape_is_refused_in_a_sentence(tmp_path: Path) -> None:
     data = open_clips(write_store(tmp_path / "store", features=("logmel",)), ("logmel",))
     data.features["logmel"] = data.features["logmel"][:, :, :50, :40]
-    for name in ("fayek_audio", "audio_resnet50", "g_blend"):
+    for name in ("fayek_audio", "audio_resnet50", "g_blend", "cvssp"):
         with pytest.raises(UsageError, match="has log-mel of 50 x 40 a second and this net takes"):
             registry.adapt(name, data, registry.settings(name, {}))
 
