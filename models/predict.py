@@ -4,7 +4,8 @@ python models/predict.py --run runs/han-1 clip.mp4
 python models/predict.py --run runs/han-1 holiday/*.mp4 --out parsed
 
 Features are made as the run's own were. Writes events.csv (file, modality, label, onset, offset,
-probability) and a picture a file; models that tag whole clips print tags instead of events.
+probability) and a picture a file. Models that tag whole clips say nothing about when; their runs
+are refused.
 """
 
 import csv

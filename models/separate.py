@@ -175,6 +175,7 @@ def save_spectrograms(path: Path, waves: Mapping[str, Wave], share: Tensor) -> N
     axes[-2].set_xlabel("seconds")
     axes[-1].bar(range(len(share)), share.tolist(), color="#2a6f97")
     axes[-1].set_ylim(0, 1)
+    axes[-1].set_xticks(range(len(share)))
     axes[-1].set_xlabel("component; its share in the source")
     save(figure, path)
 
