@@ -6,6 +6,7 @@ call goes on where the first one stopped.
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -167,7 +168,7 @@ def orderings(found: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, A
     for ahead, behind, metric, words in ORDERINGS:
         usual = float(np.mean([found[name][metric][1] for name in MAIN]))
         spreads = [found[name][metric][1] if name in MAIN else usual for name in (ahead, behind)]
-        gain, noise = found[ahead][metric][0] - found[behind][metric][0], float(np.hypot(*spreads))
+        gain, noise = found[ahead][metric][0] - found[behind][metric][0], math.hypot(*spreads)
         rows[words] = {
             "gain": round(gain, 1),
             "spread": round(noise, 1),
