@@ -22,7 +22,7 @@ from pipelines.download.places import list_places
 from pipelines.download.pool import sweep
 from pipelines.download.request import Limits, check_template, read_site_args
 from pipelines.download_summary import print_summary
-from pipelines.launch import check_out, locked, print_handed_over, read_reasons, run_job
+from pipelines.launch import check_out, locked, print_left, read_reasons, run_job
 from pipelines.options import suggestion
 from pipelines.presets import Destination, check_places, choose_destination, find_preset
 from pipelines.progress import Progress
@@ -147,8 +147,8 @@ def run_download(job: DownloadJob, destination: Destination, max_failed: float) 
         before, started = job.fates(), time.monotonic()
         with Progress(job.media, "download", lambda: sum(1 for _ in job.open_tasks())):
             run_job(lambda: download.run(job, destination.arguments))
-        if not destination.waits:
-            return print_handed_over(job.media)
+        if destination.leaves:
+            return print_left(destination.leaves, job.media)
         return print_summary(job, before, time.monotonic() - started, max_failed)
 
 

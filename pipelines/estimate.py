@@ -83,9 +83,13 @@ class Measured:
             raise UsageError(
                 f"--like {out} holds no clip that a features job made; give the --out of one"
             )
-        held = [name for name, paths in store.parts(standing).items() if paths]
-        sizes = {name: sum(files.sizes(files.join(out, name)).values()) for name in held}
-        return cls(spent / clips, {name: size / clips for name, size in sizes.items()})
+        bytes_a_clip = {}
+        for name, paths in store.parts(standing).items():
+            if paths:  # files that no reader is led to are left out
+                sizes = files.sizes(files.join(out, name))
+                held = sum(sizes.get(path.rsplit("/", 1)[1], 0) for path in paths)
+                bytes_a_clip[str(name)] = held / clips
+        return cls(spent / clips, bytes_a_clip)
 
 
 def table_bytes(

@@ -16,7 +16,7 @@ from pipelines.demo import DemoOptions, generate
 from pipelines.demo_command import demo_folder
 from pipelines.extraction import Runtime, sweep_work_folders
 from pipelines.job import NO_ANNOTATIONS, FeaturesJob
-from pipelines.launch import check_out, locked, print_handed_over, read_reasons, run_job
+from pipelines.launch import check_out, locked, print_left, read_reasons, run_job
 from pipelines.options import suggestion
 from pipelines.presets import check_places, choose_destination, find_preset, worker_precision
 from pipelines.progress import Progress
@@ -114,8 +114,8 @@ def run(config: Config, rest: list[str]) -> int:
         sweep_work_folders()
         with Progress(job.out, "features", lambda: job.n_open(before)):
             run_job(lambda: _run(job, destination.arguments))
-        if not destination.waits:
-            return print_handed_over(job.out)
+        if destination.leaves:
+            return print_left(destination.leaves, job.out)
         return print_summary(job, before, time.monotonic() - started, config.max_failed)
 
 

@@ -15,6 +15,13 @@ from pipelines.options import suggestion
 from schemas import JobError, Reason, UsageError
 
 _FREE_BYTES = 200 * 2**20
+_LEFT = {
+    "dry_run": "Nothing was sent and nothing done: without --dry_run the same command begins the "
+    "job.",
+    "template_location": "The template is written; a job that is made from it leaves "
+    "{out}/manifest.json when it is done.",
+    "no_wait_until_finish": "The job is handed over. When it is done, {out}/manifest.json stands.",
+}
 
 
 def check_out(out: str, option: str) -> None:
@@ -87,10 +94,10 @@ def run_job(run: Callable[[], None]) -> None:
         raise
 
 
-def print_handed_over(out: str) -> int:
-    """Say that the service goes on alone; 0."""
-    text = f"The job is handed over. When it is done, {out}/manifest.json stands."
-    Console().print(text, soft_wrap=True, markup=False)
+def print_left(option: str, out: str) -> int:
+    """Say what an option of Beam for which the command does not stay has come to; 0."""
+    text = _LEFT[option].format(out=out)
+    Console().print(text, soft_wrap=True, markup=False, highlight=False)
     return 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from apache_beam.options import pipeline_options as beam_options
-from apache_beam.runners.runner import create_runner
+from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from pipelines.engines import prepare_engine
 from schemas import UsageError
@@ -14,6 +14,8 @@ from schemas import UsageError
 LOCAL_RUNNER = "FnApiRunner"
 """The default, and what `DirectRunner` means here: `DirectRunner` itself first tries to download
 another runner, and picks one by the shape of the graph."""
+IN_PROCESS = frozenset({"directrunner", "switchingdirectrunner", LOCAL_RUNNER.lower()})
+"""What leads to `LOCAL_RUNNER`."""
 
 _LOSES_DATA = (
     "DaskRunner loses data without a word: with Beam 2.77 it dropped what finish_bundle gave, "
@@ -30,19 +32,35 @@ def beam_arguments(runner: str, rest: Sequence[str], ours: Iterable[str]) -> lis
     `UsageError` for a name that neither knows, for DaskRunner, and for an engine that cannot be
     reached.
     """
-    short = runner.rsplit(".", 1)[-1].lower()
+    short = runner_class(runner)
     if short == "daskrunner":
         raise UsageError(_LOSES_DATA)
     check_rest(rest, ours)
-    name = LOCAL_RUNNER if short in ("directrunner", "switchingdirectrunner") else runner
-    try:
-        create_runner(name)
-    except (ValueError, ImportError, AttributeError):
-        known = beam_options.StandardOptions.KNOWN_RUNNER_NAMES
-        raise UsageError(f"unknown runner {runner!r}{suggestion(runner, known)}") from None
+    name = LOCAL_RUNNER if short in IN_PROCESS else runner
+    _check_runner(name)
     arguments = [f"--runner={name}", *rest]
     prepare_engine(arguments)
     return arguments
+
+
+def runner_class(runner: str) -> str:
+    """`flinkrunner` for `flink`, `FlinkRunner` and its dotted path: Beam takes all of these."""
+    short = runner.rsplit(".", 1)[-1].lower()
+    return short if "." in runner or short.endswith("runner") else f"{short}runner"
+
+
+def _check_runner(runner: str) -> None:
+    known = beam_options.StandardOptions.KNOWN_RUNNER_NAMES
+    try:
+        found = create_runner(runner)
+    except ImportError as error:
+        if runner_class(runner) in map(str.lower, known):
+            raise UsageError(f"{runner} cannot be used here: {error}") from None
+        found = None
+    except (ValueError, AttributeError, TypeError):
+        found = None
+    if not isinstance(found, PipelineRunner):
+        raise UsageError(f"unknown runner {runner!r}{suggestion(runner, known)}")
 
 
 def check_rest(rest: Sequence[str], ours: Iterable[str]) -> None:

@@ -11,8 +11,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines import files, pack
-from pipelines.launch import check_out, locked, run_job
-from pipelines.options import beam_arguments
+from pipelines.launch import check_out, locked, print_left, run_job
+from pipelines.presets import check_places, choose_destination
 from pipelines.progress import Progress
 from pipelines.screen import shown
 from pipelines.store import FeatureStore, subset_id
@@ -43,9 +43,11 @@ class Config:
 def run(config: Config, rest: list[str]) -> int:
     """Check the store, pack it, print what there was and what there is."""
     options = (f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__)
-    beam_args = beam_arguments(config.runner, rest, options)
+    destination = choose_destination(config.runner, rest, options)
     if not _LEAST_MB <= config.shard_mb < float("inf"):
         raise UsageError(f"--shard-mb is {config.shard_mb:g}; it must be at least {_LEAST_MB}")
+    if destination.remote:
+        check_places({"--out": config.out})
     store = FeatureStore(files.absolute(config.out))
     before = _read_manifest(store)
     check_out(store.out, "--out")
@@ -54,7 +56,9 @@ def run(config: Config, rest: list[str]) -> int:
         _check_whole(store, before)
         clips = _check_room(store, most)
         with Progress(store.out, "pack", lambda: clips):
-            run_job(lambda: _run(store.out, most, config.keep_parts, beam_args))
+            run_job(lambda: _run(store.out, most, config.keep_parts, destination.arguments))
+        if destination.leaves:
+            return print_left(destination.leaves, store.out)
         _print_summary(store, before, clips, time.monotonic() - started)
     return 0
 
@@ -68,7 +72,12 @@ def _read_manifest(store: FeatureStore) -> dict[str, Any]:
         raise UsageError(
             f"{store.out} holds no finished feature store; run beam run features --out on it first"
         )
-    manifest: dict[str, Any] = json.loads(files.read(path))
+    try:
+        manifest: dict[str, Any] = json.loads(files.read(path))
+    except ValueError as error:
+        raise UsageError(
+            f"{path} is not readable JSON ({error}); run the same beam run features command again"
+        ) from None
     return manifest
 
 

@@ -31,6 +31,8 @@ _ABOVE_ZERO = (
 )  # fmt: skip
 _PRICES = ("price_worker_hour", "price_gpu_hour", "price_gb_month", "price_gb_out")
 _NOT_BELOW_ZERO = (*_PRICES, "months", "worker_start_s", "unit_overhead_s")
+_MOST = 1e12
+"""Nothing that a user counts, waits for or pays is more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,12 +156,17 @@ class Plan:
 def run(config: Config, rest: list[str]) -> int:
     """Print the arithmetic."""
     _check(config)
-    index = MediaIndex(files.list_folder(config.media) if config.media else [])
+    index = MediaIndex(files.list_folder(files.absolute(config.media)) if config.media else [])
     clips = read_manifest(config.dataset, config.annotations, config.split)
     count = Count.of(clips, index, config.media or "media", config.unit_size)
     if not count.clips:
         raise UsageError(f"the manifest of {config.dataset} in {config.annotations} has no clip")
-    plan = Plan(config, count, Measured.of(config.like) if config.like else None)
+    plan = Plan(config, count, Measured.of(files.absolute(config.like)) if config.like else None)
+    if plan.workload.share_wasted(config.unit_size) >= 1:
+        raise UsageError(
+            f"a worker that lives {config.worker_life_hours:g} h never ends a unit of "
+            f"{config.unit_size} clips; give a smaller --unit-size or more --worker-life-hours"
+        )
     tables: dict[str, Iterator[tuple[str, ...]]] = {
         f"{config.dataset}: plan": _work(plan), "tables": _tables(plan)
     }  # fmt: skip
@@ -177,16 +184,23 @@ def run(config: Config, rest: list[str]) -> int:
 def _check(config: Config) -> None:
     for name in _ABOVE_ZERO:
         value = getattr(config, name)
-        if value is not None and not 0 < value < math.inf:
-            raise UsageError(f"--{name.replace('_', '-')} must be above 0")
+        if value is not None and not 0 < value <= _MOST:
+            raise _refusal(name, value, "above 0")
     for name in _NOT_BELOW_ZERO:
-        if not 0 <= getattr(config, name) < math.inf:
-            raise UsageError(f"--{name.replace('_', '-')} must be 0 or more")
+        value = getattr(config, name)
+        if not 0 <= value <= _MOST:
+            raise _refusal(name, value, "0 or more")
     for name in config.extractors.split(","):
         if name.strip() not in EXTRACTORS:
             raise UsageError(f"unknown extractor {name!r}{suggestion(name, EXTRACTORS)}")
     if config.media and files.is_local(config.media) and not Path(config.media).is_dir():
         raise UsageError(f"--media {config.media} is not a folder; give the folder with the clips")
+
+
+def _refusal(name: str, value: float, least: str) -> UsageError:
+    return UsageError(
+        f"--{name.replace('_', '-')} is {value}; it must be {least} and at most {_MOST:g}"
+    )
 
 
 def _work(plan: Plan) -> Iterator[tuple[str, ...]]:

@@ -19,7 +19,14 @@ from google.auth.exceptions import GoogleAuthError
 from extractors.base import Precision
 from extractors.precision import resolve_precision
 from pipelines import files
-from pipelines.options import LOCAL_RUNNER, beam_arguments, given_to_beam, suggestion
+from pipelines.options import (
+    IN_PROCESS,
+    LOCAL_RUNNER,
+    beam_arguments,
+    given_to_beam,
+    runner_class,
+    suggestion,
+)
 from schemas import UsageError
 
 DATAFLOW = "DataflowRunner"
@@ -76,8 +83,8 @@ class Destination:
     """The same as a resource hint of the extract step; empty where every worker has the GPU."""
     remote: bool = False
     """Whether the workers are other machines, which see nothing of this one."""
-    waits: bool = True
-    """Whether the command stays until the job is done."""
+    leaves: str = ""
+    """The option for which the command does not stay until the job is done; empty: it stays."""
 
 
 def find_preset(name: str | None, known: Collection[str] = tuple(PRESETS)) -> Preset | None:
@@ -101,7 +108,7 @@ def choose_destination(
     `rest` and `ours` are as for `beam_arguments`. Raises `UsageError` where options contradict
     each other and, for Dataflow, where something is missing that only shows after long retries.
     """
-    remote = runner.rsplit(".", 1)[-1].lower() == DATAFLOW.lower()
+    remote = runner_class(runner) == DATAFLOW.lower()
     if preset is not None:
         if not remote and runner != LOCAL_RUNNER:
             raise UsageError(f"a preset is for {DATAFLOW}, but --runner is {runner}; drop one")
@@ -117,9 +124,16 @@ def choose_destination(
         arguments.append("--no_save_main_session")
         _check_dataflow(arguments)
     FileSystems.set_options(PipelineOptions(arguments))
-    waits = not {"template_location", "no_wait_until_finish", "dry_run"} & given.keys()
     hint = "" if everywhere else accelerator or ""
-    return Destination(arguments, everywhere or hint, hint, remote, waits)
+    leaves = next((name for name in _leaving(runner, remote) if given.get(name)), "")
+    return Destination(arguments, everywhere or hint, hint, remote, leaves)
+
+
+def _leaving(runner: str, remote: bool) -> tuple[str, ...]:
+    """Options for which a command ends before its job; one process knows none of them."""
+    if remote:
+        return ("dry_run", "template_location", "no_wait_until_finish")
+    return () if runner_class(runner) in IN_PROCESS else ("no_wait_until_finish",)
 
 
 def _fill_in(preset: Preset, given: Mapping[str, Any]) -> list[str]:

@@ -32,6 +32,7 @@ from schemas import (
     TABLES,
     Clip,
     Failure,
+    JobError,
     Reason,
     Recipe,
     TableName,
@@ -153,13 +154,16 @@ class FeatureStore:
         path = files.join(self.out, "store.json")
         if not files.exists(path):
             return None
-        data: dict[str, Any] = json.loads(files.read(path))
+        try:
+            data: dict[str, Any] = json.loads(files.read(path))
+        except ValueError as error:
+            raise JobError(f"{path} is not readable JSON ({error}); give another --out") from None
         return data
 
     def receipt(self, unit: str) -> Receipt | None:
         """The receipt of a unit, or None when it is not committed."""
         path = files.join(self.out, "receipts", f"{unit}.json")
-        return Receipt.decode(files.read(path)) if files.exists(path) else None
+        return _read_receipt(path) if files.exists(path) else None
 
     def standing(self) -> Standing:
         """Where every clip stands."""
@@ -169,7 +173,7 @@ class FeatureStore:
         """All receipts, also those that another takes the place of, in the order of their names."""
         for path in files.list_folder(files.join(self.out, "receipts")):
             if path.endswith(".json"):
-                yield Receipt.decode(files.read(path))
+                yield _read_receipt(path)
 
     def commit(
         self,
@@ -287,6 +291,17 @@ class FeatureStore:
         for folder in (self.out, files.join(self.out, "receipts")):
             names = files.list_folder(folder)
             files.delete([path for path in names if f"/{files.TEMPORARY}" in path])
+
+
+def _read_receipt(path: str) -> Receipt:
+    """A receipt that stands; `JobError` for one that was damaged since."""
+    try:
+        return Receipt.decode(files.read(path))
+    except (ValueError, TypeError, KeyError) as error:
+        raise JobError(
+            f"{path} is not readable as a receipt ({error}); remove it and run the features job "
+            "again, which does its clips anew"
+        ) from None
 
 
 def merge_provenance(receipts: Iterable[Receipt]) -> dict[str, str]:

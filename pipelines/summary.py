@@ -90,16 +90,19 @@ def _done(receipts: Iterable[Receipt]) -> int:
 
 
 def _next(job: FeaturesJob) -> str:
-    out = shlex.quote(shown(job.out))
-    if not files.is_local(out):
-        return f"Next: beam validate {out}"
+    folder, lines = shown(job.out), ["Next:"]
+    if not files.is_local(job.out):
+        lines = [f"Next, where models are trained, with {job.out} copied to the folder tables:"]
+        folder = "tables"
+    out = shlex.quote(folder)
     python, beam = (_program(name) for name in ("python", "beam"))
-    lines = ["Next:", f"  {beam} validate {out}"]
+    lines.append(f"  {beam} validate {out}")
     for model, needs in _MODELS:
         if needs <= set(job.recipe.extractors):
             lines.append(f"  {python} models/train.py {model} --features {out}")
             break
-    lines.append(f"  {python} -c \"import pandas; print(pandas.read_parquet('{out}/clips'))\"")
+    show = f"import pandas; print(pandas.read_parquet({folder + '/clips'!r}))"
+    lines.append(f"  {python} -c " + (f'"{show}"' if out == folder else shlex.quote(show)))
     return "\n".join(lines)
 
 

@@ -58,9 +58,13 @@ class Config:
 def run(config: Config, rest: list[str]) -> int:
     """Print what is off; 0 when nothing is."""
     console = Console()
-    if not files.is_local(config.out):
-        raise UsageError(f"beam validate reads a local folder; copy {config.out} to this machine")
-    manifest = read_store_manifest(Path(config.out))
+    out = files.absolute(config.out)
+    if not files.is_local(out):
+        raise UsageError(
+            f"beam validate reads a local folder; copy {out} to a folder (gcloud storage cp -r "
+            "does it for gs://), then give that one"
+        )
+    manifest = read_store_manifest(Path(out))
     media = manifest.data.get("kind") == "media"
     problems = list(find_media_problems(manifest) if media else find_problems(manifest))
     for problem in problems[:_SHOWN]:

@@ -40,6 +40,13 @@ def media(tmp_path: Path) -> Path:
         (("run", "features", "--runner", "FlnkRunner"), "perhaps you meant FlinkRunner"),
         (("run", "features", "--num_wrkers", "2"), "perhaps you meant --num_workers"),
         (("run", "features", "--runner", "daskrunner"), "loses data"),
+        (("run", "features", "--runner", "dask"), "loses data"),
+        (
+            ("run", "features", "--runner", "apache_beam.runners.dask.dask_runner.DaskRunner"),
+            "loses data",
+        ),
+        (("run", "features", "--runner", "os.getcwd"), "unknown runner 'os.getcwd'"),
+        (("run", "features", "--runner", "os.path.join"), "unknown runner 'os.path.join'"),
         (("run", "features", "--direct_num_workers", "x"), "invalid int value: 'x'"),
         (("run", "features", "--clip-timeout", "nan"), "--clip-timeout is nan"),
         (("run", "features", "--dataset", "llp", "--seed", "3"), "--seed is of the demo world"),

@@ -22,6 +22,7 @@ from pipelines.versions import Versions
 from schemas import JobError
 from tests.pipelines.cloud import Cloud, serve, write_credentials
 from tests.pipelines.conftest import Beam, make_clip
+from tests.pipelines.stores import add_units, all_bytes
 from tests.pipelines.tables import same_rows
 from tests.pipelines.test_bad_input import sentence
 
@@ -196,6 +197,8 @@ def test_tables_through_a_bucket_are_those_of_this_machine(
         "--out", "gs://bucket/tables",
     )  # fmt: skip
     assert there.returncode == 0, there.stderr
+    assert "with gs://bucket/tables copied to the folder tables:" in there.stdout
+    assert "beam validate tables" in there.stdout
     fetched = cloud.get_folder("bucket", "tables", tmp_path / "there")
     same_rows(tmp_path / "here", fetched, ("clips", "snippets", "failures"))
     assert beam("validate", fetched).returncode == 0
@@ -261,6 +264,7 @@ def test_user_wins_over_the_preset(audioset: Cloud) -> None:
     ("words", "said"),
     [
         (("--preset", "dataflow-gpu"), "needs --project, --region, --temp_location gs://..."),
+        (("--runner", "dataflow", *PLACE[:6]), "needs --sdk_container_image"),
         (("--runner", "DataflowRunner", *PLACE[:6]), "needs --sdk_container_image"),
         (("--preset", "dataflow-gpuu", *PLACE), "perhaps you meant dataflow-gpu"),
         (("--preset", "dataflow-gpu", *PLACE, "--runner", "FlinkRunner"), "but --runner is Flink"),
@@ -314,11 +318,29 @@ def test_nobody_logged_in(
     assert "gcloud auth application-default login" in line
 
 
-def test_dry_run_needs_no_network(audioset: Cloud) -> None:
+def test_dry_run_needs_no_network(audioset: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     before = len(audioset.jobs)
     words = ["--preset", "dataflow-gpu", *PLACE, "--dry_run=True"]
     assert main([*AUDIOSET, *words]) == 0
+    assert "Nothing was sent" in capsys.readouterr().out
     assert len(audioset.jobs) == before
+
+
+def test_pack_on_dataflow(beam: Beam, cloud: Cloud, tmp_path: Path) -> None:
+    add_units(tmp_path / "out", units=2, seconds=1, features=("vggish",))
+    for name, data in all_bytes(tmp_path / "out").items():
+        cloud.objects["bucket", f"packed/{name}"] = data
+    words = ("run", "pack", "--runner", "DataflowRunner")
+    assert "needs --project" in sentence(beam(*words, "--out", "gs://bucket/packed"), 2)
+    asked = (*words, *PLACE)
+    here = sentence(beam(*asked, "--out", tmp_path / "out"), 2)
+    assert "lies on this machine, which workers of Dataflow cannot reach" in here
+    endpoint = ("--dataflow_endpoint", cloud.address, "--no_wait_until_finish")
+    done = beam(*asked, "--out", "gs://bucket/packed", *endpoint)
+    assert done.returncode == 0, done.stderr
+    assert "The job is handed over" in done.stdout
+    (pool,) = cloud.jobs[-1]["environment"]["workerPools"]
+    assert {image["containerImage"] for image in pool["sdkHarnessContainerImages"]} == {IMAGE}
 
 
 @pytest.mark.parametrize(

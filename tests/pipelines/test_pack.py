@@ -285,6 +285,22 @@ def test_a_damaged_part_stops_the_job_and_changes_nothing(
     assert read_store_manifest(store).data == before
 
 
+@pytest.mark.parametrize(
+    ("name", "status"), [("receipts", 1), ("store.json", 1), ("manifest.json", 2)]
+)
+def test_a_damaged_record_is_named(store: Path, beam: Beam, name: str, status: int) -> None:
+    path = store / name
+    if path.is_dir():
+        path = sorted(path.iterdir())[3]
+    path.write_bytes(path.read_bytes()[:20])
+    before = all_bytes(store)
+    done = beam("run", "pack", "--out", store)
+    assert done.returncode == status, done.stdout
+    assert f"{path} is not readable" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert all_bytes(store) == before
+
+
 def test_tables_without_rows_and_units_without_clips(tmp_path: Path, beam: Beam) -> None:
     add_units(tmp_path / "out", units=2, clips=0, boxes=1, failures=5)
     done = beam("run", "pack", "--out", tmp_path / "out")

@@ -11,7 +11,7 @@ from pipelines.media.find import MediaIndex
 from pipelines.plan import Config, Plan
 from schemas import Clip, TableName, read_store_manifest
 from tests.pipelines.conftest import ROOT, Beam, make_clip
-from tests.pipelines.stores import add_units
+from tests.pipelines.stores import add_units, pack_at_once
 
 
 def count(clips: int = 3600, seconds: int = 36_000) -> Count:
@@ -84,11 +84,13 @@ def test_a_run_of_ones_own_gives_seconds_and_bytes(tmp_path: Path, beam: Beam) -
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--workers", "0"), "--workers must be above 0"),
-        (("--worker-life-hours", "-1"), "--worker-life-hours must be above 0"),
-        (("--price-gb-month", "-0.1"), "--price-gb-month must be 0 or more"),
-        (("--price-worker-hour", "nan"), "--price-worker-hour must be 0 or more"),
-        (("--seconds-per-clip", "inf"), "--seconds-per-clip must be above 0"),
+        (("--workers", "0"), "--workers is 0; it must be above 0"),
+        (("--worker-life-hours", "-1"), "--worker-life-hours is -1.0; it must be above 0"),
+        (("--price-gb-month", "-0.1"), "--price-gb-month is -0.1; it must be 0 or more"),
+        (("--price-worker-hour", "nan"), "--price-worker-hour is nan; it must be 0 or more"),
+        (("--seconds-per-clip", "inf"), "--seconds-per-clip is inf; it must be above 0"),
+        (("--identities", "1" + "0" * 400), "at most 1e+12"),
+        (("--worker-life-hours", "1e-6"), "never ends a unit of 16 clips; give a smaller"),
         (("--extractors", "vgish"), "perhaps you meant vggish"),
         (("--price", "1"), "unknown option --price"),
         (("--like", "nowhere"), "holds no clip that a features job made"),
@@ -102,6 +104,14 @@ def test_values_without_sense_are_refused(
     assert done.returncode == 2
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_files_that_a_pack_left_are_not_counted(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    add_units(out, units=4)
+    before = Measured.of(str(out)).bytes_a_clip["snippets"]
+    pack_at_once(out, keep_parts=True)
+    assert Measured.of(str(out)).bytes_a_clip["snippets"] < 1.1 * before
 
 
 def test_an_empty_manifest_is_said(tmp_path: Path, beam: Beam) -> None:
