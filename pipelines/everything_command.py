@@ -10,7 +10,7 @@ from pipelines import download_command, features_command, files
 from pipelines.download.job import DownloadJob
 from pipelines.download.media_store import SUFFIX
 from pipelines.launch import locked, run_job
-from pipelines.presets import Destination, choose_destination
+from pipelines.presets import Destination, choose_destination, is_dataflow
 from pipelines.store import FeatureStore
 from schemas import UsageError
 
@@ -45,12 +45,12 @@ def run(config: Config, rest: list[str]) -> int:
     if config.batch < 1:
         raise UsageError(f"--batch is {config.batch}; it must be at least 1")
     options = (f"--{name.replace('_', '-')}" for name in Config.__dataclass_fields__)
-    destination = choose_destination(config.runner, rest, options)
-    if config.preset is not None or destination.remote:
+    if config.preset is not None or is_dataflow(config.runner):
         raise UsageError(
             "beam run everything works in rounds on this machine; for Dataflow give first beam run "
             "download --preset dataflow-cpu, then beam run features --preset dataflow-gpu"
         )
+    destination = choose_destination(config.runner, rest, options)
     media = config.media or f"media/{config.dataset}"
     out = files.absolute(config.out or f"out/{config.dataset}")
     config = replace(config, media=media)

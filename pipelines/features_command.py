@@ -4,10 +4,12 @@ import logging
 import shlex
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from extractors.base import Precision
 from extractors.precision import resolve_precision
 from extractors.registry import EXTRACTORS
 from extractors.weights import cache_folder, find_weights, weights_of
@@ -140,11 +142,7 @@ def make_job(config: Config, *, need_media: bool = True, remote: bool = False) -
         media=media,
         out=out,
         recipe=recipe,
-        runtime=Runtime(
-            device=_device(config),
-            weights_dir=config.weights_dir,
-            clip_timeout_s=config.clip_timeout,
-        ),
+        runtime=_runtime(config),
         split=config.split,
         limit=config.limit,
         unit_size=config.unit_size,
@@ -185,6 +183,17 @@ def make_recipe(config: Config, store: FeatureStore) -> Recipe:
         raise UsageError(
             f"--weights is {weights!r}; allowed are pretrained, seeded and seeded:<number>"
         )
+    return RECIPES[config.recipe].with_(
+        extractors=tuple(name for name in EXTRACTORS if name in names),
+        resnet152_frames=config.resnet152_frames,
+        proposals_per_snippet=config.proposals,
+        proposals_edges=config.proposals_edges,
+        weights=f"seeded:{seed or 0}" if kind == "seeded" else weights,
+        precision=_choose_precision(config, names, store),
+    )
+
+
+def _choose_precision(config: Config, names: Collection[str], store: FeatureStore) -> Precision:
     asked = config.precision
     if asked == "auto" and not {"resnet152", "r2plus1d", "proposals"} & set(names):
         asked = "fp32"  # no net that precision touches
@@ -197,19 +206,20 @@ def make_recipe(config: Config, store: FeatureStore) -> Recipe:
     else:
         precision, reason = worker_precision(asked, preset, config.accelerator or "")
     _log.info("precision: %s", reason)
-    return RECIPES[config.recipe].with_(
-        extractors=tuple(name for name in EXTRACTORS if name in names),
-        resnet152_frames=config.resnet152_frames,
-        proposals_per_snippet=config.proposals,
-        proposals_edges=config.proposals_edges,
-        weights=f"seeded:{seed or 0}" if kind == "seeded" else weights,
-        precision=precision,
-    )
+    return precision
 
 
-def _device(config: Config) -> str:
+def _runtime(config: Config) -> Runtime:
     preset = find_preset(config.preset)
-    return config.device if preset is None else preset.device
+    device = config.device if preset is None else preset.device
+    if config.device != device and config.device != Config.device:
+        raise UsageError(
+            f"--device is {config.device}, but workers of preset {config.preset} take {device}; "
+            "drop one"
+        )
+    return Runtime(
+        device=device, weights_dir=config.weights_dir, clip_timeout_s=config.clip_timeout
+    )
 
 
 def _check_reach(config: Config) -> None:

@@ -52,7 +52,10 @@ def leased(out: str, option: str) -> Iterator[None]:
 def _refuse_other(place: str, owner: str, out: str, option: str) -> None:
     if not files.exists(place):
         return
-    found = json.loads(files.read(place))
+    try:
+        found = json.loads(files.read(place))
+    except FileNotFoundError:  # the job that held it has just ended
+        return
     left = found["until"] - time.time()
     if found["owner"] != owner and left > 0:
         raise UsageError(

@@ -53,11 +53,9 @@ def _check_runner(runner: str) -> None:
     known = beam_options.StandardOptions.KNOWN_RUNNER_NAMES
     try:
         found = create_runner(runner)
-    except ImportError as error:
+    except (ImportError, ValueError, AttributeError, TypeError) as error:
         if runner_class(runner) in map(str.lower, known):
-            raise UsageError(f"{runner} cannot be used here: {error}") from None
-        found = None
-    except (ValueError, AttributeError, TypeError):
+            raise UsageError(f"{runner} cannot be used here ({error})") from None
         found = None
     if not isinstance(found, PipelineRunner):
         raise UsageError(f"unknown runner {runner!r}{suggestion(runner, known)}")

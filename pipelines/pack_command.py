@@ -25,7 +25,9 @@ _LEAST_MB = 1
 class Config:
     """Join the many small parts of a feature store into few shards, for training on it.
 
-    Example: beam run pack --out out/audioset --runner FnApiRunner --direct_num_workers 4
+    Example: beam run pack --out out/audioset
+    or with four processes: beam run pack --out out/audioset
+    --direct_running_mode multi_processing --direct_num_workers 4
     Readers find a whole store at any moment. Afterwards beam run features goes on with new clips as
     before, and the next pack joins theirs. Options that are not listed here go to Beam.
     """
@@ -118,7 +120,7 @@ def _print_summary(store: FeatureStore, before: dict[str, Any], clips: int, wall
     table = Table("table", "files before", "files now", "MB", "largest", title="pack")
     for name, paths in after["tables"].items():
         sizes = files.sizes(files.join(store.out, name))
-        held = [sizes[path.rsplit("/", 1)[1]] / 1e6 for path in paths]
+        held = [sizes.get(path.rsplit("/", 1)[1], 0) / 1e6 for path in paths]
         if held:
             table.add_row(
                 name, f"{len(before['tables'][name]):,}", f"{len(paths):,}", f"{sum(held):,.1f}",

@@ -138,7 +138,7 @@ class Plan:
     @cached_property
     def raw_gb(self) -> Mapping[str, float]:
         """Tables before compression."""
-        names = [name.strip() for name in self.config.extractors.split(",")]
+        names = {name.strip() for name in self.config.extractors.split(",")}
         frames = 8 if self.config.resnet152_frames == "keep" else 1
         sizes = table_bytes(names, self.count, frames=frames, proposals=self.config.proposals)
         return {name: size / 1e9 for name, size in sizes.items()}

@@ -96,6 +96,11 @@ def find_preset(name: str | None, known: Collection[str] = tuple(PRESETS)) -> Pr
     return PRESETS[name]
 
 
+def is_dataflow(runner: str) -> bool:
+    """Whether a name of Beam's runners, in any spelling, means Dataflow."""
+    return runner_class(runner) == DATAFLOW.lower()
+
+
 def choose_destination(
     runner: str,
     rest: Sequence[str],
@@ -108,7 +113,7 @@ def choose_destination(
     `rest` and `ours` are as for `beam_arguments`. Raises `UsageError` where options contradict
     each other and, for Dataflow, where something is missing that only shows after long retries.
     """
-    remote = runner_class(runner) == DATAFLOW.lower()
+    remote = is_dataflow(runner)
     if preset is not None:
         if not remote and runner != LOCAL_RUNNER:
             raise UsageError(f"a preset is for {DATAFLOW}, but --runner is {runner}; drop one")
@@ -116,6 +121,11 @@ def choose_destination(
     arguments = beam_arguments(runner, rest, ours)
     given = given_to_beam(rest)
     everywhere = _find_accelerator(given, accelerator)
+    if (everywhere or accelerator) and not _kind(everywhere or accelerator or ""):
+        raise UsageError(
+            f"a GPU is asked for as type:<name>;count:<number>;install-nvidia-driver, not as "
+            f"{everywhere or accelerator!r}"
+        )
     if preset is not None:
         _check_machine(preset, everywhere or accelerator or "", given)
         accelerator = accelerator or preset.accelerator
@@ -197,7 +207,7 @@ def _check_dataflow(arguments: list[str]) -> None:
         wrong += validator.validate_cloud_options(cloud)
     if wrong:
         raise UsageError(f"Beam: {wrong[0]}")
-    if "no_auth" not in given and "dry_run" not in given:
+    if "no_auth" not in given:  # a dry run too looks into its buckets
         _check_credentials()
 
 

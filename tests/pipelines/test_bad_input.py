@@ -45,6 +45,7 @@ def media(tmp_path: Path) -> Path:
             ("run", "features", "--runner", "apache_beam.runners.dask.dask_runner.DaskRunner"),
             "loses data",
         ),
+        (("run", "features", "--runner", "InteractiveRunner"), "cannot be used here"),
         (("run", "features", "--runner", "os.getcwd"), "unknown runner 'os.getcwd'"),
         (("run", "features", "--runner", "os.path.join"), "unknown runner 'os.path.join'"),
         (("run", "features", "--direct_num_workers", "x"), "invalid int value: 'x'"),

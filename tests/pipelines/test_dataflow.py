@@ -275,6 +275,8 @@ def test_user_wins_over_the_preset(audioset: Cloud) -> None:
         (("--preset", "dataflow-gpu", *PLACE, "--resource_hint", "accelerator=type:nvidia-l4",
           "--dataflow_service_options", "worker_accelerator=type:nvidia-l4"), "keep one of them"),
         (("--preset", "dataflow-cpu", *PLACE, "--accelerator", "type:nvidia-l4"), "has no GPU"),
+        (("--preset", "dataflow-gpu", *PLACE, "--accelerator", "l4"), "type:<name>;count:<number>"),
+        (("--preset", "dataflow-cpu", *PLACE, "--device", "cuda"), "dataflow-cpu take cpu"),
         (("--preset", "dataflow-gpu", *PLACE, "--accelerator", "type:nvidia-tesla-t4;count:1"),
          "has nvidia-l4 and not nvidia-tesla-t4; give the --machine_type"),
         (("--preset", "dataflow-cpu", *PLACE, "--out", "here"), "--out here lies on this machine"),
@@ -303,6 +305,12 @@ def test_what_workers_could_not_reach(
     assert said in sentence(beam("run", *words, "--preset", "dataflow-cpu", *PLACE), 2)
 
 
+@pytest.mark.parametrize("words", [("--runner", "dataflow"), ("--preset", "dataflow-gpu")])
+def test_everything_is_refused_before_anything_is_missed(beam: Beam, words: tuple[str]) -> None:
+    line = sentence(beam("run", "everything", "--dataset", "llp", *words), 2)
+    assert "works in rounds on this machine" in line
+
+
 def test_download_has_no_gpu_preset(beam: Beam) -> None:
     done = beam("run", "download", "--dataset", "llp", "--preset", "dataflow-gpu", *PLACE)
     assert "unknown preset 'dataflow-gpu'" in sentence(done, 2)
@@ -313,9 +321,10 @@ def test_nobody_logged_in(
 ) -> None:
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
-    line = sentence(beam(*AUDIOSET, "--preset", "dataflow-cpu", *PLACE), 2)
-    assert "no Google Cloud credentials" in line
-    assert "gcloud auth application-default login" in line
+    for more in ((), ("--dry_run=True",)):
+        line = sentence(beam(*AUDIOSET, "--preset", "dataflow-cpu", *PLACE, *more), 2)
+        assert "no Google Cloud credentials" in line
+        assert "gcloud auth application-default login" in line
 
 
 def test_dry_run_needs_no_network(audioset: Cloud, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,6 +56,12 @@ def test_lease_of_a_killed_job_ends_by_itself(cloud: Cloud) -> None:
         pass
 
 
+def test_lease_that_goes_while_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "exists", lambda place: True)
+    with locked(OUT):
+        pass
+
+
 def test_lease_is_renewed_while_the_job_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.lease._RENEWED_S", 0.05)
     with locked(OUT):
