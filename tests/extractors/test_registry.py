@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,3 +165,26 @@ def test_device_that_is_not_there_is_a_sentence(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "logmel"])
 def test_provenance_names_the_seed(name: str) -> None:
     assert set(create(name).load("cpu", "seeded").provenance.values()) == {"seeded:0"}
+
+
+@pytest.fixture
+def own_threads() -> Iterator[None]:
+    """Give the process its number of threads back."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("own_threads")
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("logmel", 0.0), ("resnet152", 0.0), ("r2plus1d", 0.0), ("vggish", 1e-5), ("segments", 1e-5)],
+)
+def test_number_of_threads_changes_only_the_last_digits_of_vggish(
+    media: ClipMedia, name: str, most: float
+) -> None:
+    found = []
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        found.append(rows(extract(name, media)))
+    assert np.abs(found[0] - found[1]).max() <= most
