@@ -145,8 +145,9 @@ def save_located(
     most: int = 5,
 ) -> None:
     """Frames with their boxes, then a heat map of all boxes and one of the sound."""
-    figure = Figure(figsize=(13, 4.4), layout="constrained")
-    parts: Any = figure.subfigures(3, 1, height_ratios=[3, 0.8, 0.8])
+    pictures = 0.5 if frames is None else 3.0
+    figure = Figure(figsize=(13, pictures + 1.6), layout="constrained")
+    parts: Any = figure.subfigures(3, 1, height_ratios=[pictures, 0.8, 0.8])
     top, boxes, sound = parts
     if frames is not None:
         shown = np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int)
@@ -155,7 +156,7 @@ def save_located(
     top.suptitle(f"{label}: score {located.clip[column]:.2f}")
     for part, scores, name in (
         (boxes, located.box_scores, "boxes, in the order of the seconds"),
-        (sound, located.sound_scores, "stretches of sound"),
+        (sound, located.sound_scores, "stretches of sound, in their order"),
     ):
         plot_heat(scaled(scores)[:, column], name, part.subplots())
     save(figure, path)
@@ -178,11 +179,13 @@ def plot_boxes(
 
 
 def plot_heat(scores: NDArray[np.float32], name: str, ax: Axes) -> Axes:
-    """Draw scores [n] from 0 to 1 side by side; an empty strip when there is none."""
+    """Draw scores [n] from 0 to 1 side by side; an empty strip that says so when there is none."""
+    ax.set_yticks([])
     if len(scores):
         ax.imshow(scores[None], aspect="auto", vmin=0.0, vmax=1.0, cmap="magma")
-    ax.set_yticks([])
-    ax.set_xlabel(name, fontsize="small")
+    else:
+        ax.set_xticks([])
+    ax.set_xlabel(name if len(scores) else f"{name}: none", fontsize="small")
     return ax
 
 

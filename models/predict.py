@@ -12,7 +12,7 @@ import csv
 import io
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,14 @@ from models.data import ClipData, open_clips
 from models.new_media import Run, new_features, open_run
 from models.plots import save
 from models.scoring import Predictions, predict
+from models.shards import read_table
 from schemas import Event, UsageError
 
 PROGRAM = "models/predict.py"
 HEARD_OR_SEEN = (("audio", "vggish"), ("visual", "resnet152"))
 """Each modality with the feature that says whether a second has it."""
+ARRAYS = ("clip", "audio", "visual", "heard", "seen")
+"""What `Predictions` hold for each clip."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +95,46 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def parse(run: Run, data: ClipData) -> Predictions:
-    """What the run's model says about all clips; nothing where a clip lacks the modality."""
-    found = predict(run.model, data, torch.arange(len(data.keys)), run.config)
+    """What the run's model says about all clips; nothing where a clip lacks the modality.
+
+    Every clip is looked at by itself in its own length, so that it does not matter which others
+    there are.
+    """
+    clips = read_table(data.manifest, "clips", ["clip_key", "n_snippets"]).to_pylist()
+    lengths = {one["clip_key"]: one["n_snippets"] for one in clips}
+    parts = []
+    for row, key in enumerate(data.keys):
+        one = predict(run.model, alone(data, row, lengths[key]), torch.tensor([0]), run.config)
+        parts.append(filled_up(one, data.seconds))
+    found = Predictions(
+        rows=torch.arange(len(data.keys)),
+        **{name: np.concatenate([getattr(one, name) for one in parts]) for name in ARRAYS},
+    )
     decided = {"audio": found.heard, "visual": found.seen}
     for modality, feature in HEARD_OR_SEEN:
         if feature in data.present:
             decided[modality] &= data.present[feature].numpy()[:, :, None]
     return found
+
+
+def alone(data: ClipData, row: int, seconds: int) -> ClipData:
+    """One clip, without the seconds behind its end."""
+    place = slice(row, row + 1)
+    return replace(
+        data,
+        keys=data.keys[place],
+        seconds=seconds,
+        features={name: values[place, :seconds] for name, values in data.features.items()},
+        present={name: values[place, :seconds] for name, values in data.present.items()},
+        labels=data.labels[place],
+    )
+
+
+def filled_up(one: Predictions, seconds: int) -> Predictions:
+    """The same with nothing in the seconds behind the end, up to so many."""
+    by_second = {name: getattr(one, name) for name in ARRAYS if name != "clip"}
+    behind = ((0, 0), (0, seconds - one.audio.shape[1]), (0, 0))
+    return replace(one, **{name: np.pad(values, behind) for name, values in by_second.items()})
 
 
 def events_of(found: Predictions, data: ClipData, index: int) -> list[Found]:

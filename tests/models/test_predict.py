@@ -75,6 +75,30 @@ def test_events_are_what_the_model_decides(run: Path, store: Path) -> None:
     assert not found.heard[absent].any()
 
 
+def test_events_of_a_clip_do_not_depend_on_the_others(run: Path, tmp_path: Path) -> None:
+    opened = open_run(run)
+    found = []
+    for name, others in (("alone", 0), ("beside", 2)):
+        writer = StoreWriter()
+        short, *rest = writer.clips[-1 - others :][::-1]
+        writer.clips, writer.events = [short, *rest], []
+        short["n_snippets"] = 4
+        keys = {one["clip_key"] for one in writer.clips}
+        writer.snippets = [
+            one
+            for one in writer.snippets
+            if one["clip_key"] in keys
+            and (one["clip_key"] != short["clip_key"] or one["snippet_index"] < 4)
+        ]
+        store = writer.write(tmp_path / name, n_seconds=None)
+        data = open_clips(store, opened.needs, classes=opened.classes)
+        assert data.seconds == (10 if others else 4)
+        found.append(predict.parse(opened, data))
+    np.testing.assert_allclose(found[1].audio[0, :4], found[0].audio[0], atol=1e-6)
+    np.testing.assert_allclose(found[1].visual[0, :4], found[0].visual[0], atol=1e-6)
+    assert not found[1].heard[0, 4:].any()
+
+
 @pytest.mark.usefixtures("known_features")
 def test_command_writes_events_and_a_picture_a_file(
     run: Path, heard: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
