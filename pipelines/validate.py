@@ -64,7 +64,7 @@ def run(config: Config, rest: list[str]) -> int:
             f"beam validate reads a local folder; copy {out} to a folder (gcloud storage cp -r "
             "does it for gs://), then give that one"
         )
-    manifest = read_store_manifest(Path(out))
+    manifest = read_store_manifest(Path(out), media=True)
     media = manifest.data.get("kind") == "media"
     problems = list(find_media_problems(manifest) if media else find_problems(manifest))
     for problem in problems[:_SHOWN]:

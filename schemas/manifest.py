@@ -51,8 +51,11 @@ class StoreManifest:
         return str(self.data["subset_id"])
 
 
-def read_store_manifest(root: Path) -> StoreManifest:
-    """Open the store under `root`; `UsageError` when there is none or it is of another version."""
+def read_store_manifest(root: Path, *, media: bool = False) -> StoreManifest:
+    """Open the store under `root`; `UsageError` when there is none or it is of another version.
+
+    A folder of media has a manifest too, with other entries; it is opened where `media` is true.
+    """
     path = Path(root) / "manifest.json"
     if not path.is_file():
         raise UsageError(
@@ -72,8 +75,11 @@ def read_store_manifest(root: Path) -> StoreManifest:
             f"{path} has schema version {data.get('schema_version')!r}, this program reads "
             f"{SCHEMA_VERSION}; make the features again or use the version that wrote them"
         )
-    media = data.get("kind") == "media"  # a folder of clips, which `beam validate` reads too
-    lacking = [name for name in NEEDED if name not in data and not media]
+    if data.get("kind") == "media":
+        if media:
+            return StoreManifest(Path(root), data)
+        raise UsageError(f"{root} holds media; give the --out of a features job on it")
+    lacking = [name for name in NEEDED if name not in data]
     if lacking:
         raise UsageError(f"{path} has no {lacking[0]!r}; run the features job again")
     return StoreManifest(Path(root), data)

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.validate import find_problems
-from schemas import read_store_manifest
+from schemas import UsageError, read_store_manifest
 from tests.pipelines.conftest import make_clip
 
 
@@ -146,3 +146,10 @@ def test_manifest_that_lacks_an_entry(store: Path) -> None:
     for text in ('{"schema_version": 1}', "[]"):
         path.write_text(text)
         assert main(["validate", str(store)]) == 2
+
+
+def test_media_are_no_features(store: Path) -> None:
+    (store / "manifest.json").write_text(json.dumps({"schema_version": 1, "kind": "media"}))
+    with pytest.raises(UsageError, match="holds media; give the --out of a features job"):
+        read_store_manifest(store)
+    assert read_store_manifest(store, media=True).data["kind"] == "media"
