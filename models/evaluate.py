@@ -51,8 +51,7 @@ def main(arguments: Sequence[str]) -> None:
     config = module.Config.from_json(facts["settings"])
     data = _clips(options.run, options, facts, registry.needs(model, config), config)
     if facts.get("fold"):
-        count, name = facts["fold"]
-        data = dict(splits.folds(data, count))[name]
+        data = _fold(data, *facts["fold"])
     elif module.CARD.judge:
         data = splits.hold_out(data)
     data = registry.derive(model, data, config, options.run)
@@ -83,6 +82,17 @@ def judge(
     held = runs.read_json(run / runs.RESULTS, "no finished training")
     thresholds = tagging.read_thresholds(held, config.classes)
     return tagging.judge_split(net, data, split, config, thresholds)[0]
+
+
+def _fold(data: ClipData, count: int, name: str) -> ClipData:
+    """The clips as they were split when this fold was tested on."""
+    parts = dict(splits.folds(data, count))
+    if name not in parts:
+        raise UsageError(
+            f"the run was tested on fold {name!r} and {data.manifest.root} has the folds "
+            f"{', '.join(parts)}; score it on the store that it was trained on"
+        )
+    return parts[name]
 
 
 def _clips(

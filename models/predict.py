@@ -132,9 +132,11 @@ def alone(data: ClipData, row: int, seconds: int) -> ClipData:
 
 def filled_up(one: Predictions, seconds: int) -> Predictions:
     """The same with nothing in the seconds behind the end, up to so many."""
-    by_second = {name: getattr(one, name) for name in ARRAYS if name != "clip"}
     behind = ((0, 0), (0, seconds - one.audio.shape[1]), (0, 0))
-    return replace(one, **{name: np.pad(values, behind) for name, values in by_second.items()})
+    longer: dict[str, Any] = {
+        name: np.pad(getattr(one, name), behind) for name in ARRAYS if name != "clip"
+    }
+    return replace(one, **longer)
 
 
 def events_of(found: Predictions, data: ClipData, index: int) -> list[Found]:

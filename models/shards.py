@@ -2,8 +2,10 @@
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,15 +19,46 @@ MEMORY_LIMIT = 4 * 2**30
 """Features of a store above so many bytes lie in a temporary file that is mapped, not in memory."""
 
 
-def open_part(path: Path) -> pq.ParquetFile:
-    """Open one file of a table; `UsageError` when it is missing or damaged."""
+class Part(pq.ParquetFile):
+    """One file of a table; opening and reading it raise `UsageError` when it is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with readable(path):
+            super().__init__(path)
+
+    def read(self, *given: Any, **options: Any) -> pa.Table:
+        """Read all rows."""
+        with readable(self.path):
+            return super().read(*given, **options)
+
+    def read_row_group(self, *given: Any, **options: Any) -> pa.Table:
+        """Read the rows of one group."""
+        with readable(self.path):
+            return super().read_row_group(*given, **options)
+
+    def iter_batches(self, *given: Any, **options: Any) -> Iterator[pa.RecordBatch]:
+        """Read some rows at a time."""
+        with readable(self.path):
+            yield from super().iter_batches(*given, **options)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what Arrow says of a missing or damaged file into a `UsageError`."""
     try:
-        return pq.ParquetFile(path)
-    except (FileNotFoundError, pa.ArrowInvalid) as error:
+        yield
+    except (OSError, pa.ArrowInvalid) as error:
+        said = " ".join(str(error).split())
         raise UsageError(
-            f"{path} is named in the manifest and does not open ({error}); `beam validate` lists "
+            f"{path} is named in the manifest and does not open ({said}); `beam validate` lists "
             "what is damaged, and the features job makes it again"
         ) from None
+
+
+def open_part(path: Path) -> Part:
+    """Open one file of a table; `UsageError` when it is missing or damaged."""
+    return Part(path)
 
 
 def read_table(manifest: StoreManifest, name: TableName, columns: list[str]) -> pa.Table:

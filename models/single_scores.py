@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
@@ -96,7 +97,10 @@ def read_scores(folder: Path, data: ClipData) -> NDArray[np.float32]:
             f"{folder} has no {path.name}, so no finished run; train {MODELS['audio']} or "
             f"{MODELS['visual']} into it first"
         )
-    table = pq.read_table(path)
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UsageError(f"{path} is damaged ({error}); train that run again") from None
     if "scores" not in table.column_names:
         raise UsageError(
             f"{folder} is the run of a parsing model; fusion takes runs that tag clips"

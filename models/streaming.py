@@ -113,8 +113,15 @@ def read_part(
     return {key: place for place, key in enumerate(keys)}, features, present
 
 
-class Chunks(Dataset[tuple[dict[str, Tensor], dict[str, Tensor]]]):
-    """Chunks of clips by number, as loader processes read them; each has a reader of its own."""
+Read = tuple[dict[str, Tensor], dict[str, Tensor]]
+
+
+class Chunks(Dataset[Read | UsageError]):
+    """Chunks of clips by number, as loader processes read them; each has a reader of its own.
+
+    What is wrong with a shard comes as a value, because an exception would bring the trace of the
+    loader process into its sentence.
+    """
 
     def __init__(self, reader: Reader, chunks: Sequence[Tensor]) -> None:
         self.reader, self.chunks = reader, chunks
@@ -122,8 +129,11 @@ class Chunks(Dataset[tuple[dict[str, Tensor], dict[str, Tensor]]]):
     def __len__(self) -> int:
         return len(self.chunks)
 
-    def __getitem__(self, index: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        return self.reader.batch(self.chunks[index])
+    def __getitem__(self, index: int) -> Read | UsageError:
+        try:
+            return self.reader.batch(self.chunks[index])
+        except UsageError as error:
+            return error
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -214,6 +224,8 @@ class StreamedClips(ClipData):
             num_workers=self.workers, prefetch_factor=4,
         )  # fmt: skip
         for read, rows in zip(loader, chunks, strict=True):
+            if isinstance(read, UsageError):
+                raise read
             yield self._batch(read, rows)
 
 

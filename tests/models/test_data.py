@@ -175,6 +175,20 @@ def test_damaged_part_is_refused(tmp_path: Path) -> None:
     assert "part-000001.parquet is named in the manifest and does not open" in refused(root)
 
 
+def test_damaged_page_is_refused(tmp_path: Path) -> None:
+    root = StoreWriter().write(tmp_path)
+    part = root / "snippets" / "part-000001.parquet"
+    group = pq.ParquetFile(part).metadata.row_group(0)
+    columns = [group.column(place) for place in range(group.num_columns)]
+    start = next(one for one in columns if "vggish" in one.path_in_schema).data_page_offset
+    content = bytearray(part.read_bytes())
+    content[start : start + 40] = b"\xff" * 40
+    part.write_bytes(content)
+    said = refused(root)
+    assert "part-000001.parquet is named in the manifest and does not open" in said
+    assert "\n" not in said
+
+
 def test_annotations_of_another_data_set_are_refused(
     small_store: Path, shared: Path, tmp_path: Path
 ) -> None:

@@ -214,6 +214,9 @@ def test_scores_of_another_subset_are_refused_with_both_ids(
     assert f"holds subset {other.manifest.subset_id}" in str(caught.value)
     with pytest.raises(UsageError, match=r"has no predictions\.parquet, so no finished run"):
         single_scores.read_scores(tmp_path, other)
+    (tmp_path / "predictions.parquet").write_bytes(b"half")
+    with pytest.raises(UsageError, match=r"predictions\.parquet is damaged"):
+        single_scores.read_scores(tmp_path, other)
 
 
 def test_scores_follow_their_clips_into_another_order(
@@ -293,6 +296,7 @@ def test_mean_weight_is_over_the_clips_that_have_the_class() -> None:
 
 
 def test_analysis_of_another_run_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"model": "han"}))
+    facts = {"experiment": "han", "model": "han", "settings": {}, "classes": ["Dog"]}
+    (tmp_path / "config.json").write_text(json.dumps(facts))
     with pytest.raises(UsageError, match="is a run of han; the analysis compares a fusion"):
         analysis.analyse(tmp_path, None, "test")

@@ -128,6 +128,23 @@ def test_features_made_otherwise_are_refused(
     assert not (finished / "evaluation-test.json").exists()
 
 
+def test_fold_that_a_store_has_not_is_one_sentence(
+    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["talnet", "--features", str(small_store), "--run", str(tmp_path / "run")]
+    options = ["--folds", "3", "--epochs", "1", "--hidden", "8"]
+    assert cli.run(train.main, [*given, *options]) == 0
+    assert cli.run(evaluate.main, ["--run", str(tmp_path / "run" / "fold-val")]) == 0
+    writer = StoreWriter()
+    for row in writer.clips:
+        row["split"] = "train" if row["split"] == "val" else row["split"]
+    other = writer.write(tmp_path / "other")
+    wrong = ["--run", tmp_path / "run" / "fold-val", "--features", other]
+    said = refusal(evaluate.main, capsys, *wrong)
+    assert "was tested on fold 'val' and" in said
+    assert "has the folds 1, 2, 3; score it on the store" in said
+
+
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [

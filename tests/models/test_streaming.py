@@ -127,6 +127,9 @@ def test_damaged_shards_are_refused_in_a_sentence(tmp_path: Path) -> None:
     data = open_stream(store, names)
     with pytest.raises(UsageError, match="has a value of r2plus1d that is not finite"):
         list(data.batches(torch.arange(len(data.keys)), 8))
+    with pytest.raises(UsageError, match=r"is not finite; run .* again$") as caught:
+        list(replace(data, workers=1).load([torch.arange(len(data.keys))]))
+    assert "Traceback" not in str(caught.value)
     pq.write_table(rows, store / "snippets" / "part-000000.parquet")
     with pytest.raises(UsageError, match="is in another file too; run `beam validate`"):
         open_stream(store, names)
