@@ -58,6 +58,7 @@ class Model(nn.Module):
         steps = self.trunk(self.bands(spectrogram(batch)).frames)
         weight = torch.softmax(self.attend(steps).float(), dim=2)
         clip = (weight * torch.sigmoid(self.classify(steps).float())).sum(dim=2)
+        clip = clip.clamp_max(1.0)  # rounded weights may add up to a little more
         return Outputs(clip=clip, clip_audio=clip)
 
 
