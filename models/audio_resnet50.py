@@ -14,7 +14,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet50
 
 from models.base import Batch, Experiment, LogMelConfig, ModelCard, Outputs, PaperRow
 from models.data import ClipData
@@ -32,6 +31,8 @@ class Trunk(nn.Module):
     """ResNet-50 without its last layer on one channel: [B, F, 64] to [B, 2048, S]."""
 
     def __init__(self) -> None:
+        from torchvision.models import resnet50  # 2 s and 100 MB that no other model needs
+
         super().__init__()
         net = resnet50(weights=None)
         net.conv1 = nn.Conv2d(1, 64, 7, stride=2, padding=3, bias=False)

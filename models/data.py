@@ -226,7 +226,7 @@ def _features(
         lacking = [name for name in needs if name not in part.schema_arrow.names]
         if lacking:
             raise UsageError(_lacks(manifest, lacking[0], part.schema_arrow.names))
-        for rows in part.iter_batches(4096, columns=["clip_key", "snippet_index", *needs]):
+        for rows in part.iter_batches(1024, columns=["clip_key", "snippet_index", *needs]):
             clip = clip_places(path, rows["clip_key"], order)
             second = rows["snippet_index"].to_numpy()
             inside = second < seconds
@@ -237,6 +237,7 @@ def _features(
                     shape = (len(keys), seconds, *values.shape[1:])
                     arrays[name] = allocate(shape, len(needs))
                 arrays[name][place], present[name][place] = values[inside], there[inside]
+    pa.default_memory_pool().release_unused()  # Arrow keeps what the parts were decoded in
     for name in needs:
         refuse_nan(manifest, name, arrays[name], keys)
     return (

@@ -53,7 +53,7 @@ def gates(outputs: Outputs, gate: str) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, data: ClipData, rows: Tensor, config: TrainConfig, batch_size: int = 256
+    model: nn.Module, data: ClipData, rows: Tensor, config: TrainConfig, batch_size: int = 64
 ) -> Predictions:
     """Run the model over clips without training it."""
     model.eval()
