@@ -254,7 +254,7 @@ def draw(found: dict[str, Any], path: Path) -> None:
         axes.bar(places + shift, mean, 0.4, yerr=std, label=metric)
     axes.set_xticks(places, list(found), rotation=35, ha="right", fontsize=8)
     axes.set_ylabel("F on the demo test split, %")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     plt.close(figure)
