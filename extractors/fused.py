@@ -3,7 +3,7 @@
 For processors. oneDNN, the library under PyTorch's convolutions, can finish each tile of an output
 while it is still in the cache; without that each ReLU and each addition of a residual block is one
 more walk through memory. Measured with AVX-512, one thread: ResNet-152 takes 10 % less time in bf16
-and 14 % less in fp32, R(2+1)D 5 % and 40 % less. OpenVINO took 3 % and 1 % less again in bf16.
+and 13 % less in fp32, R(2+1)D 5 % and 43 % less.
 """
 
 import operator
