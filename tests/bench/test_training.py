@@ -151,4 +151,4 @@ def test_epoch_and_scoring_against_a_plain_loop(tmp_path: Path) -> None:
         "peak_memory_gb": round(peak_gb(store, tmp_path / "run"), 2),
     }
     (OUT / "training.json").write_text(json.dumps(report, indent=1) + "\n")
-    assert report["peak_memory_gb"] <= 2.0
+    assert report["peak_memory_gb"] < 2.2  # 1.0 of it the features
