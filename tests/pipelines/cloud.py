@@ -18,6 +18,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import google_crc32c
+import pytest
+from apache_beam.internal.gcp.auth import _Credentials
 
 
 class Cloud:
@@ -204,6 +206,18 @@ def serve() -> Iterator[Cloud]:
         yield cloud
         server.shutdown()
         thread.join()
+
+
+@contextmanager
+def cloud_for_clients(folder: Path) -> Iterator[Cloud]:
+    """The cloud, to which every client of Google's is led; its credentials lie in `folder`."""
+    with serve() as cloud, pytest.MonkeyPatch.context() as patch:
+        account = write_credentials(folder / "account.json")
+        patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
+        patch.setenv("STORAGE_EMULATOR_HOST", cloud.address)
+        patch.setenv("NO_GCE_CHECK", "true")
+        patch.setattr(_Credentials, "_credentials_init", False)
+        yield cloud
 
 
 def write_credentials(path: Path) -> Path:

@@ -73,3 +73,20 @@ def loopback() -> Iterator[tuple[str, ...]]:
         "--environment_type=LOOPBACK",
     )  # fmt: skip
     service.stop()
+
+
+def sentence(done: "subprocess.CompletedProcess[str]", status: int) -> str:
+    """The one line that starts with `beam:`; no traceback anywhere."""
+    assert done.returncode == status, done.stderr[-1500:]
+    assert "Traceback" not in done.stderr + done.stdout
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("beam:")]
+    return line
+
+
+@pytest.fixture
+def media(tmp_path: Path) -> Path:
+    """A folder with one clip of a second."""
+    folder = tmp_path / "media"
+    folder.mkdir()
+    make_clip(folder / "a.mp4", 1.0)
+    return folder

@@ -8,25 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.launch import locked
-from tests.pipelines.conftest import Beam, make_clip
+from tests.pipelines.conftest import Beam, sentence
 
 FOLDER = ("run", "features", "--dataset", "folder", "--weights", "seeded", "--extractors", "logmel")
-
-
-def sentence(done: "subprocess.CompletedProcess[str]", status: int) -> str:
-    """The one line that starts with `beam:`; no traceback anywhere."""
-    assert done.returncode == status, done.stderr[-1500:]
-    assert "Traceback" not in done.stderr + done.stdout
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("beam:")]
-    return line
-
-
-@pytest.fixture
-def media(tmp_path: Path) -> Path:
-    folder = tmp_path / "media"
-    folder.mkdir()
-    make_clip(folder / "a.mp4", 1.0)
-    return folder
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from apache_beam.coders import coders
-from apache_beam.internal.gcp.auth import _Credentials
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2 as proto
 from apache_beam.runners.pipeline_context import PipelineContext
@@ -20,11 +19,10 @@ from pipelines.launch import run_job
 from pipelines.presets import PRESETS, worker_precision
 from pipelines.versions import Versions
 from schemas import JobError
-from tests.pipelines.cloud import Cloud, serve, write_credentials
-from tests.pipelines.conftest import Beam, make_clip
+from tests.pipelines.cloud import Cloud, cloud_for_clients
+from tests.pipelines.conftest import Beam, make_clip, sentence
 from tests.pipelines.stores import add_units, all_bytes
 from tests.pipelines.tables import same_rows
-from tests.pipelines.test_bad_input import sentence
 
 IMAGE = "europe-docker.pkg.dev/some-project/some-repo/earsight-worker:0.1.0"
 PLACE = (
@@ -44,12 +42,7 @@ PICKLING = (
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """Buckets on this machine, to which every client of Google's is led."""
-    with serve() as here, pytest.MonkeyPatch.context() as patch:
-        account = write_credentials(tmp_path_factory.mktemp("account") / "account.json")
-        patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
-        patch.setenv("STORAGE_EMULATOR_HOST", here.address)
-        patch.setenv("NO_GCE_CHECK", "true")
-        patch.setattr(_Credentials, "_credentials_init", False)
+    with cloud_for_clients(tmp_path_factory.mktemp("account")) as here:
         yield here
 
 

@@ -1,6 +1,5 @@
 """One command, any engine: the same tables, and one sentence where an engine cannot be used."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,28 +7,12 @@ import pytest
 from pipelines.launch import locked, run_job
 from pipelines.units import Unit
 from schemas import JobError
-from tests.pipelines.conftest import Beam, make_clip
+from tests.pipelines.conftest import Beam, make_clip, sentence
 from tests.pipelines.tables import counts, same_rows
 
 JOB = ("run", "features", "--dataset", "folder", "--weights", "seeded", "--extractors", "logmel")
 PORTABLE = ("--runner", "PortableRunner")
 NOBODY = "localhost:9"
-
-
-def sentence(done: "subprocess.CompletedProcess[str]", status: int) -> str:
-    """The one line that starts with `beam:`; no traceback anywhere."""
-    assert done.returncode == status, done.stderr[-1500:]
-    assert "Traceback" not in done.stderr + done.stdout
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("beam:")]
-    return line
-
-
-@pytest.fixture
-def media(tmp_path: Path) -> Path:
-    folder = tmp_path / "media"
-    folder.mkdir()
-    make_clip(folder / "a.mp4", 1.0)
-    return folder
 
 
 def test_job_service_gives_the_same_tables(

@@ -7,24 +7,18 @@ from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
-from apache_beam.internal.gcp.auth import _Credentials
 
 from pipelines import files
 from pipelines.launch import locked
 from schemas import UsageError
-from tests.pipelines.cloud import Cloud, serve, write_credentials
+from tests.pipelines.cloud import Cloud, cloud_for_clients
 
 OUT = "gs://bucket/out"
 
 
 @pytest.fixture(autouse=True)
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    with serve() as here:
-        account = write_credentials(tmp_path / "account.json")
-        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", here.address)
-        monkeypatch.setenv("NO_GCE_CHECK", "true")
-        monkeypatch.setattr(_Credentials, "_credentials_init", False)
+    with cloud_for_clients(tmp_path) as here:
         monkeypatch.setattr("pipelines.lease._SETTLES_S", 0.3)
         yield here
 

@@ -12,14 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from apache_beam.internal.gcp.auth import _Credentials
 
 from models import train
 from models.streaming import open_stream
 from pipelines import pack
 from pipelines.store import FeatureStore
 from schemas import StoreManifest, TableName, read_store_manifest
-from tests.pipelines.cloud import serve, write_credentials
+from tests.pipelines.cloud import cloud_for_clients
 from tests.pipelines.conftest import Beam, make_clip
 from tests.pipelines.stores import add_units, all_bytes, in_order, pack_at_once
 from tests.pipelines.tables import same_rows
@@ -109,12 +108,7 @@ def test_a_store_in_a_bucket_becomes_the_same(
     add_units(here, units=6, clips=2, seconds=3, features=("vggish",), boxes=1)
     loose = all_bytes(here)
     pack_at_once(here, 1_000_000)
-    with serve() as cloud:
-        account = write_credentials(tmp_path / "account.json")
-        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", cloud.address)
-        monkeypatch.setenv("NO_GCE_CHECK", "true")
-        monkeypatch.setattr(_Credentials, "_credentials_init", False)
+    with cloud_for_clients(tmp_path) as cloud:
         monkeypatch.setattr("pipelines.lease._SETTLES_S", 0.1)
         for name, data in loose.items():
             cloud.objects["bucket", f"store/{name}"] = data
