@@ -10,7 +10,7 @@ case $2 in
     bake)
         cd "$1"
         /opt/earsight/bin/python -c '
-from extractors.weights import WEIGHTS, find_weights
+from extractors.nets.weights import WEIGHTS, find_weights
 
 for file in WEIGHTS.values():
     find_weights(file)

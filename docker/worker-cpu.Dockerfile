@@ -11,7 +11,8 @@ COPY --from=apache/beam_python3.11_sdk:2.77.0 /opt/apache/beam /opt/apache/beam
 
 ARG WEIGHTS=none
 COPY schemas /build/schemas
-COPY extractors/__init__.py extractors/weights.py /build/extractors/
+COPY extractors/__init__.py /build/extractors/
+COPY extractors/nets/__init__.py extractors/nets/weights.py /build/extractors/nets/
 COPY docker/install-weights.sh docker/install-earsight.sh /build/
 RUN /build/install-weights.sh /build ${WEIGHTS}
 

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torchvision.ops import roi_align
 
 from extractors.base import Array, Extractor, FeatureSpec, Precision, finite
+from extractors.nets.weights import WEIGHTS, find_weights
 from extractors.pictures import PictureExtractor, batches, resized, scaled_size
 from extractors.resnet152 import normalised
-from extractors.weights import WEIGHTS, find_weights
 from schemas.media import ClipMedia, Proposals
 from schemas.recipe import RECIPES, Recipe
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from extractors.base import Array, FeatureSpec, finite
+from extractors.nets.vggish_input import log_mel_examples
 from extractors.vggish import VGGishExtractor
-from extractors.vggish_mel import log_mel_examples
 from schemas.media import SAMPLE_RATE, ClipMedia, Components
 
 COMPONENTS, WINDOW, HOP, UPDATES = 20, 1024, 512, 200

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from extractors import nets
 from extractors.base import Extractor, Features, FeatureSpec, NotLoadedError, Precision
+from extractors.nets import shared as nets
 from schemas.media import ClipMedia, Frames
 from schemas.recipe import RECIPES, Recipe
 

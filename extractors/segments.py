@@ -7,8 +7,8 @@ Letters: K windows.
 """
 
 from extractors.base import Array, FeatureSpec, finite
+from extractors.nets.vggish_input import log_mel_examples
 from extractors.vggish import VGGishExtractor
-from extractors.vggish_mel import log_mel_examples
 from schemas.media import ClipMedia
 
 HOP_S = 0.48

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from extractors import nets
 from extractors.base import Array, FeatureSpec, NotLoadedError, Precision, finite
-from extractors.vggish_mel import log_mel_examples
+from extractors.nets import shared as nets
+from extractors.nets.vggish_input import log_mel_examples
 from schemas.media import ClipMedia
 from schemas.recipe import RECIPES, Recipe
 

@@ -16,10 +16,16 @@ if __package__ in (None, ""):  # started as `python models/evaluate.py`: import 
 
 from torch import nn
 
-from models import cli, registry, report, results, runs, splits, tagging
-from models.base import ModelCard, TrainConfig
-from models.data import ClipData
-from models.streaming import open_tagging
+from models import registry
+from models.contract.base import ModelCard, TrainConfig
+from models.data import splits
+from models.data.clips import ClipData
+from models.data.streaming import open_tagging
+from models.runtime import command_line as cli
+from models.tasks import tagging
+from models.training import results
+from models.training import run_folder as runs
+from models.training import tables as report
 from schemas import UsageError
 
 PROGRAM = "models/evaluate.py"

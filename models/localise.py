@@ -27,12 +27,15 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.table import Table
 
-from models import cli, localisation_truth, report, runs
-from models.data import open_clips
-from models.localisation import Located, Locator, scaled
-from models.media import file_name, read_frames
-from models.new_media import Run, found_labels, known_label, new_features, open_run
-from models.plots import save
+from models.applications import localisation_scores as localisation_truth
+from models.applications.localisation import Located, Locator, scaled
+from models.applications.media_files import file_name, read_frames
+from models.applications.new_media import Run, found_labels, known_label, new_features, open_run
+from models.data.clips import open_clips
+from models.runtime import command_line as cli
+from models.training import run_folder as runs
+from models.training import tables as report
+from models.training.figures import save
 from schemas import UsageError
 
 PROGRAM = "models/localise.py"

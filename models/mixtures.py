@@ -22,11 +22,15 @@ from numpy.typing import NDArray
 from rich.table import Table
 from torch import Tensor
 
-from models import cli, nmf, report, runs, tagging
-from models.data import open_clips
-from models.media import write_sound
-from models.new_media import Run, new_features, open_run
-from models.separate import Heard, hear, refuse_other_models, weights_for
+from models.applications import separation as nmf
+from models.applications.component_scores import Heard, hear, refuse_other_models, weights_for
+from models.applications.media_files import write_sound
+from models.applications.new_media import Run, new_features, open_run
+from models.data.clips import open_clips
+from models.runtime import command_line as cli
+from models.tasks import tagging
+from models.training import run_folder as runs
+from models.training import tables as report
 from schemas import SAMPLE_RATE, UsageError
 
 PROGRAM = "models.mixtures"

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models import cli, registry, report, results, runs
-from models.base import Experiment, ModelCard
+from models import registry
+from models.contract.base import Experiment, ModelCard
 from models.metrics import AVVP_NAMES
+from models.runtime import command_line as cli
+from models.training import results
+from models.training import run_folder as runs
+from models.training import tables as report
 
 PROGRAM = "models.papers"
 INTRODUCTION = """\

@@ -27,12 +27,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.table import Table
 
-from models import cli, report, runs
-from models.data import ClipData, open_clips
-from models.new_media import Run, new_features, open_run
-from models.plots import save
-from models.scoring import Predictions, predict
-from models.shards import read_table
+from models.applications.new_media import Run, new_features, open_run
+from models.data.clips import ClipData, open_clips
+from models.data.parquet import read_table
+from models.runtime import command_line as cli
+from models.tasks.parsing import Predictions, predict
+from models.training import run_folder as runs
+from models.training import tables as report
+from models.training.figures import save
 from schemas import Event, UsageError
 
 PROGRAM = "models/predict.py"

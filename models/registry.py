@@ -8,26 +8,26 @@ from typing import Any, Protocol, cast
 
 from torch import nn
 
-from models.base import Experiment, ModelCard, TrainConfig
+from models.contract.base import Experiment, ModelCard, TrainConfig
 
 MODELS = {
-    "han": "models.han",  # Tian, Li, Xu, ECCV 2020
-    "talnet": "models.talnet",  # baseline there, for audio
-    "cmcs": "models.cmcs",  # baseline there, for visual
-    "ave": "models.ave",  # baseline there
-    "wu_yang": "models.wu_yang",  # Wu, Yang, CVPR 2021
-    "cross_modal": "models.cross_modal",  # Cross-Modal learning for AVVP
-    "avg": "models.avg",  # its pre-training by audio-video grounding
-    "baseline": "models.baseline",  # yardsticks of no paper
-    "two_stream": "models.two_stream",  # Parekh et al., CVPR workshops 2018
-    "ncp_mil": "models.ncp_mil",  # Parekh et al., TASLP 2019
-    "cvssp": "models.cvssp",  # Xu et al., DCASE 2017, a baseline of Parekh et al.
-    "fayek_audio": "models.fayek_audio",  # Fayek, Kumar, IJCAI 2020: log-mel
-    "fayek_visual": "models.fayek_visual",  # and pictures
-    "audio_resnet50": "models.audio_resnet50",  # Ford et al., Interspeech 2019, a baseline there
-    "r2plus1d_101": "models.r2plus1d_101",  # Wang et al., CVPR 2020, a baseline there
-    "g_blend": "models.g_blend",  # Wang et al., CVPR 2020, a baseline there
-    "fusion": "models.fusion",  # and the scores of both together
+    "han": "models.nets.parsing.han",  # Tian, Li, Xu, ECCV 2020
+    "talnet": "models.nets.parsing.talnet",  # baseline there, for audio
+    "cmcs": "models.nets.parsing.cmcs",  # baseline there, for visual
+    "ave": "models.nets.parsing.ave",  # baseline there
+    "wu_yang": "models.nets.parsing.wu_yang",  # Wu, Yang, CVPR 2021
+    "cross_modal": "models.nets.parsing.cross_modal",  # Cross-Modal learning for AVVP
+    "avg": "models.nets.parsing.avg",  # its pre-training by audio-video grounding
+    "baseline": "models.nets.parsing.baseline",  # yardsticks of no paper
+    "two_stream": "models.nets.tagging.two_stream",  # Parekh et al., CVPR workshops 2018
+    "ncp_mil": "models.nets.tagging.ncp_mil",  # Parekh et al., TASLP 2019
+    "cvssp": "models.nets.tagging.cvssp",  # Xu et al., DCASE 2017, a baseline of Parekh et al.
+    "fayek_audio": "models.nets.tagging.fayek_audio",  # Fayek, Kumar, IJCAI 2020: log-mel
+    "fayek_visual": "models.nets.tagging.fayek_visual",  # and pictures
+    "audio_resnet50": "models.nets.tagging.audio_resnet50",  # Ford et al., Interspeech 2019
+    "r2plus1d_101": "models.nets.tagging.r2plus1d_101",  # Wang et al., CVPR 2020, baseline
+    "g_blend": "models.nets.tagging.g_blend",  # Wang et al., CVPR 2020, baseline
+    "fusion": "models.nets.tagging.fusion",  # and the scores of both together
 }
 """Every model by name: where its file is."""
 

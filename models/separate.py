@@ -11,28 +11,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 if __package__ in (None, ""):  # started as `python models/separate.py`: import this checkout
     here = Path(__file__).resolve().parent
     sys.path[:] = [str(here.parent), *(entry for entry in sys.path if entry != str(here))]
 
 import numpy as np
-import pyarrow.compute as pc
-import torch
 import tyro
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from rich.table import Table
 from torch import Tensor
 
-from models import cli, nmf, report, runs
-from models.data import ClipData, open_clips
-from models.media import file_name, read_sound, write_sound
-from models.new_media import Run, found_labels, known_label, new_features, open_run
-from models.plots import save
-from models.shards import read_table
-from schemas import TableName, UsageError
+from models.applications import separation as nmf
+from models.applications.component_scores import Heard, hear, refuse_other_models, weights_for
+from models.applications.media_files import file_name, read_sound, write_sound
+from models.applications.new_media import Run, found_labels, known_label, new_features, open_run
+from models.data.clips import open_clips
+from models.runtime import command_line as cli
+from models.training import run_folder as runs
+from models.training import tables as report
+from models.training.figures import save
+from schemas import UsageError
 
 PROGRAM = "models/separate.py"
 Wave = NDArray[np.float32]
@@ -62,22 +63,6 @@ class Options:
             raise ValueError(f"tau must be from 0 to 1, got {self.tau}")
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Heard:
-    """What a model of components hears in one clip."""
-
-    w: Tensor
-    """Spectra of the components, [K, F]."""
-    h: Tensor
-    """Their activations, [K, N]."""
-    components: Tensor
-    """Score of each component for each class, [K, C]."""
-    clip: NDArray[np.float32]
-    """Score of each class, [C]."""
-    seconds: int
-    """Length of the clip on the second grid."""
-
-
 def main(arguments: Sequence[str]) -> None:
     """Run the command; `UsageError` when it is used wrongly."""
     cli.refuse_unknown(arguments, (Options,), PROGRAM)
@@ -101,44 +86,6 @@ def main(arguments: Sequence[str]) -> None:
     leave(out, sound, sources, shares)
     report.console().print(table(run, heard, shares, sources))
     report.console().print(f"Sounds, figures and scores: {out}")
-
-
-def refuse_other_models(run: Run) -> None:
-    """Raise `UsageError` for a run whose model does not score components."""
-    if "components" not in run.needs:
-        raise UsageError(
-            f"{run.folder} scores {' and '.join(run.needs)}, not components of the sound; train "
-            "ncp_mil-audio on a store with extractor ncp"
-        )
-
-
-@torch.no_grad()
-def hear(run: Run, data: ClipData, row: int, name: str) -> Heard:
-    """Score the components of one clip; `UsageError` when it has no sound."""
-    if not data.present["components"][row].any():
-        raise UsageError(f"{name} has no sound track, so there is nothing to separate")
-    outputs = run.model(data.batch(torch.tensor([row])))
-    w, h = (torch.tensor(column) for column in rows_of(data, row, "components", "w", "h"))
-    ((seconds,),) = rows_of(data, row, "clips", "n_snippets")
-    return Heard(
-        w=w,
-        h=h,
-        components=outputs.extra["components"][0, : len(w)],
-        clip=outputs.clip[0].numpy(),
-        seconds=seconds,
-    )
-
-
-def rows_of(data: ClipData, row: int, table: TableName, *columns: str) -> list[list[Any]]:
-    """Some columns of the rows that a table has of one clip."""
-    found = read_table(data.manifest, table, ["clip_key", *columns])
-    own = found.filter(pc.field("clip_key") == data.keys[row])
-    return [own[column].to_pylist() for column in columns]
-
-
-def weights_for(run: Run, heard: Heard, label: str, rule: nmf.Rule, tau: float) -> Tensor:
-    """Share of each component in the source of a class, [K]."""
-    return nmf.component_weights(heard.components[:, run.classes.index(label)], rule, tau)
 
 
 def leave(

@@ -19,11 +19,17 @@ if __package__ in (None, ""):  # started as `python models/train.py`: import thi
 
 import tyro
 
-from models import cli, parallel, registry, report, results, runs, splits
-from models.base import Experiment, TrainConfig
-from models.data import ClipData
-from models.session import Session, train, train_or_go_on
-from models.streaming import open_tagging
+from models import registry
+from models.contract.base import Experiment, TrainConfig
+from models.data import splits
+from models.data.clips import ClipData
+from models.data.streaming import open_tagging
+from models.runtime import command_line as cli
+from models.runtime import distributed as parallel
+from models.training import results
+from models.training import run_folder as runs
+from models.training import tables as report
+from models.training.session import Session, train, train_or_go_on
 from schemas import UsageError
 
 PROGRAM = "models/train.py"

@@ -22,17 +22,20 @@ from schemas import JobError, UsageError
 from schemas.sentences import unboxed
 
 COMMANDS = {
-    "run download": ("pipelines.download_command", "clips of a data set into a media folder"),
-    "run features": ("pipelines.features_command", "clips to feature tables"),
-    "run everything": ("pipelines.everything_command", "download, then features"),
-    "run pack": ("pipelines.pack_command", "many small files of a store to a few large ones"),
-    "validate": ("pipelines.validate", "read every shard of a store back and check it"),
-    "import-npy": ("pipelines.import_npy", "the LLP authors' published .npy features to tables"),
-    "recipes": ("pipelines.recipes", "how each recipe makes features"),
-    "compare": ("pipelines.compare", "our features against published .npy files"),
-    "check": ("pipelines.check", "look over this machine before a job"),
-    "plan": ("pipelines.plan", "what a job would cost before it runs"),
-    "demo": ("pipelines.demo_command", "a picture of any clip of the demo world"),
+    "run download": ("pipelines.jobs.download.command", "clips of a data set into a media folder"),
+    "run features": ("pipelines.jobs.features.command", "clips to feature tables"),
+    "run everything": ("pipelines.jobs.everything", "download, then features"),
+    "run pack": ("pipelines.jobs.pack.command", "many small files of a store to a few large ones"),
+    "validate": ("pipelines.commands.validate", "read every shard of a store back and check it"),
+    "import-npy": (
+        "pipelines.commands.import_npy",
+        "published .npy features of LLP to tables",
+    ),
+    "recipes": ("pipelines.commands.recipes", "how each recipe makes features"),
+    "compare": ("pipelines.commands.compare", "our features against published .npy files"),
+    "check": ("pipelines.commands.check", "look over this machine before a job"),
+    "plan": ("pipelines.commands.plan", "what a job would cost before it runs"),
+    "demo": ("pipelines.commands.demo", "a picture of any clip of the demo world"),
 }
 """Command words, the module behind them, and one line of help."""
 
@@ -65,7 +68,7 @@ def _dispatch(words: list[str]) -> int:
         name = " ".join(words[:length])
         if name in COMMANDS:
             return _run(name, words[length:])
-    from pipelines.options import suggestion
+    from pipelines.runners.beam_options import suggestion
 
     if words[0] == "run":
         jobs = [name.split()[1] for name in COMMANDS if name.startswith("run ")]
@@ -85,7 +88,7 @@ def _run(name: str, arguments: list[str]) -> int:
     module: Any = importlib.import_module(COMMANDS[name][0])
     config, rest = _parse(module.Config, f"beam {name}", arguments)
     if rest and name not in _TAKES_BEAM_OPTIONS:
-        from pipelines.options import suggestion
+        from pipelines.runners.beam_options import suggestion
 
         options = [f"--{field.replace('_', '-')}" for field in module.Config.__dataclass_fields__]
         asked = rest[0].split("=", 1)[0]

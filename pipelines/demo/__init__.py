@@ -16,8 +16,16 @@
 """  # noqa: E501
 
 from pipelines.demo.classes import CLASSES, DemoClass
-from pipelines.demo.options import DEMO_VERSION, DemoOptions
+from pipelines.demo.options import DEMO_VERSION, DemoOptions, demo_folder
 from pipelines.demo.picture import draw_clip
 from pipelines.demo.world import generate
 
-__all__ = ["CLASSES", "DEMO_VERSION", "DemoClass", "DemoOptions", "draw_clip", "generate"]
+__all__ = [
+    "CLASSES",
+    "DEMO_VERSION",
+    "DemoClass",
+    "DemoOptions",
+    "demo_folder",
+    "draw_clip",
+    "generate",
+]

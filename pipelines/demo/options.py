@@ -2,8 +2,10 @@
 
 import hashlib
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
+from extractors.nets.weights import cache_folder
 from pipelines.demo.classes import CLASSES
 from schemas import UsageError
 
@@ -127,3 +129,9 @@ class DemoOptions:
     def to_json(self) -> dict[str, Any]:
         """All settings, ready for `demo.json`."""
         return asdict(self)
+
+
+def demo_folder(options: DemoOptions) -> Path:
+    """Where a demo world is cached."""
+    name = f"{options.difficulty}-{options.classes}-{options.seed}-{options.clips}"
+    return cache_folder() / "demo" / (f"{name}-sources" if options.sources else name)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.places import ROOT
+
 
 def peak_mb() -> float:
     """The most memory that this process has had, in MB, its parent's at its start left out."""
@@ -20,7 +22,7 @@ def run_beam(*words: str) -> tuple[str, float]:
         "status = main(sys.argv[1:]); print(peak_mb()); sys.exit(status)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *words], cwd=Path(__file__).resolve().parents[2],
+        [sys.executable, "-c", code, *words], cwd=ROOT,
         check=False, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

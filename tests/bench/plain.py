@@ -15,8 +15,8 @@ from torchvision import transforms
 from torchvision.models import resnet152
 from torchvision.models.video import r2plus1d_18
 
-from extractors.vggish_mel import log_mel_examples
-from extractors.vggish_net import Net as VGGish
+from extractors.nets.vggish_input import log_mel_examples
+from extractors.nets.vggish_net import Net as VGGish
 from pipelines.media.ffmpeg import ffmpeg_binary
 
 BATCH = 16

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from models import han
-from models.base import Batch
+from models.contract.base import Batch
+from models.nets.parsing import han
 
 Item = tuple[Tensor, Tensor, Tensor, Tensor]
 Mask = NDArray[np.bool_]

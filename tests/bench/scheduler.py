@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from pipelines.preemption import Workload
+from pipelines.commands.preemption import Workload
 
 
 class Scheduler:

@@ -14,8 +14,8 @@ import pytest
 from schemas import table_schema, tensor_array
 from tests.models.bag_samples import FULL_RECIPE
 from tests.models.samples import CLASSES, StoreWriter
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 CLIPS, BOXES = 500, 100
 
 

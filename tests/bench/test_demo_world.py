@@ -23,16 +23,17 @@ from sklearn.metrics import average_precision_score
 from sklearn.preprocessing import StandardScaler
 
 from extractors.edgeboxes import EdgeBoxes
-from models import results, train
-from models.data import ClipData, open_clips
+from models import train
+from models.data.clips import ClipData, open_clips
+from models.data.streaming import open_tagging
 from models.metrics import AVVP_NAMES
-from models.streaming import open_tagging
-from pipelines.demo import DemoOptions, generate
+from models.training import results
+from pipelines.demo import DemoOptions, demo_folder, generate
 from pipelines.demo.picture import decode as decode_all
-from pipelines.demo_command import demo_folder
 from schemas import RECIPES
+from tests.places import BENCHMARKS
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+DOCS = BENCHMARKS
 SEED, CLIPS, SEEDS = 1, 240, (1, 2, 3)
 MAIN = (
     "han", "video-level", "second-probe", "han-wsl", "han-guided", "han-attentive", "han-max",

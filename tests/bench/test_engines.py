@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 
-from pipelines.demo import DemoOptions, generate
-from pipelines.demo_command import demo_folder
+from pipelines.demo import DemoOptions, demo_folder, generate
 from tests.bench.machine import describe, second_process
-from tests.pipelines.conftest import ROOT
-from tests.pipelines.download.conftest import make_film, write_clips
-from tests.pipelines.download.server import serving
+from tests.pipelines.jobs.download.conftest import make_film, write_clips
+from tests.pipelines.jobs.download.server import serving
 from tests.pipelines.tables import same_rows
+from tests.places import ROOT
 
 DOCS = ROOT / "docs" / "benchmarks"
 VIDEOS, CLIPS = 48, 16

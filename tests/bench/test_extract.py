@@ -13,19 +13,20 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from extractors import vggish_net
-from extractors.nets import shared_net
-from extractors.precision import resolve_precision
-from extractors.trunks import TRUNKS
-from pipelines.extraction import Runtime, UnitWorker, load_extractors
+from extractors.nets import vggish_net
+from extractors.nets.precision import resolve_precision
+from extractors.nets.shared import shared_net
+from extractors.nets.torchvision_trunks import TRUNKS
+from pipelines.jobs.features.worker import Runtime, UnitWorker, load_extractors
 from pipelines.media.find import Found
-from pipelines.store import FeatureStore, Receipt
-from pipelines.units import Task, Unit
+from pipelines.store.feature_store import FeatureStore, Receipt
+from pipelines.store.units import Task, Unit
 from schemas import RECIPES, Clip, Recipe, tensor_shape, tensor_values
 from tests.bench.machine import describe, peak_tflops
 from tests.bench.plain import Plain
+from tests.places import BENCHMARKS
 
-OUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+OUT = BENCHMARKS
 THREE = ("vggish", "resnet152", "r2plus1d")
 REPEATS, UNIT = 1, 4
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from models import analysis, results, train
+from models import analysis, train
+from models.training import results
 from tests.bench.machine import describe
+from tests.places import BENCHMARKS
 
-OUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+OUT = BENCHMARKS
 SEEDS = (1, 2, 3)
 FUSIONS = (
     "attention", "mlp", "regression", "average", "self", "cross", "without-transforms",

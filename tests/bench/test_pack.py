@@ -10,15 +10,16 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from models.fayek_audio import Config
-from models.streaming import open_stream
-from pipelines import pack
-from pipelines.store import FeatureStore
+from models.data.streaming import open_stream
+from models.nets.tagging.fayek_audio import Config
+from pipelines.jobs.pack import pack
+from pipelines.store.feature_store import FeatureStore
 from tests.bench.machine import describe
 from tests.bench.memory import run_beam
 from tests.pipelines.stores import CLASSES, WIDTHS, add_units
+from tests.places import BENCHMARKS
 
-OUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+OUT = BENCHMARKS
 UNITS = (20, 60, 160)
 """Of 16 clips of 10 s with every column of `snippets`."""
 GROUPS_MB = (4, 32, 256)

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from models import localise, mixtures, results, train
-from pipelines.demo import DemoOptions, generate
-from pipelines.demo_command import demo_folder
+from models import localise, mixtures, train
+from models.training import results
+from pipelines.demo import DemoOptions, demo_folder, generate
 from tests.bench.machine import describe
+from tests.places import BENCHMARKS
 
-OUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+OUT = BENCHMARKS
 SEEDS = (1, 2, 3)
 BAGS = ("--epochs", "15", "--learning-rate", "5e-4", "--batch-size", "12")
 ROWS = {

@@ -11,24 +11,26 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from pipelines.extraction import Runtime, UnitWorker, load_extractors
-from pipelines.features_command import Config
+from pipelines.commands.preemption import Workload
+from pipelines.jobs.features.command import Config
+from pipelines.jobs.features.worker import Runtime, UnitWorker, load_extractors
 from pipelines.media.find import Found
-from pipelines.preemption import Workload
-from pipelines.store import FeatureStore
-from pipelines.units import Task, Unit
+from pipelines.store.feature_store import FeatureStore
+from pipelines.store.units import Task, Unit
 from schemas import RECIPES, Clip
 from tests.bench.machine import describe
 from tests.bench.scheduler import played, wasted
 from tests.pipelines.stores import WIDTHS, add_units
+from tests.places import BENCHMARKS
 
-OUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+OUT = BENCHMARKS
 LIVES_H = (1, 4, 24)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 UNITS = 40_000
 LOAD = """
-from pipelines.extraction import Runtime, load_extractors
+from pipelines.jobs.features.worker import Runtime, load_extractors
 from schemas import RECIPES
+from tests.places import BENCHMARKS
 load_extractors(RECIPES["llp-eccv20"].with_(weights="seeded:0", precision="fp32"), Runtime())
 """
 

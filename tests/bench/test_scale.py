@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.demo import DemoOptions, generate
-from pipelines.demo_command import demo_folder
+from pipelines.demo import DemoOptions, demo_folder, generate
+from tests.places import BENCHMARKS
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+DOCS = BENCHMARKS
 SIZES = (10, 100, 1000)
 
 

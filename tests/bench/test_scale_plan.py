@@ -10,8 +10,9 @@ import pytest
 
 from tests.bench.machine import describe
 from tests.bench.memory import run_beam
+from tests.places import BENCHMARKS
 
-OUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+OUT = BENCHMARKS
 LINES = 2_041_789
 """Clips of AudioSet's unbalanced_train."""
 LETTERS = string.ascii_letters + string.digits + "-_"

@@ -13,12 +13,13 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from models.fayek_audio import Config
-from models.streaming import StreamedClips, open_stream
+from models.data.streaming import StreamedClips, open_stream
+from models.nets.tagging.fayek_audio import Config
 from tests.bench.machine import describe
 from tests.models.tagging_store import CLASSES, write_store
+from tests.places import BENCHMARKS
 
-OUT = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+OUT = BENCHMARKS
 CLIPS, CLIPS_A_FILE, BATCH, BUFFER = 100_000, 16, 64, 1024
 MARKS = 20
 """How often the memory is looked at in an epoch."""

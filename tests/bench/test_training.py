@@ -17,16 +17,17 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from models import engine, han
-from models.data import ClipData, open_clips
-from models.scoring import parsing_scores, predict
+from models.data.clips import ClipData, open_clips
+from models.nets.parsing import han
+from models.tasks.parsing import parsing_scores, predict
+from models.training import loop as engine
 from schemas import table_schema
 from schemas.manifests.llp import CLASSES
 from tests.bench import plain_training as plain
 from tests.bench.machine import describe
 from tests.models.tagging_store import write_store
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "docs" / "benchmarks"
 TRAIN, TEST = 8_800, 1_200
 FEATURES = ("vggish", "resnet152", "r2plus1d")

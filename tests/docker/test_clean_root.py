@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.docker.dockerfile import Root
-from tests.pipelines.conftest import ROOT
+from tests.places import ROOT
 
 pytestmark = pytest.mark.images
 HOST_NETWORK = ("PIP_", "HTTP", "http", "NO_PROXY", "no_proxy", "SSL_", "REQUESTS_")

@@ -10,10 +10,11 @@ from types import ModuleType
 
 import pytest
 
-from pipelines import download_command, features_command
-from pipelines.options import check_rest
+from pipelines.jobs.download import command as download_command
+from pipelines.jobs.features import command as features_command
+from pipelines.runners.beam_options import check_rest
 from tests.docker.dockerfile import read_dockerfile
-from tests.pipelines.conftest import ROOT
+from tests.places import ROOT
 
 DOCKERFILES = sorted((ROOT / "docker").glob("*.Dockerfile"))
 SCRIPTS = sorted((ROOT / "docker").glob("*.sh"))

@@ -18,8 +18,8 @@ import pytest
 from pipelines.demo import DemoOptions, generate
 from schemas import TableName
 from tests.engines.job_server import FLINK, SPARK, Engine, serving, worker_pool
-from tests.pipelines.conftest import ROOT
 from tests.pipelines.tables import counts, same_rows
+from tests.places import ROOT
 
 CLIPS = 10
 TABLES: tuple[TableName, ...] = ("clips", "snippets", "failures")

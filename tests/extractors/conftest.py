@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from extractors.drawings import draw_sounds, draw_videos
+from extractors.nets.calibration_inputs import draw_sounds, draw_videos
 from schemas.media import SAMPLE_RATE, ClipMedia
 
 SECONDS = 2

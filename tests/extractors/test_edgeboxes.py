@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from extractors.drawings import draw_pictures
 from extractors.edgeboxes import edge_boxes, gradient_edges
+from extractors.nets.calibration_inputs import draw_pictures
 
 
 def square() -> NDArray[np.uint8]:

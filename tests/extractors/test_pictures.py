@@ -13,11 +13,14 @@ from torchvision.models import resnet152
 from torchvision.models.video import r2plus1d_18
 from torchvision.transforms import v2
 
-from extractors import fused, nets, r2plus1d, weights
-from extractors.precision import resolve_precision
+from extractors import r2plus1d
+from extractors.nets import fused_conv as fused
+from extractors.nets import shared as nets
+from extractors.nets import weights
+from extractors.nets.precision import resolve_precision
+from extractors.nets.torchvision_trunks import TRUNKS
 from extractors.registry import create
 from extractors.resnet152 import ResNet152
-from extractors.trunks import TRUNKS
 from schemas.failure import UsageError
 from schemas.media import ClipMedia
 from schemas.recipe import RECIPES

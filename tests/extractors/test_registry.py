@@ -4,7 +4,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +11,14 @@ import torch
 
 from extractors import pictures
 from extractors.base import Features, NotLoadedError
-from extractors.nets import Net
+from extractors.nets.shared import Net
 from extractors.pictures import PictureExtractor, extract_together
 from extractors.registry import EXTRACTORS, create
 from schemas.failure import KnownError, Reason, UsageError
 from schemas.media import ClipMedia, Components, Proposals
 from schemas.recipe import DEFAULT_EXTRACTORS
 from tests.extractors.conftest import SECONDS, CountedFrames, make_media
+from tests.places import ROOT
 
 NAMES = sorted(EXTRACTORS)
 VISUAL = ["proposals", "r2plus1d", "resnet152"]
@@ -53,7 +53,7 @@ def test_names_are_those_of_the_recipe() -> None:
 def test_registry_imports_nothing_heavy() -> None:
     heavy = "{'torch', 'tensorflow', 'cv2', 'librosa', 'torchvision'}"
     code = f"import sys, extractors.registry; sys.exit(bool({heavy} & set(sys.modules)))"
-    root = Path(__file__).resolve().parents[2]
+    root = ROOT
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
 
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from extractors.nets.vggish_input import _mel_matrix
+from extractors.nets.vggish_net import Net, from_saved_model
 from extractors.registry import create
 from extractors.vggish import Embedder, log_mel_examples, quantise
-from extractors.vggish_mel import _mel_matrix
-from extractors.vggish_net import Net, from_saved_model
 from schemas.failure import UsageError
 from schemas.media import ClipMedia
 from schemas.recipe import RECIPES

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from models.bags import BAGS
-from models.base import Batch
+from models.contract.base import Batch
+from models.data.bags import BAGS
 from schemas import table_schema
 from tests.models.samples import CLASSES, SECONDS, StoreWriter
 

@@ -1,7 +1,6 @@
 """Scores against the official evaluation, scikit-learn and sed_eval, and their invariants."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from models.intervals import bootstrap_intervals
 from models.metrics import (
     AVVP_NAMES,
     PRESENCE,
@@ -22,8 +20,10 @@ from models.metrics import (
     roc_auc,
     tagging_scores,
 )
+from models.tasks.intervals import bootstrap_intervals
+from tests.places import GOLDENS
 
-GOLDEN = Path(__file__).resolve().parent.parent / "golden"
+GOLDEN = GOLDENS
 PER_VIDEO = {
     "seg_a": "segment_audio",
     "seg_v": "segment_visual",

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from models import cli, papers, registry
+from models import papers, registry
 from models.metrics import AVVP_NAMES
+from models.runtime import command_line as cli
+from tests.places import ROOT
 
-PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "papers.md"
+PAGE = ROOT / "docs" / "papers.md"
 
 
 def test_page_in_the_repository_is_what_the_command_writes(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from models import registry
-from models.bags import BAGS
-from models.base import Batch, ModelCard, TrainConfig
+from models.contract.base import Batch, ModelCard, TrainConfig
+from models.data.bags import BAGS
 from models.metrics import AVVP_NAMES
 from models.registry import MODELS, ModelModule
-from models.tagging import TAGGING_NAMES
+from models.tasks.tagging import TAGGING_NAMES
 from tests.models.samples import WIDTHS, make_batch
 
 SMALL = {"hidden": 32, "feedforward": 32, "layers": 1, "heads": 2, "classes": 5}

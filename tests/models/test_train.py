@@ -17,14 +17,19 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from models import cli, engine, evaluate, han, registry, report, runs, talnet, train, wu_yang
-from models.data import open_clips
+from models import evaluate, registry, train
+from models.data.clips import open_clips
 from models.metrics import AVVP_NAMES, avvp_scores, modality_confusion
-from models.scoring import score_names
+from models.nets.parsing import han, talnet, wu_yang
+from models.runtime import command_line as cli
+from models.tasks.parsing import score_names
+from models.training import loop as engine
+from models.training import run_folder as runs
+from models.training import tables as report
 from schemas import JobError, UsageError
 from tests.models.samples import CLASSES, StoreWriter
+from tests.places import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SMALL = ("--hidden", "32", "--feedforward", "32", "--learning-rate", "0.01")
 
 

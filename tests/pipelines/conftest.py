@@ -12,8 +12,6 @@ from apache_beam.runners.portability.local_job_service import LocalJobServicer
 from pipelines.cli import main
 from pipelines.media.ffmpeg import ffmpeg_binary
 
-ROOT = Path(__file__).resolve().parents[2]
-
 Beam = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines import pack
-from pipelines.store import FeatureStore, failures_table
+from pipelines.jobs.pack import pack
+from pipelines.store.feature_store import FeatureStore, failures_table
 from schemas import (
     RECIPES,
     Failure,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.launch import locked
+from pipelines.runners.launch import locked
 from tests.pipelines.conftest import Beam, sentence
 
 FOLDER = ("run", "features", "--dataset", "folder", "--weights", "seeded", "--extractors", "logmel")
@@ -137,7 +137,7 @@ def test_disk_without_room_is_refused(beam: Beam, media: Path, small_disk: Path)
 def test_disk_that_fills_up(
     beam: Beam, media: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.launch._FREE_BYTES", 0)
+    monkeypatch.setattr("pipelines.runners.launch._FREE_BYTES", 0)
     for index in range(6):
         shutil.copy(media / "a.mp4", media / f"b{index}.mp4")
     words = (*FOLDER, "--media", media, "--out", small_disk / "out", "--unit-size", "1")
@@ -155,7 +155,7 @@ def test_disk_that_fills_up(
 def test_disk_that_fills_up_in_a_download(
     beam: Beam, media: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.launch._FREE_BYTES", 0)
+    monkeypatch.setattr("pipelines.runners.launch._FREE_BYTES", 0)
     words = ["run", "download", "--dataset", "folder", "--source", media, "--parallel", 1]
     words += ["--media", small_disk / "media", "--state", small_disk / "state"]
     (small_disk / "filler").write_bytes(b"x" * 1_000_000)

@@ -1,0 +1,1 @@
+"""Nets behind the extractors: structure, weights, arithmetic."""

@@ -1,0 +1,166 @@
+"""Classes of a fusion run one by one: what each modality knows, what fusion gains."""
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.table import Table
+
+from models import registry
+from models.data import splits
+from models.data.clips import ClipData, open_clips
+from models.metrics import average_precision
+from models.training import run_folder as runs
+from schemas import UsageError
+
+PROGRAM = "models.analysis"
+LARGE, SMALL, LARGER = 0.10, 0.05, 0.10
+"""Gain that counts as large, losses that are counted; fractions of AP."""
+ALL, NONE = 0.95, 0.05
+"""Mean weights from which on a modality has about all of the weight; the paper says "about 1"."""
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClassAnalysis:
+    """Each class of a split; NaN where it has no positive clip."""
+
+    names: tuple[str, ...]
+    """Class names."""
+    clips: NDArray[np.int64]
+    """Positive clips [C]."""
+    audio: Values
+    """AP of the audio model [C]."""
+    visual: Values
+    """AP of the visual model [C]."""
+    fused: Values
+    """AP of the fusion [C]."""
+    audio_weight: Values | None
+    """Mean attention weight of the audio over the clips that have the class [C], if the run has
+    one weight a class."""
+
+    @property
+    def gain(self) -> Values:
+        """AP of the fusion over the better single model [C]."""
+        return self.fused - np.fmax(self.audio, self.visual)
+
+
+def analyse(run: Path, features: Path | None, split: str) -> ClassAnalysis:
+    """Score a split by a fusion run and by the two runs that it fuses.
+
+    `UsageError` when the run is no fusion, or its scores are of other clips.
+    """
+    facts = runs.read_config(run)
+    if facts["model"] != "fusion":
+        raise UsageError(
+            f"{run} is a run of {facts['model']}; the analysis compares a fusion with the two "
+            "models that it fuses, so give the run folder of a fusion experiment"
+        )
+    module = registry.load("fusion")
+    config = module.Config.from_json(facts["settings"])
+    store = splits.hold_out(open_clips(features or Path(str(facts["features"])), ()))
+    data = registry.derive("fusion", store, config, run)
+    net = module.build(config)
+    runs.load_weights(run / runs.CHECKPOINT, net)
+    return of_split(net.eval(), data, split)
+
+
+@torch.no_grad()
+def of_split(net: torch.nn.Module, data: ClipData, split: str) -> ClassAnalysis:
+    """Average precisions of the three models, and the mean attention weights."""
+    rows = data.rows(split)
+    outputs = [net(batch) for batch in data.batches(rows, 256)]
+    labels = data.labels[rows].cpu().numpy() > 0.5
+    fused = torch.cat([one.clip for one in outputs]).numpy()
+    single = {side: data.features[side][rows, 0].numpy() for side in ("audio", "visual")}
+    weight: Values | None = None
+    if "audio_share" in outputs[0].extra:
+        shares = torch.cat([one.extra["audio_share"] for one in outputs]).numpy()
+        weight = mean_weights(shares, labels) if shares.shape == labels.shape else None
+    return ClassAnalysis(
+        names=data.vocabulary.names,
+        clips=labels.sum(axis=0),
+        audio=average_precision(single["audio"], labels),
+        visual=average_precision(single["visual"], labels),
+        fused=average_precision(fused, labels),
+        audio_weight=weight,
+    )
+
+
+def mean_weights(shares: NDArray[Any], labels: NDArray[np.bool_]) -> Values:
+    """Mean weight of the audio over the clips that have the class: [N, C] each to [C].
+
+    Section 5.2; NaN for a class without a clip.
+    """
+    held = labels.sum(axis=0)
+    total = (shares * labels).sum(axis=0, dtype=np.float64)
+    return np.where(held > 0, total / np.maximum(held, 1), np.nan)
+
+
+def counts(found: ClassAnalysis) -> dict[str, Any]:
+    """The counts of section 5, and the names of the classes behind the short ones."""
+    gain, seen = found.gain, ~np.isnan(found.fused)
+
+    def named(chosen: NDArray[np.bool_]) -> list[str]:
+        return [found.names[one] for one in np.flatnonzero(chosen & seen)]
+
+    lists: dict[str, list[str]] = {
+        "visual better than audio": named(found.visual > found.audio),
+        "fusion better than the better one": named(gain > 0),
+        "gain above 10 AP": named(gain > LARGE),
+        "loss above 5 AP": named(gain < -SMALL),
+        "loss above 10 AP": named(gain < -LARGER),
+    }
+    if found.audio_weight is not None:
+        lists |= {
+            "audio has about all weight (0.95 and more)": named(found.audio_weight >= ALL),
+            "picture has about all weight (0.95 and more)": named(found.audio_weight <= NONE),
+            "picture has 90 % of the weight": named(found.audio_weight <= 0.1),
+        }
+    return {"classes with a positive clip": int(seen.sum()), "lists": lists}
+
+
+PAPER_COUNTS = {
+    "visual better than audio": "117", "fusion better than the better one": "439",
+    "gain above 10 AP": "91", "loss above 5 AP": "15", "loss above 10 AP": "3",
+    "audio has about all weight (0.95 and more)": "> 110",
+    "picture has about all weight (0.95 and more)": "about 38",
+    "picture has 90 % of the weight": "> 70",
+}  # fmt: skip
+"""The paper's counts, of 527 classes; it does not say what "about" means in numbers."""
+
+
+def count_table(found: Mapping[str, Any], classes: int) -> Table:
+    """Counts of classes; the paper's only beside those of a run on all 527 of its classes."""
+    paper = classes == 527
+    table = Table(
+        title=f"Classes, of {found['classes with a positive clip']}", title_justify="left"
+    )
+    table.add_column("which")
+    table.add_column("how many", justify="right")
+    table.add_column("paper, of 527" if paper else "first of them")
+    for name, names in found["lists"].items():
+        said = PAPER_COUNTS[name] if paper else ", ".join(names[:6])
+        table.add_row(name, str(len(names)), said)
+    return table
+
+
+def class_table(found: ClassAnalysis) -> str:
+    """One line a class as CSV: positives, the three APs, the gain, the audio's mean weight."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["class", "clips", "audio_ap", "visual_ap", "fused_ap", "gain", "audio_weight"])
+    absent = np.full(len(found.names), np.nan)
+    weight = absent if found.audio_weight is None else found.audio_weight
+    columns = (found.audio, found.visual, found.fused, found.gain, weight)
+    for place, name in enumerate(found.names):
+        values = ("" if np.isnan(one[place]) else f"{one[place]:.6f}" for one in columns)
+        writer.writerow([name, found.clips[place], *values])
+    return text.getvalue()

@@ -1,0 +1,1 @@
+"""What every net promises: settings, batch, outputs, card."""

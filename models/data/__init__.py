@@ -1,0 +1,1 @@
+"""A feature store as batches of tensors."""

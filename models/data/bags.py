@@ -1,0 +1,74 @@
+"""Bags of instances: the rows of `segments`, `proposals` and `components` of each clip.
+
+A clip has as many instances as the sound and the picture gave; shorter bags are filled up with
+zeros, and a mask says which instances there are.
+
+Letters: N clips, P instances of the largest bag.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.data.parquet import allocate, clip_places, open_part, refuse_nan
+from schemas import StoreManifest, table_schema, tensor_shape, tensor_values
+
+BagName = Literal["segments", "proposals", "components"]
+
+BAGS = {"segments": "vggish", "proposals": "feature", "components": "vggish"}
+"""Every table of instances and the column that holds an instance's feature."""
+
+EXTRACTORS = {"segments": "segments", "proposals": "proposals", "components": "ncp"}
+"""Which extractor makes it."""
+
+ROWS = 1024
+"""Rows of a table that are in memory at once."""
+
+
+def read_bags(
+    manifest: StoreManifest, table: BagName, keys: Sequence[str]
+) -> tuple[Tensor, Tensor]:
+    """Features of every clip's instances, float32 [N, P, width], and presence, bool [N, P].
+
+    Instances keep the order of the table. A clip without any has none present. `UsageError` when
+    the store holds a value that is not finite.
+    """
+    order = pa.array(keys)
+    column, shape = BAGS[table], tensor_shape(table_schema(table).field(BAGS[table])) or ()
+    sizes = _sizes(manifest, table, order)
+    there = np.zeros((len(keys), max(1, int(sizes.max()))), np.bool_)
+    values = allocate((*there.shape, *shape))
+    used = np.zeros(len(keys), np.int64)
+    for path in manifest.paths(table):
+        for rows in open_part(path).iter_batches(ROWS, columns=["clip_key", column]):
+            clip = clip_places(path, rows["clip_key"], order)
+            features, present = tensor_values(rows[column], shape)
+            place = used[clip] + _repeats(clip)
+            values[clip, place], there[clip, place] = features, present
+            used += np.bincount(clip, minlength=len(keys))
+    refuse_nan(manifest, table, values, keys)
+    return torch.from_numpy(values), torch.from_numpy(there)
+
+
+def _sizes(manifest: StoreManifest, table: BagName, order: pa.Array) -> NDArray[np.int64]:
+    """Instances of each clip, [N]."""
+    sizes = np.zeros(len(order), np.int64)
+    for path in manifest.paths(table):
+        keys = open_part(path).read(columns=["clip_key"])["clip_key"].combine_chunks()
+        sizes += np.bincount(clip_places(path, keys, order), minlength=len(order))
+    return sizes
+
+
+def _repeats(clip: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How often each value came before in the array: 3, 3, 5, 3 to 0, 1, 0, 2."""
+    order = np.argsort(clip, kind="stable")
+    ranked = clip[order]
+    start = np.searchsorted(ranked, ranked)
+    count = np.empty(len(clip), np.int64)
+    count[order] = np.arange(len(clip)) - start
+    return count

@@ -1,0 +1,102 @@
+"""Which clips are learned from and which are not: folds, validation clips, splits of no use.
+
+Letters: N clips, C classes.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.data.clips import ClipData
+from schemas import UsageError
+
+HELD_OUT_FROM = 5000
+"""Training clips from which on some are held out for validation where a data set has no such."""
+HELD_OUT_MOST, HELD_OUT_SHARE = 25_000, 0.05
+
+logger = logging.getLogger(__name__)
+
+
+def hold_out(data: ClipData) -> ClipData:
+    """Make training clips validation clips where there are none: 5 %, at most 25,000.
+
+    Fayek & Kumar 2020, section 4.1, sample about 25,000. The clips are those whose keys have the
+    lowest hashes, so they are the same ones in every run. Sets of less than 5,000 stay as they are.
+    """
+    train = np.flatnonzero(data.splits == "train")
+    if data.has("val") or len(train) < HELD_OUT_FROM:
+        return data
+    count = min(HELD_OUT_MOST, int(HELD_OUT_SHARE * len(train)))
+    hashes = [hashlib.sha256(data.keys[row].encode()).digest() for row in train.tolist()]
+    chosen = train[sorted(range(len(train)), key=hashes.__getitem__)[:count]]
+    logger.info("%d training clips are held out for validation", count)
+    return replace(data, splits=_with(data.splits, chosen, "val"))
+
+
+def refuse_hopeless(data: ClipData, split: str = "train") -> None:
+    """Raise `UsageError` when a split shows one class only; warn of classes that it does not show.
+
+    A classifier that has never seen anything else has nothing to tell apart.
+    """
+    counts = data.labels[data.rows(split)].sum(dim=0).cpu().numpy()
+    names = data.vocabulary.names
+    shown = np.flatnonzero(counts)
+    if len(shown) < 2:
+        what = f"the class {names[shown[0]]!r} alone" if len(shown) else "no class at all"
+        raise UsageError(
+            f"split {split!r} of {data.manifest.root} shows {what}, so there is nothing to tell "
+            "apart; it needs clips of two classes at least"
+        )
+    missing = [name for name, count in zip(names, counts, strict=True) if not count]
+    if missing:
+        more = ", ..." if len(missing) > 5 else ""
+        logger.warning(
+            "%d of %d classes have no clip in split %r (%s%s): they are not learned",
+            len(missing), len(names), split, ", ".join(missing[:5]), more,
+        )  # fmt: skip
+
+
+def folds(data: ClipData, count: int, seed: int = 0) -> Iterator[tuple[str, ClipData]]:
+    """The clips `count` times, each time with another part as split `test` and the rest as `train`.
+
+    The parts are the store's own splits when it has just so many; else the labelled clips are dealt
+    out at random, every class evenly. `UsageError` when there are fewer clips than parts.
+    """
+    labelled = (data.labels.sum(dim=1) > 0).cpu().numpy()
+    own = sorted({name for name in data.splits[labelled].tolist() if name})
+    if len(own) == count:
+        parts = data.splits
+    elif labelled.sum() < count:
+        raise UsageError(
+            f"{data.manifest.root} has {labelled.sum()} labelled clips, too few for {count} folds"
+        )
+    else:
+        parts, own = _dealt(data, labelled, count, seed), [str(one + 1) for one in range(count)]
+    for name in own:
+        splits = np.where(parts == name, "test", np.where(labelled, "train", ""))
+        yield name, replace(data, splits=splits, dense_splits=frozenset())
+
+
+def _dealt(data: ClipData, labelled: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.str_]:
+    """Part of each clip, [N]: the clips of each first label are shuffled and dealt in turn."""
+    random = torch.Generator().manual_seed(seed)
+    first = data.labels.argmax(dim=1).cpu().numpy()
+    parts = np.full(len(first), "", "<U8")
+    dealt = 0
+    for label in np.unique(first[labelled]):
+        rows = np.flatnonzero(labelled & (first == label))
+        rows = rows[torch.randperm(len(rows), generator=random).numpy()]
+        parts[rows] = (np.arange(dealt, dealt + len(rows)) % count + 1).astype(str)
+        dealt += len(rows)
+    return parts
+
+
+def _with(splits: NDArray[np.str_], rows: NDArray[np.int64], name: str) -> NDArray[np.str_]:
+    changed = splits.astype(f"<U{max(len(name), splits.dtype.itemsize // 4)}")
+    changed[rows] = name
+    return changed

@@ -1,0 +1,119 @@
+"""AVE: the audio-visual event localisation baseline of audio-visual video parsing.
+
+Paper: the rows "AVE" of Tian, Li, Xu, ECCV 2020, https://arxiv.org/abs/2007.10558; the net is from
+    Tian, Shi, Li, Duan, Xu, "Audio-visual event localization in unconstrained videos", ECCV 2018.
+Authors' code: https://github.com/YapengTian/AVE-ECCV18
+Differences: see `CARD.differences`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.contract.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TrainConfig, five
+from models.nets.losses import clip_loss, guided_terms, modality_targets, with_total
+from models.nets.parsing.layers import FusedPicture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(TrainConfig):
+    """AVE on LLP."""
+
+    epochs: int = 250
+    """How often the training clips are gone through."""
+    batch_size: int = 64
+    """Clips a step."""
+    learning_rate: float = 1e-3
+    """Adam's rate in the first epochs."""
+    decay_every: int = 96
+    """The authors' 15,000 steps, in epochs of LLP's 10,000 training clips."""
+    hidden: int = 512
+    """Width of the fused visual feature."""
+    recurrent: int = 128
+    """Width of the LSTMs, a direction."""
+    inner: int = 64
+    """Width inside each head."""
+
+
+class Model(FusedPicture):
+    """An LSTM a modality; a head for each and one for both."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config.hidden)
+        wide = 2 * config.recurrent
+        self.audio = nn.LSTM(128, config.recurrent, batch_first=True, bidirectional=True)
+        self.visual = nn.LSTM(config.hidden, config.recurrent, batch_first=True, bidirectional=True)
+        self.audio_head = _head(wide, config)
+        self.visual_head = _head(wide, config)
+        self.joint_head = _head(2 * wide, config)
+
+    def forward(self, batch: Batch) -> Outputs:
+        """`vggish` [B, T, 128], `resnet152` [B, T, 2048], `r2plus1d` [B, T, 512] to Outputs."""
+        picture = self.fuse(batch.features["resnet152"], batch.features["r2plus1d"])
+        audio, _ = self.audio(batch.features["vggish"])
+        visual, _ = self.visual(picture)
+        heard = torch.sigmoid(self.audio_head(audio))
+        seen = torch.sigmoid(self.visual_head(visual))
+        both = torch.sigmoid(self.joint_head(torch.cat([audio, visual], dim=-1)))
+        return Outputs(
+            clip=both.amax(dim=1),
+            audio=heard,
+            visual=seen,
+            clip_audio=heard.amax(dim=1),
+            clip_visual=seen.amax(dim=1),
+        )
+
+
+def _head(width: int, config: Config) -> nn.Sequential:
+    out = nn.Linear(config.inner, config.classes)
+    return nn.Sequential(nn.ReLU(), nn.Linear(width, config.inner), nn.ReLU(), out)
+
+
+class Loss(nn.Module):
+    """Cross-entropy of each of the three clip probabilities."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+
+    def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Terms `video`, `audio`, `visual` and `total`."""
+        terms = guided_terms(outputs, modality_targets(batch, 0.0, 0.0))
+        return with_total({"video": clip_loss(outputs.clip, batch.labels), **terms})
+
+
+CARD = ModelCard(
+    name="ave",
+    title="Audio-visual event localization in unconstrained videos",
+    paper="Tian, Shi, Li, Duan, Xu, ECCV 2018, as a baseline in Tian, Li, Xu, ECCV 2020",
+    url="https://arxiv.org/abs/2007.10558",
+    code="https://github.com/YapengTian/AVE-ECCV18",
+    needs=("vggish", "resnet152", "r2plus1d"),
+    dataset="llp",
+    modalities=("audio", "visual"),
+    experiments=(
+        Experiment(
+            name="ave",
+            settings={},
+            rows=(
+                PaperRow(
+                    paper="Tian et al. 2020",
+                    table="1",
+                    row="AVE [12]",
+                    numbers=five("segment", 47.2, 37.1, 35.4, 39.9, 41.6)
+                    | five("event", 40.4, 34.7, 31.6, 35.5, 36.5),
+                ),
+            ),
+        ),
+    ),
+    differences=(
+        "LLP's features have no map of regions, so there is no audio-guided attention over them.",
+        "The audio and visual branches, the sigmoid and the maximum over time of each head are "
+        "ours: the paper says only that the baseline was adapted.",
+    ),
+)
+
+
+def build(config: Config) -> Model:
+    """Make the model that the settings describe."""
+    return Model(config)

@@ -1,0 +1,242 @@
+"""Gated convolutional recurrent nets on log-mel: the winner of DCASE 2017 task 4, as a baseline.
+
+Paper: Xu, Kong, Wang, Plumbley, "Surrey-CVSSP system for DCASE 2017 Challenge Task 4", 2017, and
+    "Large-Scale Weakly Supervised Audio Classification Using Gated Convolutional Neural Network",
+    ICASSP 2018, https://arxiv.org/abs/1710.00343; rows (f) and (g) of Parekh et al. 2018.
+Authors' code: https://github.com/yongxuUSTC/dcase2017_task4_cvssp
+Differences: see `CARD.differences`.
+
+Letters: B clips, C classes, F = 240 frames, M = 64 bands, N frames after pooling.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from models.contract.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TaggingConfig
+from models.data.clips import ClipData
+from models.nets.losses import clip_loss, with_total
+from models.nets.tagging.logmel import refuse_other_bands
+
+FRAMES, BANDS = 240, 64
+"""Frames of a clip and bands of a frame, as the net takes them."""
+STATISTICS_CLIPS = 512
+"""Training clips that mean and deviation of a band are taken from, at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(TaggingConfig):
+    """Gated convolutional recurrent net on log-mel."""
+
+    epochs: int = 30
+    batch_size: int = 44
+    learning_rate: float = 1e-3
+    decay_factor: float = 1.0
+    keep: Literal["best", "last"] = "last"
+    threshold: Literal["global", "class", "fixed"] = "fixed"
+    fixed_threshold: float = 0.3
+    nets: Literal["tagging", "detection", "both"] = "tagging"
+    """The net that averages frames, the one with attention over frames, or the mean of both."""
+    channels: int = 64
+    """Maps that come out of each gated block."""
+    snapshots: int = 10
+    """The probabilities of the last so many epochs are averaged; 1 takes the kept epoch alone."""
+    balanced: bool = True
+    """Draw clips so that rare classes come up more often."""
+
+
+class GatedBlock(nn.Module):
+    """Convolution whose one half of the maps opens the other: a learnt choice of what is heard."""
+
+    def __init__(self, inputs: int, channels: int) -> None:
+        super().__init__()
+        self.convolve = nn.Conv2d(inputs, 2 * channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(2 * channels)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """[B, inputs, F, M] to [B, channels, F, M]."""
+        return F.glu(self.norm(self.convolve(maps)), dim=1)
+
+
+class GatedNet(nn.Module):
+    """Seven gated blocks, one convolution, two GRUs of which one gates the other, a dense layer."""
+
+    def __init__(self, config: Config, attention: bool) -> None:
+        super().__init__()
+        channels = config.channels
+        shrink = (1, 2) if attention else (2, 2)  # attention keeps all 240 frames
+        layers: list[nn.Module] = []
+        for index in range(3):
+            layers += [
+                GatedBlock(1 if index == 0 else channels, channels),
+                GatedBlock(channels, channels),
+                nn.MaxPool2d(shrink),
+            ]
+        layers += [GatedBlock(channels, channels), nn.MaxPool2d((1, 2))]
+        layers += [nn.Conv2d(channels, 4 * channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d((1, 4))]
+        self.convolve = nn.Sequential(*layers)
+        shape = (4 * channels, 2 * channels)
+        self.recur = nn.GRU(*shape, batch_first=True, bidirectional=True)
+        self.gate = nn.GRU(*shape, batch_first=True, bidirectional=True)
+        self.classify = nn.Linear(4 * channels, config.classes)
+        self.attend = nn.Linear(4 * channels, config.classes) if attention else None
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Standardised log-mel [B, F, M] to clip probabilities [B, C]."""
+        maps = self.convolve(frames[:, None])  # [B, 4 * channels, N, 1]
+        steps = maps.squeeze(3).transpose(1, 2)
+        hidden = self.recur(steps)[0] * self.gate(steps)[0].sigmoid()
+        probability = self.classify(hidden).sigmoid()  # [B, N, C]
+        if self.attend is None:
+            return probability.mean(dim=1)
+        weight = self.attend(hidden).softmax(dim=2)  # over classes, as in the authors' code
+        return (weight * probability).sum(dim=1) / weight.sum(dim=1).clamp_min(1e-7)
+
+
+class Model(nn.Module):
+    """One or two gated nets; at evaluation the mean over the nets and over their last epochs."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        kinds = {"tagging": (False,), "detection": (True,), "both": (False, True)}[config.nets]
+        self.nets = nn.ModuleList([GatedNet(config, attention) for attention in kinds])
+        self.register_buffer("mean", torch.zeros(BANDS))
+        self.register_buffer("deviation", torch.ones(BANDS))
+        self.register_buffer("epoch", torch.zeros((), dtype=torch.long))
+        self.kept = [name for name, _ in self._state()]
+        for name, value in self._state():
+            blank = value.new_zeros((config.snapshots - 1, *value.shape))
+            self.register_buffer(_slot(name), blank)
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.epoch: Tensor
+
+    def forward(self, batch: Batch) -> Outputs:
+        """`logmel` [B, T, 100, 64] to `clip` [B, C].
+
+        In training `extra` holds the probabilities of each net, [B, C], under its number.
+        """
+        frames = (on_frames(batch.features["logmel"]) - self.mean) / self.deviation
+        if self.training:
+            self._take_snapshot(batch.progress)
+            each = [net(frames) for net in self.nets]
+            parts = {f"net{index}": value for index, value in enumerate(each)}
+            return Outputs(clip=torch.stack(each).mean(dim=0), extra=parts)
+        clips = [net(frames) for net in self.nets]
+        for slot in range(self._filled()):
+            state = {name: getattr(self, _slot(name))[slot] for name in self.kept}
+            clips += [functional_call(net, _own(state, at), (frames,)) for at, net in self._all()]
+        return Outputs(clip=torch.stack(clips).mean(dim=0))
+
+    def _state(self) -> list[tuple[str, Tensor]]:
+        """Weights and running statistics of the nets."""
+        return [
+            (name, value)
+            for name, value in self.nets.state_dict().items()
+            if value.is_floating_point()
+        ]
+
+    def _all(self) -> list[tuple[int, nn.Module]]:
+        return list(enumerate(self.nets))
+
+    def _filled(self) -> int:
+        """How many earlier epochs are kept."""
+        return min(max(0, int(self.epoch) - 1), self.config.snapshots - 1)
+
+    def _take_snapshot(self, progress: float) -> None:
+        """At the first batch of an epoch keep the weights that the last one ended with."""
+        epoch = int(progress * self.config.epochs + 1e-6)
+        if epoch <= int(self.epoch):
+            return
+        self.epoch.fill_(epoch)
+        if epoch > 1 and self.config.snapshots > 1:
+            slot = (epoch - 2) % (self.config.snapshots - 1)
+            for name, value in self._state():
+                getattr(self, _slot(name))[slot] = value
+
+
+def on_frames(logmel: Tensor) -> Tensor:
+    """Log-mel of the seconds, [B, T, 100, 64], as 240 frames [B, 240, 64].
+
+    Neighbouring frames are averaged, 100 a second to 24 for clips of ten seconds.
+    """
+    whole = logmel.flatten(1, 2).transpose(1, 2)  # [B, M, 100 T]
+    return F.adaptive_avg_pool1d(whole, FRAMES).transpose(1, 2)
+
+
+def adapt(config: Config, data: ClipData) -> Config:
+    """The settings as they are; `UsageError` when the store's log-mel has other bands."""
+    refuse_other_bands(data)
+    return config
+
+
+def prepare(training: Any) -> None:
+    """Fit mean and deviation of each band on training clips."""
+    rows = training.data.rows("train")[:STATISTICS_CLIPS]
+    frames = on_frames(training.data.batch(rows).features["logmel"])
+    training.model.mean.copy_(frames.mean(dim=(0, 1)))
+    training.model.deviation.copy_(frames.std(dim=(0, 1)).clamp_min(1e-3))
+
+
+def _slot(name: str) -> str:
+    return f"snapshot_{name.replace('.', '_')}"
+
+
+def _own(state: Mapping[str, Tensor], net: int) -> dict[str, Tensor]:
+    start = f"{net}."
+    return {name.removeprefix(start): one for name, one in state.items() if name.startswith(start)}
+
+
+class Loss(nn.Module):
+    """Cross-entropy of each net's clip probability."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+
+    def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Terms `net0`, `net1` in training, else `clip`; and `total`."""
+        parts = outputs.extra or {"clip": outputs.clip}
+        return with_total({name: clip_loss(one, batch.labels) for name, one in parts.items()})
+
+
+def _row(name: str, row: str, f1: float, precision: float, recall: float, **settings: Any) -> Any:
+    numbers = {"micro_f1": f1, "micro_precision": precision, "micro_recall": recall}
+    paper = PaperRow(paper="Parekh et al. 2018", table="1", row=row, numbers=numbers)
+    return Experiment(name=name, settings=settings, rows=(paper,))
+
+
+CARD = ModelCard(
+    name="cvssp",
+    title="Surrey-CVSSP system for DCASE 2017 Challenge Task 4",
+    paper="Xu, Kong, Wang, Plumbley, DCASE 2017, as a baseline in Parekh et al. 2018",
+    url="https://arxiv.org/abs/1710.00343",
+    code="https://github.com/yongxuUSTC/dcase2017_task4_cvssp",
+    needs=("logmel",),
+    dataset="dcase2017",
+    modalities=("audio",),
+    judge="micro_f1",
+    experiments=(
+        _row("cvssp", "(g) CVSSP - Gated-CRNN-logMel", 54.2, 58.9, 50.2),
+        _row("cvssp-fusion", "(f) CVSSP - Fusion system", 55.6, 61.4, 50.8, nets="both"),
+    ),
+    differences=(
+        "Log-mel is the store's (windows of 16 ms every 10 ms, Slaney's bands), averaged to the "
+        "240 frames that the authors compute with windows of 64 ms every 41.5 ms.",
+        "Which systems the fusion joins is not published: here the mean of the tagging net and the "
+        "net with attention over frames.",
+        "Snapshots are those of the last ten epochs; an epoch is one pass over the clips, the "
+        "authors' is 100 batches.",
+        "The authors' file builds an eighth gated block and overwrites it; it is not built here.",
+    ),
+)
+
+
+def build(config: Config) -> Model:
+    """Make the model that the settings describe."""
+    return Model(config)

@@ -1,0 +1,270 @@
+"""Audio ConvNet on log-mel, trained by itself or in a sequence of teachers and students.
+
+Paper: Fayek, Kumar, "Large Scale Audiovisual Learning of Sounds with Weakly Labeled Data",
+    IJCAI 2020, https://arxiv.org/abs/2006.01595, section 3.1 and table 1; the sequence (SeCoST) is
+    Kumar, Ithapu, "SeCoST: Sequential Co-Supervision for Large Scale Weakly Labeled Audio Event
+    Detection", ICASSP 2020, https://arxiv.org/abs/1910.11789
+Authors' code: none published.
+Differences: see `CARD.differences`.
+
+Letters besides those of `models.contract.base`: F frames of 10 ms, S segments.
+"""
+
+import copy
+import logging
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.contract.base import Batch, Experiment, LogMelConfig, ModelCard, Outputs, PaperRow
+from models.data.clips import ClipData
+from models.nets.losses import clip_loss, with_total
+from models.nets.tagging.augment import Augmentation
+from models.nets.tagging.logmel import (
+    BandNorm,
+    Spectrogram,
+    fit_bands,
+    refuse_other_bands,
+    spectrogram,
+)
+from models.training.loop import Training
+
+FIELD, STRIDE, MULTIPLE = 96, 32, 32
+"""Frames that one segment sees, frames between two segments; clips are padded to a multiple."""
+SMALL_SET = 5000
+"""With fewer training clips than this, `auto` settings are those for small sets."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(LogMelConfig):
+    """The audio ConvNet on AudioSet."""
+
+    epochs: int = 60
+    """How often the training clips are gone through, all stages together."""
+    batch_size: int = 144
+    """Clips a step; left at 144, a small set takes smaller batches (at least 20 steps an epoch)."""
+    stages: int = 3
+    """Nets in the sequence, each the teacher of the next; 1 trains on the labels alone. Small sets
+    with --augment auto take 1."""
+    alpha: float = 0.5
+    """Share of the labels in a student's target; the rest is what its teacher says."""
+    augment: Literal["auto", "yes", "no"] = "auto"
+    """Random crops, masks, levels and mixtures of training clips; auto does it for small sets,
+    where the net would learn the clips by heart."""
+    crop_frames: int = 224
+    """Frames of a training crop under augmentation; 0 takes the whole clip."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.stages < 1:
+            raise ValueError(f"stages must be at least 1, got {self.stages}")
+        if not 0.0 <= self.alpha <= 1.0:
+            raise ValueError(f"alpha must be from 0 to 1, got {self.alpha}")
+        if self.crop_frames and self.crop_frames < FIELD:
+            raise ValueError(f"crop_frames must be 0 or at least {FIELD}, got {self.crop_frames}")
+
+    @property
+    def stage_epochs(self) -> int:
+        """Epochs of each stage; the last one may be shorter."""
+        return math.ceil(self.epochs / self.stages)
+
+    def rate(self, epoch: int) -> float:
+        """Adam's rate in an epoch, counted from 1; each stage begins anew."""
+        length = self.stage_epochs
+        stage = replace(self, stages=1, epochs=length)
+        return super(Config, stage).rate((epoch - 1) % length + 1)
+
+
+def conv(inputs: int, outputs: int, kernel: tuple[int, int], padding: int) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, padding=padding), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
+def blocks() -> nn.Sequential:
+    """B1 to B7 of table 1: [B, 1, F, 64] to [B, 1024, S, 1]."""
+    layers: list[nn.Module] = []
+    inputs = 1
+    for outputs, pool in ((64, 4), (128, 2), (256, 2), (512, 2)):
+        layers += [conv(inputs, outputs, (3, 3), 1), conv(outputs, outputs, (3, 3), 1)]
+        layers += [nn.MaxPool2d(pool)]
+        inputs = outputs
+    layers += [conv(512, 2048, (3, 2), 0), conv(2048, 1024, (1, 1), 0)]
+    return nn.Sequential(*layers, conv(1024, 1024, (1, 1), 0))
+
+
+class Model(nn.Module):
+    """Segments of about a second, each with a probability a class; the clip is their mean."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.bands = BandNorm()
+        self.blocks = blocks().to(memory_format=torch.channels_last)
+        self.classify = nn.Conv2d(1024, config.classes, 1)
+        self.augment = Augmentation(config.crop_frames) if config.augment == "yes" else None
+
+    def forward(self, batch: Batch) -> Outputs:
+        """`logmel` [B, T, 100, 64] to the clip's probabilities, and the segments' as `segments`."""
+        sound = self.bands(spectrogram(batch))
+        labels = batch.labels
+        if self.augment is not None and self.training:
+            sound, labels = self.augment(sound, labels)
+        segments, heard = self.segments(sound)
+        weight = heard / heard.sum(dim=1, keepdim=True)
+        clip = torch.einsum("bsc,bs->bc", segments, weight)
+        return Outputs(
+            clip=clip,
+            clip_audio=clip,
+            extra={"segments": segments, "targets": labels, "frames": sound.frames},
+        )
+
+    def segments(self, sound: Spectrogram) -> tuple[Tensor, Tensor]:
+        """Probabilities [B, S, C], and which segments count [B, S]: half of their frames are there.
+
+        Clips are padded with the training mean to a multiple of 32 frames: 10 s to 1024 frames, 30
+        segments. A clip without sound counts whole.
+        """
+        frames = F.pad(sound.frames, (0, 0, 0, padding(sound.frames.shape[1])))  # [B, F, 64]
+        there = F.pad(sound.present.float(), (0, frames.shape[1] - sound.present.shape[1]))
+        maps = self.blocks(frames[:, None].contiguous(memory_format=torch.channels_last))
+        scores = torch.sigmoid(self.classify(maps).float())[..., 0].transpose(1, 2)
+        heard = (F.avg_pool1d(there[:, None], FIELD, STRIDE)[:, 0] >= 0.5).float()
+        return scores, torch.where(heard.sum(dim=1, keepdim=True) > 0, heard, 1.0)
+
+
+def padding(frames: int) -> int:
+    """Frames that are missing to the next multiple of 32, and to one segment at least."""
+    return max(FIELD, math.ceil(frames / MULTIPLE) * MULTIPLE) - frames
+
+
+class Loss(nn.Module):
+    """Cross-entropy with the labels, or with labels and the teacher's probabilities mixed."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.alpha = config.alpha
+        self.teacher = _frozen(Model(replace(config, augment="no"))) if config.stages > 1 else None
+        self.register_buffer("taught", torch.zeros((), dtype=torch.bool))
+        self.taught: Tensor
+
+    def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Terms `audio` and `total`."""
+        target = outputs.extra["targets"]
+        if self.teacher is not None and self.taught:
+            target = self.alpha * target + (1.0 - self.alpha) * self.teach(outputs, batch)
+        return with_total({"audio": clip_loss(outputs.clip, target)})
+
+    @torch.no_grad()
+    def teach(self, outputs: Outputs, batch: Batch) -> Tensor:
+        """What the teacher says, [B, C], of the very sound that the student has heard."""
+        assert self.teacher is not None
+        frames = outputs.extra["frames"]
+        there = torch.ones(frames.shape[:2], dtype=torch.bool, device=frames.device)
+        segments, heard = self.teacher.segments(Spectrogram(frames, there))
+        return torch.einsum("bsc,bs->bc", segments, heard / heard.sum(dim=1, keepdim=True))
+
+
+def _frozen(model: Model) -> Model:
+    return model.eval().requires_grad_(False)
+
+
+def adapt(config: Config, data: ClipData) -> Config:
+    """Settings that are left to the data: with few training clips, those for small sets."""
+    refuse_other_bands(data)
+    clips = len(data.rows("train"))
+    if config.augment != "auto":
+        return config
+    if clips >= SMALL_SET:
+        return replace(config, augment="no")
+    size = min(144, max(8, clips // 20)) if config.batch_size == 144 else config.batch_size
+    stages = 1 if config.stages == 3 else config.stages
+    logger.info(
+        "%d training clips are few: batches of %d, %d stage(s), crops, masks and mixtures "
+        "(--augment no for the paper's way)", clips, size, stages,
+    )  # fmt: skip
+    return replace(config, augment="yes", batch_size=size, stages=stages)
+
+
+def prepare(training: Training) -> None:
+    """Take the mean and the deviation of each band from the training clips."""
+    assert isinstance(training.model, Model)
+    fit_bands(training.model.bands, training.data)
+
+
+def before_epoch(training: Training) -> None:
+    """Begin a stage: what was kept becomes the teacher, the student starts from new weights."""
+    config, model, loss = training.config, training.model, training.loss
+    assert isinstance(config, Config)
+    assert isinstance(model, Model)
+    assert isinstance(loss, Loss)
+    if training.epoch == 1 or (training.epoch - 1) % config.stage_epochs:
+        return
+    assert loss.teacher is not None
+    loss.teacher.load_state_dict(training.kept)
+    loss.taught.fill_(True)
+    bands = copy.deepcopy(model.bands.state_dict())
+    torch.manual_seed(config.seed * 1_000_003 - training.epoch)
+    model.load_state_dict(build(config).state_dict())
+    model.bands.load_state_dict(bands)
+    training.restart()
+
+
+FAYEK = "Fayek, Kumar 2020"
+
+CARD = ModelCard(
+    name="fayek_audio",
+    title="Large Scale Audiovisual Learning of Sounds with Weakly Labeled Data",
+    paper="Fayek, Kumar, IJCAI 2020",
+    url="https://arxiv.org/abs/2006.01595",
+    code="",
+    needs=("logmel",),
+    dataset="audioset",
+    modalities=("audio",),
+    judge="map",
+    experiments=(
+        Experiment(
+            name="fayek_audio",
+            settings={},
+            rows=(
+                PaperRow(
+                    paper=FAYEK, table="2", row="Audio",
+                    numbers={"map": 38.35, "mauc": 97.12},
+                ),
+                PaperRow(
+                    paper=FAYEK, table="3", row="Audio (Ours)",
+                    numbers={"map": 38.35, "mauc": 97.12},
+                ),
+            ),
+        ),
+        Experiment(
+            name="fayek_audio-secost",
+            settings={"stages": 4},
+            rows=(
+                PaperRow(
+                    paper="Kumar, Ithapu 2020", table="abstract", row="SeCoST",
+                    numbers={"map": 38.3},
+                ),
+            ),
+        ),
+    ),
+    differences=(
+        "Not in the paper, so chosen here: epochs, schedule, batch 144, three stages of equal "
+        "length, labels and teacher mixed half and half, the teacher listening to the same crop.",
+        "Clips are padded with the training mean to a multiple of 32 frames (10 s to the 1024 of "
+        "table 1); a segment counts in the mean over segments when half of its frames are there.",
+        "With fewer than 5,000 training clips, and --augment auto, the net trains on crops, masks, "
+        "changed levels and mixtures of two clips, with smaller batches and in one stage.",
+    ),
+)  # fmt: skip
+
+
+def build(config: Config) -> Model:
+    """Make the model that the settings describe."""
+    return Model(config)

@@ -1,0 +1,167 @@
+"""Scores of single-modal models as the input of a fusion: read from runs, or made by training them.
+
+Letters: N clips, C classes.
+"""
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models import registry
+from models.data.clips import ClipData
+from models.data.parquet import read_table
+from models.data.splits import folds
+from models.data.streaming import open_tagging
+from models.runtime import distributed as parallel
+from models.training import run_folder as runs
+from models.training.session import Session, train
+from schemas import StoreManifest, UsageError
+
+MODELS = {"audio": "fayek_audio", "visual": "fayek_visual"}
+"""What is trained for each side when no run is given."""
+HAS = {"audio": "has_audio", "visual": "has_video"}
+
+logger = logging.getLogger(__name__)
+
+
+def derive(data: ClipData, config: Any, run: Path) -> ClipData:
+    """Clips with features `audio` and `visual` [N, 1, C], the scores of two runs.
+
+    `config` is that of `models.nets.tagging.fusion`, `run` its run folder. What is trained on the
+    way stays there and is found again.
+    """
+    features, present = {}, {}
+    there = presence(data.manifest)
+    for side in MODELS:
+        given = getattr(config, f"{side}_run")
+        folder = Path(given) if given else run / side
+        if not given and not (folder / runs.RESULTS).is_file():
+            train_single(side, data, config, folder)
+        scores = read_scores(folder, data)
+        if config.cross_fit:
+            scores = cross_fitted(side, data, config, folder, scores)
+        features[side] = torch.from_numpy(scores)[:, None]
+        present[side] = torch.tensor([key in there[side] for key in data.keys])[:, None]
+    return replace(data, features=features, present=present, dense_splits=frozenset())
+
+
+def presence(manifest: StoreManifest) -> dict[str, set[str]]:
+    """Keys of the clips that have sound, and of those that have a picture."""
+    clips = read_table(manifest, "clips", ["clip_key", *HAS.values()])
+    keys = clips["clip_key"].to_pylist()
+    return {
+        side: {key for key, has in zip(keys, clips[column].to_pylist(), strict=True) if has}
+        for side, column in HAS.items()
+    }
+
+
+def train_single(side: str, data: ClipData, config: Any, folder: Path) -> None:
+    """Train the model of one side on the store's clips and splits; go on where it was stopped."""
+    model = MODELS[side]
+    changes = {"seed": config.seed, "classes": config.classes, "device": config.device}
+    if config.single_epochs:
+        changes["epochs"] = config.single_epochs
+        changes |= {"stages": 1} if side == "audio" else {}
+    logger.info("training %s into %s", model, folder)
+    own = registry.settings(model, changes)
+    opened = open_tagging(data.manifest.root, registry.needs(model, own), None, own)
+    clips = replace(opened, splits=data.splits)
+    session = Session(
+        model=model,
+        experiment=registry.find(model)[1],
+        config=registry.adapt(model, clips, own),
+        features=data.manifest.root,
+        folder=folder,
+        resume=(folder / runs.RESUME).is_file(),
+    )
+    train(session, clips)
+    parallel.wait()
+
+
+def read_scores(folder: Path, data: ClipData) -> NDArray[np.float32]:
+    """Scores [N, C] of a run, in the order of the clips.
+
+    `UsageError` when the run is none of a model that tags clips, when it has scored other clips
+    (both subset ids are named), or knows other classes.
+    """
+    path = folder / runs.PREDICTIONS
+    if not path.is_file():
+        raise UsageError(
+            f"{folder} has no {path.name}, so no finished run; train {MODELS['audio']} or "
+            f"{MODELS['visual']} into it first"
+        )
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UsageError(f"{path} is damaged ({error}); train that run again") from None
+    if "scores" not in table.column_names:
+        raise UsageError(
+            f"{folder} is the run of a parsing model; fusion takes runs that tag clips"
+        )
+    meta = table.schema.metadata
+    subset = meta.get(b"subset_id", b"unknown").decode()
+    if subset != data.manifest.subset_id:
+        raise UsageError(
+            f"{folder} has scores of subset {subset} and {data.manifest.root} holds subset "
+            f"{data.manifest.subset_id}; train it on this store, or give the store that it saw"
+        )
+    if json.loads(meta[b"classes"]) != list(data.vocabulary.names):
+        raise UsageError(f"{folder} knows other classes than {data.manifest.root}; train it anew")
+    return aligned(table, data, folder)
+
+
+def aligned(table: Any, data: ClipData, folder: Path) -> NDArray[np.float32]:
+    """Column `scores` as [N, C] in the order of the clips that have a split."""
+    place = {key: row for row, key in enumerate(table["clip_key"].to_pylist())}
+    width = len(data.vocabulary)
+    flat = table["scores"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    held = flat.reshape(-1, width).astype(np.float32)
+    scores = np.zeros((len(data.keys), width), np.float32)
+    for row, (key, split) in enumerate(zip(data.keys, data.splits.tolist(), strict=True)):
+        if key in place:
+            scores[row] = held[place[key]]
+        elif split:
+            raise UsageError(f"{folder} has no scores of clip {key} ({split}); train it anew")
+    return scores
+
+
+def cross_fitted(
+    side: str, data: ClipData, config: Any, folder: Path, scores: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Scores with those of training clips from models that were trained without them.
+
+    The training clips are dealt into parts, and each part is scored by a model of its own that
+    learned from the others. Its run folder is `part-<n>` in that of the full model.
+    """
+    train_rows = data.rows("train")
+    only = replace(data, labels=_zero_outside(data.labels, train_rows))
+    mixed = scores.copy()
+    for name, part in folds(replace(only, splits=_anonymous(data)), config.cross_fit, config.seed):
+        inner = folder / f"part-{name}"
+        clips = replace(part, labels=data.labels)
+        if not (inner / runs.RESULTS).is_file():
+            train_single(side, clips, config, inner)
+        found = read_scores(inner, clips)
+        rows = np.flatnonzero(part.splits == "test")
+        mixed[rows] = found[rows]
+    return mixed
+
+
+def _zero_outside(labels: Tensor, rows: Tensor) -> Tensor:
+    kept = torch.zeros_like(labels)
+    kept[rows] = labels[rows]
+    return kept
+
+
+def _anonymous(data: ClipData) -> NDArray[np.str_]:
+    """No split for any clip, so that the parts are dealt at random."""
+    return np.full(len(data.keys), "", dtype="<U8")

@@ -1,0 +1,69 @@
+"""Two-stream multiple instance learning over NMF components of the sound, and with all else.
+
+Paper: Parekh, Essid, Ozerov, Duong, Perez, Richard, "Weakly Supervised Representation Learning for
+    Audio-Visual Scene Analysis", IEEE/ACM TASLP 2019; NMF component proposals (NCP) and their use
+    for separation as on its companion page.
+Authors' code: none published.
+Differences: see `CARD.differences`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from models.contract.base import Experiment, ModelCard, PaperRow
+from models.nets.tagging import two_stream
+
+Model, Loss = two_stream.Model, two_stream.Loss
+needs, prepare = two_stream.needs, two_stream.prepare
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(two_stream.Config):
+    """Two-stream scoring of NMF components, alone or with boxes and stretches of sound."""
+
+    streams: Literal["av", "audio", "video", "ncp", "ncp-audio", "ncp-video", "ncp-av"] = "ncp-av"
+    """Which instances are scored: components of the sound (ncp), stretches of sound (audio), boxes
+    (video)."""
+
+
+def _row(row: str, **numbers: float) -> tuple[PaperRow, ...]:
+    return (PaperRow(paper="Parekh et al. 2019", table="abstract", row=row, numbers=numbers),)
+
+
+CARD = ModelCard(
+    name="ncp_mil",
+    title="Weakly Supervised Representation Learning for Audio-Visual Scene Analysis",
+    paper="Parekh, Essid, Ozerov, Duong, Perez, Richard, IEEE/ACM TASLP 2019 and WASPAA 2019",
+    url="https://arxiv.org/abs/1811.04000",
+    code="",
+    needs=("components", "segments", "proposals"),
+    dataset="dcase2017",
+    modalities=("audio", "visual"),
+    judge="micro_f1",
+    experiments=(
+        Experiment(name="ncp_mil", settings={}, rows=_row("best system", micro_f1=65.0)),
+        Experiment(
+            name="ncp_mil-audio",
+            settings={"streams": "ncp"},
+            rows=_row("audio-only NCP (no number openly published)"),
+        ),
+        Experiment(
+            name="ncp_mil-temporal",
+            settings={"streams": "ncp-audio"},
+            rows=_row("NCP and temporal proposals (no number openly published)"),
+        ),
+    ),
+    differences=(
+        "Of the paper only the abstract and the companion page are openly readable; the abstract's "
+        "best F1 is put beside the system that scores components, stretches of sound and boxes.",
+        "A component's feature is the VGGish of its own sound, averaged over windows, with 20 "
+        "components a clip and 200 updates of the Kullback-Leibler NMF.",
+        "Each kind of instances has a scoring network of its own; their normalised scores are "
+        "added, so sound counts twice where components and stretches of sound are both scored.",
+    ),
+)
+
+
+def build(config: Config) -> two_stream.Model:
+    """Make the model that the settings describe."""
+    return Model(config)

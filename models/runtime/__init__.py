@@ -1,0 +1,1 @@
+"""Process, device, arithmetic, command line: nothing here knows a model."""

@@ -1,0 +1,1 @@
+"""From outputs to decisions and scores: parsing and tagging."""

@@ -1,0 +1,200 @@
+"""`beam check`: looks over this machine before a job."""
+
+import importlib.metadata
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from extractors.nets.weights import WEIGHTS, find_weights, missing_weights
+from pipelines.media.ffmpeg import ffmpeg_binary, ffmpeg_version
+from schemas import KnownError, UsageError
+
+_OLD_DAYS = 60
+
+Verdict = Literal["ok", "note", "bad"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Look over this machine: ffmpeg, yt-dlp, JavaScript runtime, weights, disk, GPU, cookies.
+
+    Exit status 1 when something that every job needs is missing.
+    """
+
+    out: str = "."
+    """Where tables would go; its free space is checked."""
+    weights_dir: str | None = None
+    """Folder with weight files."""
+    cookies: str | None = None
+    """Cookies file for downloads, in Netscape form."""
+    proxy: str | None = None
+    """Proxy for the test download."""
+    hosts: str = ""
+    """Further hosts that the test download may ask, separated by commas."""
+    test_download: str | None = None
+    """YouTube id of a video to fetch ten seconds of, as a test; nothing is fetched without it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    what: str
+    verdict: Verdict
+    found: str
+
+
+def run(config: Config, rest: list[str]) -> int:
+    """Print a table of findings; 1 when one is bad."""
+    if config.weights_dir is not None and not Path(config.weights_dir).is_dir():
+        raise UsageError(f"--weights-dir {config.weights_dir} is not a folder")
+    findings = list(look(config))
+    table = Table("", "what", "found")
+    signs = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad[/red]"}
+    for finding in findings:
+        table.add_row(signs[finding.verdict], escape(finding.what), escape(finding.found))
+    Console().print(table)
+    return 1 if any(finding.verdict == "bad" for finding in findings) else 0
+
+
+def look(config: Config) -> Iterator[Finding]:
+    """Every finding, one after the other."""
+    yield _ffmpeg()
+    yield _yt_dlp()
+    yield _solver()
+    yield _javascript()
+    yield from _weights(config)
+    yield _disk(Path(config.out))
+    yield _gpu()
+    if config.cookies is not None:
+        yield _cookies(Path(config.cookies))
+    if config.test_download is not None:
+        yield _test_download(config, config.test_download)
+
+
+def _ffmpeg() -> Finding:
+    try:
+        return Finding("ffmpeg", "ok", f"{ffmpeg_version()} at {ffmpeg_binary()}")
+    except UsageError as error:
+        return Finding("ffmpeg", "bad", str(error))
+
+
+def _yt_dlp() -> Finding:
+    version = importlib.metadata.version("yt-dlp")
+    year, month, day = (int(part) for part in re.findall(r"\d+", version)[:3])
+    age = (datetime.now(UTC).date() - date(year, month, day)).days
+    if age > _OLD_DAYS:
+        return Finding("yt-dlp", "note", f"{version} is {age} days old; sites change, so update it")
+    return Finding("yt-dlp", "ok", f"{version}, {age} days old")
+
+
+def _solver() -> Finding:
+    """The scripts with which a JavaScript runtime solves YouTube's riddles."""
+    try:
+        return Finding("yt-dlp-ejs", "ok", importlib.metadata.version("yt-dlp-ejs"))
+    except importlib.metadata.PackageNotFoundError:
+        note = "not here; most formats of YouTube need it: pip install 'yt-dlp[default]'"
+        return Finding("yt-dlp-ejs", "note", note)
+
+
+def _javascript() -> Finding:
+    """A runtime that yt-dlp supports, by its own judgement."""
+    import yt_dlp  # noqa: F401 fills the table
+    from yt_dlp.globals import supported_js_runtimes
+
+    found = [(name, kind().info) for name, kind in supported_js_runtimes.value.items()]
+    old = [f"{name} {info.version}" for name, info in found if info and not info.supported]
+    for name, info in found:
+        if info is not None and info.supported:
+            return Finding("JavaScript", "ok", f"{name} {info.version}")
+    known = ", ".join(supported_js_runtimes.value)
+    if old:
+        note = f"{', '.join(old)} is too old for yt-dlp; install a newer one or deno"
+        return Finding("JavaScript", "note", note)
+    return Finding("JavaScript", "note", f"none of {known}; yt-dlp needs one for YouTube")
+
+
+def _weights(config: Config) -> Iterator[Finding]:
+    folder = Path(config.weights_dir) if config.weights_dir else None
+    for file in (WEIGHTS[name] for name in ("vggish", "resnet152", "r2plus1d")):
+        if missing_weights(file, folder):
+            note = f"not here; a job fetches {file.address}, or use --weights seeded"
+            yield Finding(file.name, "note", note)
+            continue
+        try:
+            _, hashes = find_weights(file, folder)
+        except UsageError as error:
+            yield Finding(file.name, "bad", str(error))
+        else:
+            yield Finding(file.name, "ok", ", ".join(h[:16] for h in hashes.values()))
+
+
+def _disk(out: Path) -> Finding:
+    folder = out
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 1e9
+    return Finding("disk", "ok" if free > 10 else "note", f"{free:.1f} GB free for {out}")
+
+
+def _gpu() -> Finding:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Finding("GPU", "note", "no CUDA device; the nets run on the processor")
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return Finding("GPU", "ok", ", ".join(names))
+
+
+def _cookies(path: Path) -> Finding:
+    from http.cookiejar import LoadError, MozillaCookieJar
+
+    jar = MozillaCookieJar(path)
+    try:
+        jar.load(ignore_expires=True, ignore_discard=True)
+    except (LoadError, OSError) as error:
+        return Finding("cookies", "bad", f"{path}: {error}")
+    expired = sum(cookie.is_expired() for cookie in jar)
+    if not len(jar) or expired == len(jar):
+        what = "all have expired" if expired else "there is none"
+        return Finding("cookies", "bad", f"{what} in {path}; export them again")
+    if expired:
+        return Finding("cookies", "note", f"{expired} of {len(jar)} in {path} have expired")
+    return Finding("cookies", "ok", f"{len(jar)} in {path}")
+
+
+def _test_download(config: Config, video_id: str) -> Finding:
+    """Ten seconds of one video, by the very process that jobs use; the file is thrown away."""
+    from pipelines.jobs.download.fetch.messages import Limits, Request, youtube_address
+    from pipelines.jobs.download.fetch.ytdlp import YOUTUBE_HOSTS
+    from pipelines.jobs.download.pool import Pool
+
+    try:
+        address = youtube_address(video_id)
+    except KnownError as error:
+        raise UsageError(f"--test-download: {error.detail}") from None
+    pool = Pool(1, None, "youtube")
+    try:
+        with pool.child() as child, pool.work() as work:
+            request = Request(
+                key=video_id, video_id=video_id, start_s=0.0, end_s=10.0, source="youtube",
+                where=address, part="video", work=str(work), limits=Limits(),
+                hosts=(*YOUTUBE_HOSTS, *filter(None, config.hosts.split(","))),
+                cookies=config.cookies, proxy=config.proxy,
+            )  # fmt: skip
+            answer = child.ask(request)
+    finally:
+        pool.close()
+    if answer.facts is None:
+        return Finding("test download", "bad", f"{answer.reason}: {answer.detail[:300]}")
+    facts = answer.facts
+    found = f"format {facts['format_id']}, {facts['duration_s']:.1f} s, {facts['size']:,} bytes"
+    return Finding("test download", "ok", found)

@@ -1,0 +1,105 @@
+"""`beam compare`: how near our features are to published `.npy` files, second by second."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pyarrow.parquet as pq
+import tyro
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.commands.import_npy import FOLDERS, SHAPES
+from schemas import UsageError, read_store_manifest, tensor_shape, tensor_values
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Compare a feature store with published .npy features: cosine of every second.
+
+    DIR holds the folders vggish, res152 and r2plus1d_18 (those that are there are compared), one
+    .npy a clip, named by the first 11 characters of the clip's key.
+    Example: beam compare out/llp --npy LLP/feats
+    """
+
+    out: Annotated[str, tyro.conf.Positional]
+    """The folder with manifest.json."""
+    npy: str
+    """Folder with the published features."""
+    worst: int = 3
+    """How many of the least similar clips to name for each feature."""
+
+
+def run(config: Config, rest: list[str]) -> int:
+    """Print a table of similarities."""
+    folder = Path(config.npy)
+    present = {name: folder / sub for name, sub in FOLDERS.items() if (folder / sub).is_dir()}
+    if not present:
+        raise UsageError(f"--npy {folder} holds none of the folders {', '.join(FOLDERS.values())}")
+    manifest = read_store_manifest(Path(config.out))
+    table = Table("feature", "clips", "seconds", "mean cosine", "5 %", "least", "least similar")
+    compared = 0
+    for name, published in present.items():
+        pairs = list(similarities(manifest.paths("snippets"), name, published))
+        if not pairs:
+            table.add_row(name, "0", *["-"] * 5)
+            continue
+        compared += len(pairs)
+        cosines = np.concatenate([cosine for _, cosine in pairs])
+        worst = sorted(pairs, key=lambda pair: float(pair[1].min()))[: config.worst]
+        table.add_row(
+            name, f"{len(pairs):,}", f"{len(cosines):,}", f"{cosines.mean():.5f}",
+            f"{np.quantile(cosines, 0.05):.5f}", f"{cosines.min():.5f}",
+            ", ".join(key for key, _ in worst),
+        )  # fmt: skip
+    recipe = manifest.data["recipe"]
+    console = Console()
+    console.print(f"recipe {recipe['name']} {recipe['hash']}, weights {recipe['weights']}")
+    console.print(table)
+    if not compared:
+        raise UsageError(f"no clip of {config.out} has a file in {folder}; names are <id>.npy")
+    return 0
+
+
+def similarities(
+    parts: list[Path], name: str, folder: Path
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """Clip key and cosine of each second [T] for the clips that both sides have."""
+    for part in parts:
+        table = pq.read_table(part, columns=["clip_key", "snippet_index", name])
+        shape = tensor_shape(table.schema.field(name)) or ()
+        values, present = tensor_values(table[name].combine_chunks(), shape)
+        keys = np.array(table["clip_key"].to_pylist())
+        for key in dict.fromkeys(keys.tolist()):
+            path = folder / f"{key[:11]}.npy"
+            rows = (keys == key) & present
+            if path.is_file() and rows.any():
+                seconds = table["snippet_index"].to_numpy()[rows]
+                theirs = _by_second(path, name)
+                inside = seconds < len(theirs)
+                yield key, _cosine(_pooled(values[rows])[inside], theirs[seconds[inside]])
+
+
+def _by_second(path: Path, name: str) -> Array:
+    """Published features as [T, D]: frames of a second averaged."""
+    array = np.load(path, allow_pickle=False).astype(np.float32)
+    seconds, width = SHAPES["vggish"][0], SHAPES[name][1]
+    if array.ndim != 2 or array.shape[1] != width:
+        raise UsageError(f"{path} is {array.shape}, should be {SHAPES[name]}")
+    return array if name != "resnet152" else array.reshape(seconds, -1, width).mean(axis=1)
+
+
+def _pooled(values: Array) -> Array:
+    """Our rows as [R, D], frames of a second averaged."""
+    return values.mean(axis=1) if values.ndim == 3 else values
+
+
+def _cosine(one: Array, other: Array) -> NDArray[np.float64]:
+    product = (one.astype(np.float64) * other).sum(axis=1)
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return np.asarray(product / np.maximum(lengths, 1e-12))

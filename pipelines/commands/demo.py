@@ -1,0 +1,58 @@
+"""`beam demo`: a picture of any clip of the demo world."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from pipelines.demo import DemoOptions, demo_folder, draw_clip, generate
+from schemas import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Generate the demo world (or find it in the cache) and draw one of its clips.
+
+    The picture shows ten frames with their boxes, the sound, and what is heard and seen when.
+    Example: beam demo --clip 3 --picture clip.png
+    """
+
+    clip: int = 0
+    """Number of the clip."""
+    picture: str = "demo-clip.png"
+    """Where the PNG goes."""
+    media: str | None = None
+    """Folder for the generated files; a cache folder when it is left out."""
+    clips: int = 24
+    """How many clips the world has."""
+    seed: int = 0
+    """Another seed is another world."""
+    classes: int = 12
+    """How many classes occur."""
+    difficulty: Literal["easy", "default", "hard"] = "default"
+    """How hard it is to see and hear."""
+    sources: bool = False
+    """Also keep the clean sound of every event."""
+
+
+def run(config: Config, rest: list[str]) -> int:
+    """Draw the clip and say where everything lies."""
+    options = DemoOptions(
+        clips=config.clips,
+        seed=config.seed,
+        classes=config.classes,
+        difficulty=config.difficulty,
+        sources=config.sources,
+    )
+    if not 0 <= config.clip < options.clips:
+        raise UsageError(f"--clip is {config.clip}; this world has clips 0 to {options.clips - 1}")
+    folder = generate(options, Path(config.media) if config.media else demo_folder(options))
+    key = options.clip_key(config.clip)
+    draw_clip(folder, key, Path(config.picture))
+    Console().print(
+        f"clips and truth: {folder}\npicture of {key}: {config.picture}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0

@@ -1,0 +1,207 @@
+"""`beam import-npy`: the LLP authors' published features as the same tables.
+
+The authors publish three folders with one `.npy` a clip, named by the first 11 characters of the
+clip's name: VGGish [10, 128], ResNet-152 [80, 2048], R(2+1)D-18 [10, 512]. No media is needed.
+"""
+
+import logging
+import shlex
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from rich.console import Console
+
+from pipelines.jobs.features.finish import finish
+from pipelines.jobs.features.job import FeaturesJob
+from pipelines.jobs.features.rows import join_tables
+from pipelines.jobs.features.worker import Runtime
+from pipelines.runners.launch import locked
+from pipelines.store import files
+from pipelines.store.feature_store import Standing
+from pipelines.store.units import Task, Unit
+from schemas import (
+    Clip,
+    Failure,
+    KnownError,
+    Reason,
+    Recipe,
+    TableName,
+    UsageError,
+    table_schema,
+    tensor_array,
+)
+from schemas.manifests import read_manifest
+
+_log = logging.getLogger(__name__)
+
+SHAPES: dict[str, tuple[int, int]] = {
+    "vggish": (10, 128), "resnet152": (80, 2048), "r2plus1d": (10, 512)
+}  # fmt: skip
+FOLDERS = {"vggish": "vggish", "resnet152": "res152", "r2plus1d": "r2plus1d_18"}
+"""The authors' names of the three folders."""
+_CLIPS_PER_PART = 256
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Turn the LLP authors' published features into the tables that the trainer reads.
+
+    Example: beam import-npy --annotations LLP/data --npy LLP/feats --out out/llp
+    """
+
+    annotations: str
+    """Folder with the LLP annotation files."""
+    npy: str = "."
+    """Folder that holds the authors' folders vggish, res152 and r2plus1d_18."""
+    vggish: str | None = None
+    """Folder of VGGish files, [10, 128] each, when it has another name."""
+    resnet152: str | None = None
+    """Folder of ResNet-152 files, [80, 2048] each, when it has another name."""
+    r2plus1d: str | None = None
+    """Folder of R(2+1)D-18 files, [10, 512] each, when it has another name."""
+    out: str = "out/llp"
+    """Folder for the tables."""
+    resnet152_frames: Literal["mean", "keep"] = "mean"
+    """Store the mean of a second's 8 ResNet-152 vectors, or each of them."""
+
+
+def run(config: Config, rest: list[str]) -> int:
+    """Import every clip of LLP; a missing or misshapen file is that clip's failure."""
+    folders = find_folders(config)
+    recipe = Recipe(
+        name="llp-eccv20",
+        extractors=tuple(SHAPES),
+        resnet152_frames=config.resnet152_frames,
+        weights="imported",
+    )
+    job = FeaturesJob(
+        dataset="llp",
+        annotations=config.annotations,
+        media="",
+        out=files.absolute(config.out),
+        recipe=recipe,
+        runtime=Runtime(),
+        command="beam import-npy",
+    )
+    clips = list(read_manifest("llp", config.annotations))
+    job.store().open("llp", recipe)
+    with locked(job.out):
+        _import(job, clips, folders)
+        counts = finish(job)["counts"]
+    console = Console()
+    console.print(
+        f"{config.out}: {counts['clips_done']:,} of {counts['clips_in']:,} clips imported, "
+        f"{counts['clips_failed']:,} failed {counts['failed_by_reason']}",
+        highlight=False,
+        markup=False,
+    )
+    console.print(
+        f"Next: python models/train.py han --features {shlex.quote(config.out)}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    return 0 if counts["clips_done"] else 1
+
+
+def find_folders(config: Config) -> dict[str, Path]:
+    """The folder of each feature; `UsageError` for one that is not there."""
+    folders = {
+        name: Path(getattr(config, name) or Path(config.npy, sub)) for name, sub in FOLDERS.items()
+    }
+    for name, folder in folders.items():
+        if not folder.is_dir():
+            raise UsageError(
+                f"{folder} is not a folder; give the folder of {name} files with --{name}, or the "
+                "one above the three with --npy"
+            )
+    return folders
+
+
+def _import(job: FeaturesJob, clips: list[Clip], folders: dict[str, Path]) -> None:
+    store = job.store()
+    standing = store.standing()
+    shared = {name for name, n in Counter(clip.key[:11] for clip in clips).items() if n > 1}
+    waiting = [clip for clip in clips if clip.key not in standing.done]
+    for start in range(0, len(waiting), _CLIPS_PER_PART):
+        part = waiting[start : start + _CLIPS_PER_PART]
+        rows: list[dict[TableName, pa.Table]] = []
+        failed: list[Failure] = []
+        for clip in part:
+            try:
+                rows.append(_rows(clip, _load(clip, folders, shared), job.recipe))
+            except KnownError as error:
+                at = datetime.now(UTC).isoformat(timespec="seconds")
+                tried = _attempt(standing, clip)
+                failed.append(Failure(clip.key, "import", error.reason, error.detail, tried, at))
+        tables = join_tables(rows)
+        unit = Unit.of(tuple(Task(clip, None, _attempt(standing, clip)) for clip in part))
+        done = tables["clips"]["clip_key"].to_pylist() if tables else []
+        store.commit(unit.name, tables, done, failed, {}, {})
+        _log.info("%s: %d clips, %d failed", part[0].key, len(rows), len(failed))
+
+
+def _attempt(standing: Standing, clip: Clip) -> int:
+    failure = standing.failed.get(clip.key)
+    return failure.attempts + 1 if failure else 1
+
+
+def _load(clip: Clip, folders: dict[str, Path], shared: set[str]) -> dict[str, Array]:
+    """The three arrays of one clip; `KnownError` when one is missing or of another shape."""
+    stem = clip.key[:11]
+    if stem in shared:
+        raise KnownError(
+            Reason.FORMAT, f"{stem}.npy could be any of several clips: their first 11 letters agree"
+        )
+    arrays = {}
+    for name, folder in folders.items():
+        path = folder / f"{stem}.npy"
+        if not path.is_file():
+            raise KnownError(Reason.NOT_FOUND, f"no {stem}.npy among the {name} files")
+        try:
+            array = np.load(path, allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise KnownError(Reason.CORRUPT, f"{name}/{path.name}: {error}") from None
+        if array.shape != SHAPES[name]:
+            raise KnownError(
+                Reason.FORMAT, f"{name}/{path.name} is {array.shape}, should be {SHAPES[name]}"
+            )
+        if not np.isfinite(array).all():
+            raise KnownError(Reason.NOT_FINITE, f"{name}/{path.name} holds numbers not finite")
+        arrays[name] = array.astype(np.float32)
+    return arrays
+
+
+def _rows(clip: Clip, arrays: dict[str, Array], recipe: Recipe) -> dict[TableName, pa.Table]:
+    n = SHAPES["vggish"][0]
+    frames = arrays["resnet152"].reshape(n, -1, 2048)
+    mean = recipe.resnet152_frames == "mean"
+    features = {**arrays, "resnet152": frames.mean(axis=1) if mean else frames}
+    clip_row = {
+        "clip_key": clip.key, "video_id": clip.video_id, "start_s": clip.start_s,
+        "end_s": clip.end_s, "split": clip.split, "labels": list(clip.labels), "n_snippets": n,
+        "has_audio": True, "has_video": True, "duration_s": clip.end_s - clip.start_s,
+    }  # fmt: skip
+    schema = table_schema("snippets", resnet152_frames=recipe.resnet152_frames)
+    present = np.ones(n, dtype=np.bool_)
+    seconds = np.arange(n, dtype=np.int32)
+    columns = [
+        pa.array([clip.key] * n), pa.array(seconds), pa.array(seconds.astype(np.float64)),
+        pa.array(present),
+        *(
+            tensor_array(features.get(name), present, schema.field(name))
+            for name in ("vggish", "resnet152", "r2plus1d", "logmel")
+        ),
+    ]  # fmt: skip
+    return {
+        "clips": pa.Table.from_pylist([clip_row], schema=table_schema("clips")),
+        "snippets": pa.Table.from_arrays(columns, schema=schema),
+    }

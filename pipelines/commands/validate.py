@@ -1,0 +1,237 @@
+"""`beam validate OUT`: read every shard back and check it against schema, manifest and itself."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import tyro
+from rich.console import Console
+
+from pipelines.jobs.download.validate import find_media_problems
+from pipelines.store import files
+from pipelines.store.feature_store import FeatureStore, subset_id
+from schemas import (
+    StoreManifest,
+    TableName,
+    UsageError,
+    read_store_manifest,
+    table_schema,
+    tensor_shape,
+    tensor_values,
+)
+
+_KEYS: dict[TableName, list[str]] = {
+    "clips": ["clip_key"],
+    "failures": ["clip_key"],
+    "snippets": ["clip_key", "snippet_index"],
+    "segments": ["clip_key", "segment_index"],
+    "components": ["clip_key", "component_index"],
+    "proposals": ["clip_key", "frame_index", "rank"],
+}
+"""What must not occur twice in a table."""
+_SENSES = {
+    "vggish": "has_audio", "logmel": "has_audio", "resnet152": "has_video", "r2plus1d": "has_video"
+}  # fmt: skip
+"""Feature columns of `snippets`, and the column of `clips` that says whether they can be there."""
+_SHOWN = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Read every shard of a store back; exit 1 and a list when anything is off.
+
+    Checked are: files and rows named by manifest.json, columns and types, keys that repeat, clips
+    without a fate or with two, snippet rows against n_snippets, nulls against has_audio and
+    has_video, numbers that are not finite, boxes outside the frame, counts and subset id; in a
+    media folder every file against its sha256.
+    """
+
+    out: Annotated[str, tyro.conf.Positional]
+    """The folder with manifest.json."""
+
+
+def run(config: Config, rest: list[str]) -> int:
+    """Print what is off; 0 when nothing is."""
+    console = Console()
+    out = files.absolute(config.out)
+    if not files.is_local(out):
+        raise UsageError(
+            f"beam validate reads a local folder; copy {out} to a folder (gcloud storage cp -r "
+            "does it for gs://), then give that one"
+        )
+    manifest = read_store_manifest(Path(out), media=True)
+    media = manifest.data.get("kind") == "media"
+    problems = list(find_media_problems(manifest) if media else find_problems(manifest))
+    for problem in problems[:_SHOWN]:
+        console.print(f"- {problem}", markup=False, highlight=False, soft_wrap=True)
+    if len(problems) > _SHOWN:
+        console.print(f"... and {len(problems) - _SHOWN} more")
+    counts = {"clips_in": 0, "clips_done": 0, "clips_failed": 0}
+    counts |= manifest.data.get("counts", {})
+    verdict = f"{len(problems)} problems" if problems else "clean"
+    console.print(
+        f"{config.out}: {verdict}; {counts['clips_in']:,} clips in, {counts['clips_done']:,} done, "
+        f"{counts['clips_failed']:,} failed, subset {manifest.data.get('subset_id')}",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
+    return 1 if problems else 0
+
+
+def find_problems(manifest: StoreManifest) -> Iterator[str]:
+    """Every fault of a store, as sentences."""
+    lacking = {"dataset", "recipe", "tables", "counts", "subset_id", "vocabulary", "provenance"}
+    lacking -= manifest.data.keys()
+    if lacking:
+        yield f"manifest.json lacks {', '.join(sorted(lacking))}"
+        return
+    tables: dict[TableName, pa.Table] = {}
+    frames = manifest.data["recipe"].get("resnet152_frames", "mean")
+    for name in _KEYS:
+        schema = table_schema(name, resnet152_frames=frames)
+        keys = [pa.field(column, schema.field(column).type) for column in _KEYS[name]]
+        parts = []
+        for path in manifest.paths(name):
+            part = _read(path, schema)
+            if isinstance(part, str):
+                yield part
+                continue
+            yield from _check_part(name, path, part)
+            parts.append(_with_nulls(name, part).select(_kept(name)))
+        tables[name] = pa.concat_tables(parts) if parts else _empty(schema, _kept(name))
+        yield from _repeats(name, tables[name], [key.name for key in keys])
+    yield from _check_fates(manifest, tables)
+    yield from _check_counts(manifest, tables)
+    yield from _check_grid(tables)
+
+
+def _kept(name: TableName) -> list[str]:
+    """Columns that are compared across tables; features are checked part by part."""
+    if name == "clips":
+        return ["clip_key", "n_snippets", "has_audio", "has_video"]
+    if name == "snippets":
+        return [*_KEYS[name], *_SENSES]
+    return _KEYS[name]
+
+
+def _empty(schema: pa.Schema, columns: list[str]) -> pa.Table:
+    kinds = [
+        schema.field(name) if name not in _SENSES else pa.field(name, pa.bool_())
+        for name in columns
+    ]
+    return pa.schema(kinds).empty_table()
+
+
+def _with_nulls(name: TableName, part: pa.Table) -> pa.Table:
+    """Snippets with presence in place of values: a clip's sense is there when a row is not null."""
+    if name == "snippets":
+        for feature in _SENSES:
+            place = part.column_names.index(feature)
+            part = part.set_column(place, feature, part[feature].is_valid())
+    return part
+
+
+def _read(path: Path, schema: pa.Schema) -> pa.Table | str:
+    """One part, or the sentence that says what is wrong with it."""
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError:
+        return f"{path}: named by manifest.json, but not there"
+    except (pa.ArrowException, OSError) as error:
+        return f"{path}: cannot be read ({error})"
+    for field in schema:
+        if field.name not in table.column_names:
+            return f"{path}: column {field.name} is missing"
+        found = table.schema.field(field.name).type
+        if found != field.type:
+            return f"{path}: column {field.name} is {found}, should be {field.type}"
+    return table
+
+
+def _check_part(name: TableName, path: Path, table: pa.Table) -> Iterator[str]:
+    for field in table.schema:
+        shape = tensor_shape(field)
+        if shape is not None:
+            try:
+                values, _ = tensor_values(table[field.name].combine_chunks(), shape)
+            except ValueError as error:
+                yield f"{path}: {field.name}: {error}"
+            else:
+                if not np.isfinite(values).all():
+                    yield f"{path}: {field.name} holds numbers that are not finite"
+    if name == "proposals":
+        x0, y0, x1, y1 = (table[side].to_numpy() for side in ("x0", "y0", "x1", "y1"))
+        inside = (x0 >= 0) & (x0 < x1) & (x1 <= 1) & (y0 >= 0) & (y0 < y1) & (y1 <= 1)
+        if not inside.all():
+            yield f"{path}: {int((~inside).sum())} boxes are empty or leave the frame"
+
+
+def _repeats(name: TableName, table: pa.Table, keys: list[str]) -> Iterator[str]:
+    counted = table.group_by(keys).aggregate([([], "count_all")])
+    twice = counted.filter(pc.greater(counted["count_all"], 1))
+    for row in twice.slice(0, 3).to_pylist():
+        yield f"{name}: {', '.join(str(row[key]) for key in keys)} occurs {row['count_all']} times"
+
+
+def _check_fates(manifest: StoreManifest, tables: dict[TableName, pa.Table]) -> Iterator[str]:
+    done = set(tables["clips"]["clip_key"].to_pylist())
+    failed = set(tables["failures"]["clip_key"].to_pylist())
+    for key in sorted(done & failed)[:3]:
+        yield f"{key} has rows and a failure"
+    counts: dict[str, Any] = manifest.data["counts"]
+    for count, found in (("clips_done", len(done)), ("clips_failed", len(failed))):
+        if counts[count] != found:
+            yield f"manifest.json says {count} {counts[count]}, the tables hold {found}"
+    if counts["clips_in"] != counts["clips_done"] + counts["clips_failed"]:
+        yield (
+            f"manifest.json: clips_in {counts['clips_in']} is not clips_done "
+            f"{counts['clips_done']} + clips_failed {counts['clips_failed']}"
+        )
+    standing = FeatureStore(str(manifest.root)).standing()
+    if standing.receipts and standing.done != done:
+        yield f"receipts name {len(standing.done)} clips with rows, the tables hold {len(done)}"
+    for name in tables.keys() - {"clips", "failures"}:
+        strangers = set(pc.unique(tables[name]["clip_key"]).to_pylist()) - done
+        for key in sorted(strangers)[:3]:
+            yield f"{name} has rows of {key}, which is not among the clips"
+
+
+def _check_counts(manifest: StoreManifest, tables: dict[TableName, pa.Table]) -> Iterator[str]:
+    keys = tables["clips"]["clip_key"].to_pylist()
+    if manifest.subset_id != subset_id(keys):
+        yield f"manifest.json says subset {manifest.subset_id}, the clips make {subset_id(keys)}"
+    for name, said in manifest.data["counts"].get("rows", {}).items():
+        if name in tables and tables[name].num_rows != said:
+            yield f"manifest.json says {said} rows of {name}, there are {tables[name].num_rows}"
+    ran = set(manifest.data["recipe"]["extractors"])
+    clips = {row["clip_key"]: row for row in tables["clips"].to_pylist()}
+    for feature in sorted(_SENSES.keys() & ran):
+        found = tables["snippets"].filter(tables["snippets"][feature])["clip_key"]
+        held = set(pc.unique(found).to_pylist())
+        for key, clip in clips.items():
+            sense = _SENSES[feature]
+            if clip[sense] != (key in held):
+                yield f"{key}: {sense} is {clip[sense]}, {feature} says otherwise"
+
+
+def _check_grid(tables: dict[TableName, pa.Table]) -> Iterator[str]:
+    counted = tables["snippets"].group_by("clip_key").aggregate([("snippet_index", "count")])
+    rows = dict(
+        zip(
+            counted["clip_key"].to_pylist(),
+            counted["snippet_index_count"].to_pylist(),
+            strict=True,
+        )
+    )
+    for clip in tables["clips"].to_pylist():
+        key, expected = clip["clip_key"], clip["n_snippets"]
+        if rows.get(key, 0) != expected:
+            yield f"{key} has {rows.get(key, 0)} snippet rows, n_snippets is {expected}"
+        if not clip["has_audio"] and not clip["has_video"]:
+            yield f"{key} has neither sound nor picture, yet it has rows"

@@ -1,0 +1,1 @@
+"""The process that fetches one clip after the other."""

@@ -1,0 +1,138 @@
+"""A download job as a record: what travels to the workers, and what is left to do."""
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pipelines.jobs.download.fetch.local_sources import list_places
+from pipelines.jobs.download.fetch.messages import Limits
+from pipelines.jobs.download.identity import Identity
+from pipelines.jobs.download.rate_limit import Manners
+from pipelines.media.find import Found, MediaIndex
+from pipelines.runners.versions import Versions
+from pipelines.store import files
+from pipelines.store.feature_store import FeatureStore
+from pipelines.store.media_store import Fates, MediaStore
+from pipelines.store.units import Task, Unit, into_units, repeated_videos
+from schemas import Clip, Reason
+from schemas.manifests import read_manifest
+
+YOUTUBE = "youtube"
+NO_STARTS = frozenset({"ave"})
+"""Data sets that do not say where in its video a clip starts: their media are the clips."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DownloadJob:
+    """One download job; every worker gets a copy."""
+
+    dataset: str
+    annotations: str | None
+    """Folder of annotation files; None for clips that the source itself lists."""
+    media: str
+    """The media store."""
+    source: str
+    """`youtube`, the address of a mirror with fields in braces, or a path or URI."""
+    identities: tuple[Identity, ...]
+    manners: Manners
+    hosts: tuple[str, ...]
+    """Hosts that may be asked."""
+    site_args: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """yt-dlp's extractor arguments for YouTube."""
+    limits: Limits = field(default_factory=Limits)
+    parallel: int = 2
+    """Clips that one worker gets side by side."""
+    tries: int = 3
+    """How often a clip is tried in one run when the network fails."""
+    unit_size: int = 32
+    split: str | None = None
+    limit: int | None = None
+    retry: frozenset[Reason] = frozenset(reason for reason in Reason if reason.retryable)
+    repair: bool = False
+    command: str = ""
+    launcher: Versions = field(default_factory=Versions.here)
+    """What every worker must have too."""
+    features: str | None = None
+    """Feature store whose clips need no file any more."""
+    batch: int | None = None
+    """Only so many clips that are still to do."""
+    not_since: str = ""
+    """A failure from this moment on (ISO 8601) is not tried again."""
+
+    @property
+    def kind(self) -> Literal["youtube", "address", "place"]:
+        """What sort of source it is."""
+        if self.source == YOUTUBE:
+            return "youtube"
+        return "address" if self.source.startswith(("http://", "https://")) else "place"
+
+    def store(self) -> MediaStore:
+        """The store that the job fills."""
+        return MediaStore(self.media)
+
+    def clips(self) -> Iterator[Clip]:
+        """The manifest's clips in order."""
+        if self.annotations is not None:
+            folder = files.local_folder(self.annotations)
+            clips = read_manifest(self.dataset, folder, self.split, repair=self.repair)
+        else:
+            stems = sorted(dict(self.places()))
+            clips = (Clip(stem, 0.0, math.inf, name=stem) for stem in stems)
+        return itertools.islice(clips, self.limit)
+
+    def places(self) -> Iterator[tuple[str, str]]:
+        """Stem and place of everything that a source on this machine or in a bucket has."""
+        if self.kind != "place":
+            return iter(())
+        if files.is_local(self.source):
+            return list_places(Path(self.source))
+        index = MediaIndex(files.list_folder(self.source))
+        return ((stem, index.uri(stem)) for stem in index.stems())
+
+    def fates(self) -> Fates:
+        """Where every clip stands."""
+        kept: frozenset[str] = frozenset()
+        if self.features is not None:
+            kept = FeatureStore(self.features).standing().done
+        return self.store().fates(kept)
+
+    def open_tasks(self) -> Iterator[Task]:
+        """What is left to do: clips without a file whose failure, if any, is to be retried."""
+        return itertools.islice(self._open_tasks(), self.batch)
+
+    def _open_tasks(self) -> Iterator[Task]:
+        fates = self.fates()
+        places: dict[str, str] = {}
+        for stem, place in self.places():
+            places.setdefault(stem, place)
+        repeated = repeated_videos(self.clips())
+        for clip in self.clips():
+            failure = fates.failed.get(clip.key)
+            if clip.key in fates.done or (
+                failure
+                and (failure.reason not in self.retry or failure.at >= (self.not_since or "~"))
+            ):
+                continue
+            cut = clip.key in places
+            found = places.get(clip.key) or places.get(clip.video_id)
+            waits = failure is not None and failure.reason is Reason.NOT_FOUND
+            if waits and self.kind == "place" and not found:
+                continue
+            yield Task(
+                clip,
+                Found(found, cut=cut) if found else None,
+                fates.tries[clip.key] + 1,
+                clip.video_id in repeated,
+            )
+
+    def units(self) -> Iterator[Unit]:
+        """What is left to do, in units; clips that the source lacks apart, by the thousand."""
+        tasks = self.open_tasks()
+        if self.kind == "place":
+            yield from into_units(tasks, self.unit_size)
+            return
+        while some := tuple(itertools.islice(tasks, self.unit_size)):
+            yield Unit.of(some)

@@ -1,0 +1,71 @@
+"""What a download leaves on the screen: where, how many, what failed, how fast, who asked."""
+
+import shlex
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.jobs.download.job import YOUTUBE, DownloadJob
+from pipelines.jobs.download.rate_limit import Gate
+from pipelines.runners.summary import failures_table, shown
+from pipelines.store import files
+from pipelines.store.media_store import Fates
+
+
+def print_summary(job: DownloadJob, before: Fates, wall_s: float, max_failed: float) -> int:
+    """Print the tables of a finished run; 1 when too large a share of the clips failed."""
+    console = Console()
+    after = job.fates()
+    tried = sum((after.tries - before.tries).values())
+    console.print(_counts(job, before, after, tried, wall_s))
+    if after.failed:
+        console.print(failures_table(after.failed.values()))
+    if job.kind != "place":
+        console.print(_identities(job))
+    if not tried:
+        console.print("Nothing was left to do.")
+    share = len(after.failed) / max(1, len(after.failed) + len(after.done))
+    if share > max_failed:
+        console.print(
+            f"[red]{share:.0%} of the clips failed, more than --max-failed {max_failed:.0%}.[/red]"
+        )
+        return 1
+    if job.features is not None:  # features follow by themselves
+        return 0
+    command = ["beam", "run", "features", "--dataset", job.dataset, "--media", shown(job.media)]
+    if job.annotations is not None:
+        command += ["--annotations", shown(job.annotations)]
+    console.print(f"Next: {shlex.join(command)}", soft_wrap=True, highlight=False, markup=False)
+    return 0
+
+
+def _counts(job: DownloadJob, before: Fates, after: Fates, tried: int, wall_s: float) -> Table:
+    table = Table(title=f"{job.dataset}: download", show_header=False, title_justify="left")
+    here = len(after.done - before.done)
+    table.add_row("media", escape(shown(job.media)))
+    table.add_row("source", escape(job.source))
+    table.add_row("clips in", f"{len(after.done) + len(after.failed):,}")
+    table.add_row("clips here", f"{len(after.done):,} ({here:,} in this run)")
+    table.add_row("clips failed", f"{len(after.failed):,}")
+    table.add_row("coverage", escape(files.join(shown(job.media), "coverage.md")))
+    pace = f", {here / wall_s:.1f} clips a second" if here and wall_s else ""
+    table.add_row("time", f"{wall_s:,.1f} s{pace} ({tried:,} clips tried)")
+    return table
+
+
+def _identities(job: DownloadJob) -> Table:
+    gate = Gate(job.identities, job.manners)
+    unit = "videos" if job.source == YOUTUBE else "files"
+    table = Table(
+        "identity", f"{unit} an hour", f"{unit} asked for", "breaker", title_justify="left"
+    )
+    for identity in job.identities:
+        standing = gate.standing(identity)
+        table.add_row(
+            escape(identity.name),
+            f"{identity.per_hour:g}" if identity.per_hour else "no budget",
+            f"{standing.asked:,}",
+            f"opened {standing.opened} times" if standing.opened else "never opened",
+        )
+    return table

@@ -1,0 +1,111 @@
+"""The last step: check that no clip vanished, then write `manifest.json`."""
+
+import importlib.metadata
+import platform
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+
+from pipelines.jobs.features.job import FeaturesJob
+from pipelines.store.coverage import Coverage, read_reasons, write_coverage
+from pipelines.store.feature_store import Receipt, Standing, failures_table, merge_provenance
+from schemas import Clip, Event, Reason, TableName, table_schema
+
+_TOOLS = (
+    "earsight", "apache-beam", "torch", "torchvision", "tensorflow-hub", "librosa", "numpy",
+    "opencv-contrib-python-headless", "av", "pillow", "pyarrow",
+)  # fmt: skip
+
+
+class Finish(beam.DoFn):
+    """Runs once, after every unit: receipts to manifest."""
+
+    def __init__(self, job: FeaturesJob) -> None:
+        self._job = job
+
+    def process(self, n_units: int) -> Iterator[bytes]:
+        """Write the manifest; yields the subset id."""
+        yield finish(self._job)["subset_id"].encode()
+
+
+def finish(job: FeaturesJob) -> dict[str, Any]:
+    """Write `manifest.json` from the receipts; RuntimeError when a clip has no fate."""
+    store = job.store()
+    standing = store.standing()
+    fates = standing.done | standing.failed.keys()
+    clips = {clip.key: clip for clip in job.clips()}
+    lost = [key for key in clips if key not in fates]
+    if lost:
+        raise RuntimeError(f"{len(lost)} clips have neither rows nor a failure: {lost[:5]}")
+    store.relabel(standing, clips)
+    extra: dict[TableName, pa.Table] = {
+        "failures": failures_table(standing.failed.values()),
+        "events": _events_table(job.events()),
+    }
+    facts = {
+        "dataset": job.dataset,
+        "recipe": job.recipe.to_json(),
+        "vocabulary": list(job.vocabulary().names),
+        "counts": {
+            "clips_in": len(fates),
+            "clips_done": len(standing.done),
+            "clips_failed": len(standing.failed),
+            "rows": _count_rows(standing.receipts),
+            "failed_by_reason": _count_reasons(standing),
+        },
+        "provenance": {
+            **_versions(),
+            **merge_provenance(standing.receipts),
+            "command": job.command,
+        },
+    }
+    manifest = store.write_manifest(standing, extra, facts)
+    _write_coverage(job, clips.values(), standing, manifest["subset_id"])
+    return manifest
+
+
+def _write_coverage(
+    job: FeaturesJob, clips: Iterable[Clip], standing: Standing, subset_id: str
+) -> None:
+    """What is there by split and class; a clip without media takes the download's reason."""
+    reasons = {key: str(failure.reason) for key, failure in standing.failed.items()}
+    for key, reason in read_reasons(job.media).items():
+        if reasons.get(key) == Reason.NOT_FOUND:
+            reasons[key] = reason
+    coverage = Coverage.of(job.dataset, clips, standing.done, reasons, subset_id)
+    write_coverage(job.out, coverage)
+
+
+def _events_table(events: Iterable[Event]) -> pa.Table:
+    rows = [asdict(event) for event in events]
+    return pa.Table.from_pylist(rows, schema=table_schema("events"))
+
+
+def _count_rows(receipts: Iterable[Receipt]) -> dict[str, int]:
+    rows: dict[str, int] = defaultdict(int)
+    for receipt in receipts:
+        for table, count in receipt.rows.items():
+            rows[table] += count
+    return dict(rows)
+
+
+def _count_reasons(standing: Standing) -> dict[str, int]:
+    reasons: dict[str, int] = defaultdict(int)
+    for failure in standing.failed.values():
+        reasons[str(failure.reason)] += 1
+    return dict(reasons)
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": sys.platform}
+    for tool in _TOOLS:
+        try:
+            found[tool] = importlib.metadata.version(tool)
+        except importlib.metadata.PackageNotFoundError:
+            found[tool] = "not installed"
+    return found

@@ -1,0 +1,99 @@
+"""A features job as a record: what travels to the workers, and how it reads its manifest."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipelines.jobs.features.worker import Runtime
+from pipelines.media.find import MediaIndex
+from pipelines.runners.versions import Versions
+from pipelines.store import files
+from pipelines.store.feature_store import FeatureStore, Standing
+from pipelines.store.units import open_tasks
+from schemas import Clip, Event, Reason, Recipe, Vocabulary
+from schemas.manifests import read_events, read_manifest, vocabulary
+
+NO_ANNOTATIONS = ""
+"""Media in a bucket, of data set `folder`, without a folder of labels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesJob:
+    """One features job; every worker gets a copy."""
+
+    dataset: str
+    annotations: str
+    media: str
+    out: str
+    recipe: Recipe
+    runtime: Runtime
+    split: str | None = None
+    limit: int | None = None
+    """Only the first so many clips of the manifest."""
+    unit_size: int = 16
+    """Clips with media that are done and committed together."""
+    retry: frozenset[Reason] = frozenset(reason for reason in Reason if reason.retryable)
+    """Failures that this run tries again."""
+    repair: bool = False
+    """Mend known defects of the released annotation files."""
+    command: str = ""
+    """The command line, for the provenance."""
+    accelerator: str = ""
+    """The GPU that workers of the extract step are asked for, as Beam's resource hint."""
+    launcher: Versions = field(default_factory=Versions.here)
+    """What every worker must have too."""
+
+    def clips(self) -> Iterator[Clip]:
+        """The manifest's clips in order."""
+        clips = self._labelled()
+        if self.dataset == "folder" and self.annotations != self.media and self.split is None:
+            clips = self._with_unlabelled(clips)
+        return itertools.islice(clips, self.limit)
+
+    def events(self) -> Iterator[Event]:
+        """Dense truth of every split, also those that this run leaves out."""
+        if self.annotations == NO_ANNOTATIONS:
+            return iter(())
+        return read_events(self.dataset, self._annotations(), repair=self.repair)
+
+    def vocabulary(self) -> Vocabulary:
+        """Class names in order."""
+        if self.annotations == NO_ANNOTATIONS:
+            return Vocabulary(())
+        return vocabulary(self.dataset, self._annotations())
+
+    def _labelled(self) -> Iterator[Clip]:
+        if self.annotations == NO_ANNOTATIONS:
+            return iter(())
+        return read_manifest(self.dataset, self._annotations(), self.split, repair=self.repair)
+
+    def _annotations(self) -> Path:
+        return files.local_folder(self.annotations)
+
+    def _with_unlabelled(self, clips: Iterator[Clip]) -> Iterator[Clip]:
+        """Labels lie apart from the media: a file without a row is a clip all the same."""
+        labelled = set()
+        for clip in clips:
+            labelled.add(clip.key)
+            yield clip
+        for stem in self.media_index().stems():
+            if stem not in labelled:
+                yield Clip(stem, 0.0, math.inf, name=stem)
+
+    def media_index(self) -> MediaIndex:
+        """The files under `media`."""
+        return MediaIndex(files.list_folder(self.media))
+
+    def n_open(self, standing: Standing) -> int:
+        """How many clips with media are left to do."""
+        tasks = open_tasks(
+            self.clips(), self.media_index(), standing.done, standing.failed, self.retry,
+            frozenset(),
+        )  # fmt: skip
+        return sum(task.found is not None for task in tasks)
+
+    def store(self) -> FeatureStore:
+        """The store that the job fills."""
+        return FeatureStore(self.out)

@@ -1,0 +1,113 @@
+"""What a features job leaves on the screen: where, how many, what failed, how long, what next."""
+
+import shlex
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.jobs.features.job import FeaturesJob
+from pipelines.runners.summary import failures_table, shown
+from pipelines.store import files
+from pipelines.store.feature_store import Receipt, Standing
+from schemas import Reason
+
+_MODELS = (
+    ("han", {"vggish", "resnet152", "r2plus1d"}),
+    ("two_stream", {"segments", "proposals"}),
+    ("fayek_audio", {"logmel"}),
+    ("fayek_visual", {"resnet152"}),
+)
+"""Models to try on a store, and the extractors that they need; the first that fits is named."""
+
+
+def print_summary(job: FeaturesJob, before: Standing, wall_s: float, max_failed: float) -> int:
+    """Print the tables of a finished run; 1 when too large a share of clips with media failed."""
+    console = Console()
+    after = job.store().standing()
+    old = {receipt.unit for receipt in before.receipts}
+    new = [receipt for receipt in after.receipts if receipt.unit not in old]
+    console.print(_counts(job, after, new, wall_s))
+    if after.failed:
+        console.print(failures_table(after.failed.values()))
+    if any(receipt.done for receipt in new):
+        console.print(_stages(new))
+    if not new:
+        console.print("Nothing was left to do.")
+    tried = [f for f in after.failed.values() if f.reason is not Reason.NOT_FOUND]
+    share = len(tried) / max(1, len(tried) + len(after.done))
+    if share > max_failed:
+        console.print(
+            f"[red]{share:.0%} of the clips with media failed, more than --max-failed "
+            f"{max_failed:.0%}.[/red]"
+        )
+        return 1
+    console.print(_next(job), soft_wrap=True, highlight=False, markup=False)
+    return 0
+
+
+def _counts(job: FeaturesJob, after: Standing, new: list[Receipt], wall_s: float) -> Table:
+    table = Table(title=f"{job.dataset}: features", show_header=False, title_justify="left")
+    manifest = files.join(shown(job.out), "manifest.json")
+    rows: dict[str, int] = defaultdict(int)
+    for receipt in after.receipts:
+        for name, count in receipt.rows.items():
+            rows[name] += count
+    table.add_row("tables", escape(manifest))
+    table.add_row("recipe", f"{job.recipe.name} {job.recipe.hash}, weights {job.recipe.weights}")
+    table.add_row("arithmetic", f"{job.recipe.precision} on {job.runtime.device}")
+    table.add_row("clips in", f"{len(after.done) + len(after.failed):,}")
+    table.add_row("clips done", f"{len(after.done):,} ({_done(new):,} in this run)")
+    table.add_row("clips failed", f"{len(after.failed):,}")
+    table.add_row("rows", ", ".join(f"{name} {rows[name]:,}" for name in sorted(rows)))
+    table.add_row("size", f"{sum(receipt.size for receipt in after.receipts) / 1e6:,.1f} MB")
+    table.add_row("time", f"{wall_s:,.1f} s")
+    return table
+
+
+def _stages(new: Iterable[Receipt]) -> Table:
+    """Seconds a clip by stage, of the clips done in this run."""
+    seconds: dict[str, float] = defaultdict(float)
+    for receipt in new:
+        for stage, spent in receipt.seconds.items():
+            seconds[stage] += spent
+    n_clips = _done(new)
+    table = Table("stage", "seconds a clip", title_justify="left")
+    beside = seconds.pop("decode", 0.0)
+    for stage, spent in sorted(seconds.items(), key=lambda item: -item[1]):
+        table.add_row(stage, f"{spent / n_clips:.3f}")
+    table.add_row("all", f"{sum(seconds.values()) / n_clips:.3f}")
+    table.add_row("decode, beside the others", f"{beside / n_clips:.3f}")
+    return table
+
+
+def _done(receipts: Iterable[Receipt]) -> int:
+    return sum(len(receipt.done) for receipt in receipts)
+
+
+def _next(job: FeaturesJob) -> str:
+    folder, lines = shown(job.out), ["Next:"]
+    if not files.is_local(job.out):
+        lines = [f"Next, where models are trained, with {job.out} copied to the folder tables:"]
+        folder = "tables"
+    out = shlex.quote(folder)
+    python, beam = (_program(name) for name in ("python", "beam"))
+    lines.append(f"  {beam} validate {out}")
+    for model, needs in _MODELS:
+        if needs <= set(job.recipe.extractors):
+            lines.append(f"  {python} models/train.py {model} --features {out}")
+            break
+    show = f"import pandas; print(pandas.read_parquet({folder + '/clips'!r}))"
+    lines.append(f"  {python} -c " + (f'"{show}"' if out == folder else shlex.quote(show)))
+    return "\n".join(lines)
+
+
+def _program(name: str) -> str:
+    """A program of the running environment, with its path when that environment lies here."""
+    folder = Path(sys.executable).parent
+    here = Path.cwd()
+    return str(folder.relative_to(here) / name) if folder.is_relative_to(here) else name

@@ -1,0 +1,241 @@
+"""Many small parts of a feature store made into few large shards.
+
+A pack is a unit like any other, only larger: one part a table, and one receipt that names the units
+whose place it takes. So shards of one name hold the same clips in every table, a job that dies
+loses nothing, and `beam run features` finds its clips done.
+
+    OUT/snippets/unit-<hash>.parquet  ...      OUT/snippets/pack-<n>-<hash>.parquet
+    OUT/receipts/unit-<hash>.json     ...  ->  OUT/receipts/pack-<n>-<hash>.json
+
+The order of the clips stays what it was, so that training on either gives the same numbers. Rows go
+from file to file a row group at a time; no row group, and so no shard, cuts a clip.
+"""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from apache_beam.io.filesystem import BeamIOError
+
+from pipelines.store import files
+from pipelines.store.feature_store import (
+    FeatureStore,
+    Receipt,
+    Standing,
+    merge_provenance,
+    parquet_settings,
+)
+from schemas import JobError
+
+ROW_GROUP_BYTES = 32 * 2**20
+"""Bytes of a row group before compression: a column of it is still worth a request to a bucket."""
+_ROWS_AT_ONCE = 256
+_PREFIX = "pack-"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A pack to be made."""
+
+    name: str
+    units: tuple[str, ...]
+    """The units that it joins, in order."""
+
+    @classmethod
+    def of(cls, number: int, units: tuple[str, ...]) -> "Shard":
+        """A shard with its name made from its place in the order and its units."""
+        digest = hashlib.sha256("\n".join(units).encode()).hexdigest()
+        return cls(f"{_PREFIX}{number:06d}-{digest[:16]}", units)
+
+    def encode(self) -> bytes:
+        """The shard as JSON: names only, what crosses the shuffle."""
+        return json.dumps([self.name, self.units]).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Shard":
+        """The shard back from `encode`."""
+        name, units = json.loads(data)
+        return cls(name, tuple(units))
+
+
+def plan(store: FeatureStore, most: int) -> list[Shard]:
+    """The shards to make so that the largest table of each has about `most` bytes.
+
+    What a killed pack job has made is planned as it was then, so that it is found done; made for
+    another `most`, it is withdrawn. The parts that it was made of stand until the manifest is
+    swapped.
+    """
+    receipts = list(store.receipts())
+    names = {receipt.unit for receipt in receipts}
+    unfinished = {one.unit for one in receipts if one.replaces and names.issuperset(one.replaces)}
+    before = Standing.of(one for one in receipts if one.unit not in unfinished)
+    sizes = {str(name): files.sizes(files.join(store.out, name)) for name in store.tables}
+    shards = list(plan_shards(before.receipts, sizes, most))
+    store.withdraw(before.replaced | (unfinished - {shard.name for shard in shards}))
+    return shards
+
+
+def plan_shards(
+    receipts: Iterable[Receipt], sizes: Mapping[str, Mapping[str, int]], most: int
+) -> Iterator[Shard]:
+    """The shards to make so that the largest table of each has about `most` bytes.
+
+    `sizes` are the bytes of every part, by table and file name. Neighbours are joined in order; a
+    pack that is at least half full stays, so that a second call finds nothing to do.
+    """
+    number = 0
+    for group in _groups(receipts, sizes, most):
+        first = group[0].unit
+        number = int(first.split("-")[1]) if first.startswith(_PREFIX) else number
+        if len(group) > 1 or not first.startswith(_PREFIX):
+            yield Shard.of(number, tuple(receipt.unit for receipt in group))
+        number += 1
+
+
+def _groups(
+    receipts: Iterable[Receipt], sizes: Mapping[str, Mapping[str, int]], most: int
+) -> Iterator[list[Receipt]]:
+    group: list[Receipt] = []
+    held: Counter[str] = Counter()
+    for receipt in receipts:
+        own = Counter(
+            {name: sizes[name].get(path.split("/")[1], 0) for name, path in receipt.parts.items()}
+        )
+        alone = max(own.values(), default=0) * 2 >= most
+        if group and (alone or max((held + own).values(), default=0) > most):
+            yield group
+            group, held = [], Counter()
+        group.append(receipt)
+        held += own
+        if alone:
+            yield group
+            group, held = [], Counter()
+    if group:
+        yield group
+
+
+def pack(store: FeatureStore, shard: Shard) -> Receipt:
+    """Make one shard and sign its receipt; the parts that it was made of stay.
+
+    A shard that stands already gives its receipt at once. Raises `JobError` when a part is not what
+    its receipt says.
+    """
+    receipt = store.receipt(shard.name)
+    if receipt is not None:
+        return receipt
+    members = [store.receipt(unit) for unit in shard.units]
+    receipts = [receipt for receipt in members if receipt is not None]
+    if len(receipts) < len(members):
+        raise JobError(f"receipts of {store.out} vanished; run no other job on it at the same time")
+    parts: dict[str, str] = {}
+    rows: dict[str, int] = {}
+    size = 0
+    for table in store.tables:
+        sources = {one.parts[table]: one.rows[table] for one in receipts if table in one.parts}
+        if sources:
+            parts[table] = f"{table}/{shard.name}.parquet"
+            size += _join(store, sources, parts[table])
+            rows[table] = sum(sources.values())
+    packed = Receipt(
+        unit=shard.name,
+        done=tuple(key for one in receipts for key in one.done),
+        failed=tuple(failure for one in receipts for failure in one.failed),
+        parts=parts,
+        rows=rows,
+        size=size,
+        seconds=_summed(one.seconds for one in receipts),
+        provenance=merge_provenance(receipts),
+        replaces=shard.units,
+    )
+    store.sign(packed)
+    return packed
+
+
+def _join(store: FeatureStore, sources: Mapping[str, int], target: str) -> int:
+    """Write the rows of some parts as one, row group by row group; bytes of the new part."""
+    with ExitStack() as stack:
+        sink = stack.enter_context(files.create(files.join(store.out, *target.split("/"))))
+        writer: pq.ParquetWriter | None = None
+        for batches in row_groups(_batches(store, sources), ROW_GROUP_BYTES):
+            table = pa.Table.from_batches(batches)
+            if writer is None:
+                settings = parquet_settings(table.schema)
+                writer = stack.enter_context(pq.ParquetWriter(sink, table.schema, **settings))
+            writer.write_table(table, row_group_size=max(1, table.num_rows))
+        if writer is not None:
+            writer.close()
+        return sink.tell()
+
+
+def _batches(store: FeatureStore, sources: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
+    """Rows of some parts, a few at a time; `JobError` for a part that is damaged."""
+    for path, expected in sources.items():
+        try:
+            with (
+                files.open_read(files.join(store.out, *path.split("/"))) as file,
+                pq.ParquetFile(file) as part,
+            ):
+                if part.metadata.num_rows != expected:
+                    raise JobError(_damaged(store, path, f"it has {part.metadata.num_rows} rows"))
+                if not expected:  # its columns, at least
+                    yield pa.RecordBatch.from_pylist([], schema=part.schema_arrow)
+                yield from part.iter_batches(_ROWS_AT_ONCE, use_threads=False)
+        except (OSError, BeamIOError, pa.ArrowException) as error:
+            raise JobError(_damaged(store, path, str(error).split("\n", 1)[0])) from error
+
+
+def _damaged(store: FeatureStore, path: str, why: str) -> str:
+    return (
+        f"{files.join(store.out, *path.split('/'))} is not what its receipt says ({why}); "
+        "beam validate lists what is damaged; nothing was changed"
+    )
+
+
+def row_groups(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[list[pa.RecordBatch]]:
+    """Batches gathered into groups of about `most` bytes that end where a clip ends.
+
+    Only a clip of more rows than a batch may lie in two groups. Nothing is copied.
+    """
+    held: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        held.append(batch)
+        size += batch.nbytes
+        if size < most:
+            continue
+        end = _last_whole_clip(batch)
+        held[-1], rest = batch.slice(0, end), batch.slice(end)
+        yield held
+        held, size = ([rest], rest.nbytes) if len(rest) else ([], 0)
+    if held:
+        yield held
+
+
+def _last_whole_clip(batch: pa.RecordBatch) -> int:
+    """How many rows come before the batch's last clip; all of them when it has only one."""
+    keys = batch.column("clip_key")
+    others = pc.not_equal(keys, keys[-1]).to_numpy(zero_copy_only=False).nonzero()[0]
+    return int(others[-1]) + 1 if len(others) else len(batch)
+
+
+def _summed(seconds: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    total: dict[str, float] = defaultdict(float)
+    for one in seconds:
+        for stage, spent in one.items():
+            total[stage] += spent
+    return dict(total)
+
+
+def finish(store: FeatureStore, *, keep_parts: bool) -> None:
+    """Lead readers to the shards, then remove the parts that they were made of."""
+    standing = store.standing()
+    manifest = json.loads(files.read(files.join(store.out, "manifest.json")))
+    rows = {name: paths for name, paths in store.parts(standing).items() if paths}
+    tables = {**manifest["tables"], **rows}
+    store.swap({**manifest, "tables": tables}, standing, keep_parts=keep_parts)

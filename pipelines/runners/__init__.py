@@ -1,0 +1,1 @@
+"""How a job gets to an engine."""

@@ -1,0 +1,110 @@
+"""Options of a command and options of Beam, told apart; a mistyped one is named, never ignored."""
+
+import argparse
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+from apache_beam.options import pipeline_options as beam_options
+from apache_beam.runners.runner import PipelineRunner, create_runner
+
+from pipelines.runners.engines import prepare_engine
+from schemas import UsageError
+
+LOCAL_RUNNER = "FnApiRunner"
+"""The default, and what `DirectRunner` means here: `DirectRunner` itself first tries to download
+another runner, and picks one by the shape of the graph."""
+IN_PROCESS = frozenset({"directrunner", "switchingdirectrunner", LOCAL_RUNNER.lower()})
+"""What leads to `LOCAL_RUNNER`."""
+
+_LOSES_DATA = (
+    "DaskRunner loses data without a word: with Beam 2.77 it dropped what finish_bundle gave, "
+    "mixed tagged outputs and wrote empty Parquet files; use FnApiRunner (add "
+    "--direct_running_mode multi_processing --direct_num_workers 2 for more processes), "
+    "FlinkRunner, SparkRunner, PortableRunner or DataflowRunner"
+)
+
+
+def beam_arguments(runner: str, rest: Sequence[str], ours: Iterable[str]) -> list[str]:
+    """Arguments for Beam's `PipelineOptions`: the runner and whatever else Beam knows.
+
+    `rest` is what our own options left over, `ours` are their names for the suggestion. Raises
+    `UsageError` for a name that neither knows, for DaskRunner, and for an engine that cannot be
+    reached.
+    """
+    short = runner_class(runner)
+    if short == "daskrunner":
+        raise UsageError(_LOSES_DATA)
+    check_rest(rest, ours)
+    name = LOCAL_RUNNER if short in IN_PROCESS else runner
+    _check_runner(name)
+    arguments = [f"--runner={name}", *rest]
+    prepare_engine(arguments)
+    return arguments
+
+
+def runner_class(runner: str) -> str:
+    """`flinkrunner` for `flink`, `FlinkRunner` and its dotted path: Beam takes all of these."""
+    short = runner.rsplit(".", 1)[-1].lower()
+    return short if "." in runner or short.endswith("runner") else f"{short}runner"
+
+
+def _check_runner(runner: str) -> None:
+    known = beam_options.StandardOptions.KNOWN_RUNNER_NAMES
+    try:
+        found = create_runner(runner)
+    except (ImportError, ValueError, AttributeError, TypeError) as error:
+        if runner_class(runner) in map(str.lower, known):
+            raise UsageError(f"{runner} cannot be used here ({error})") from None
+        found = None
+    if not isinstance(found, PipelineRunner):
+        raise UsageError(f"unknown runner {runner!r}{suggestion(runner, known)}")
+
+
+def check_rest(rest: Sequence[str], ours: Iterable[str]) -> None:
+    """Raise `UsageError` with a suggestion for the first argument that Beam does not know."""
+    parser = _beam_parser()
+    known = set(parser._option_string_actions)
+    for argument in rest:
+        name = argument.split("=", 1)[0]
+        if name.startswith("--") and name not in known and name.replace("-", "_") not in known:
+            options = {*ours, *(option for option in known if option.startswith("--"))}
+            raise UsageError(f"unknown option {name}{suggestion(name, options)}")
+    _, stray = parser.parse_known_args(list(rest))
+    if stray:
+        raise UsageError(f"unexpected argument {stray[0]!r}; options start with --")
+
+
+def given_to_beam(arguments: Sequence[str]) -> dict[str, Any]:
+    """Those of Beam's options that `arguments` set, by the names that Beam keeps them under."""
+    parser = _beam_parser()
+    for action in parser._actions:
+        action.default = argparse.SUPPRESS
+    return vars(parser.parse_known_args(list(arguments))[0])
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`; perhaps you meant X`, or what is known when nothing is close."""
+    names = sorted(set(known))
+    spelled = {option.replace("_", "-"): option for option in names}
+    close = difflib.get_close_matches(name.replace("_", "-"), spelled, n=1, cutoff=0.6)
+    if close:
+        return f"; perhaps you meant {spelled[close[0]]}"
+    if len(names) <= 20:
+        return f"; known: {', '.join(names)}"
+    return "; see --help"
+
+
+class _OneSentence(beam_options._BeamArgumentParser):
+    """Beam's parser with our manner of complaint."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"Beam: {message}")
+
+
+def _beam_parser() -> argparse.ArgumentParser:
+    parser = _OneSentence(allow_abbrev=False, add_help=False)
+    for group in beam_options.PipelineOptions.__subclasses__():
+        if group.__module__.startswith(("apache_beam", "pipelines")):
+            group._add_argparse_args(parser)
+    return parser

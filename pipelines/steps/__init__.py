@@ -1,1 +1,0 @@
-"""The steps of a Beam graph: plan units, do a unit, finish."""

@@ -1,0 +1,197 @@
+"""What is there of a data set and what is not: by split, by class, by reason.
+
+Every lab has another subset of the same YouTube clips, so a score means little without this page.
+It lies beside `manifest.json` as `coverage.json`, which the trainer reads, and `coverage.md`.
+"""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from pipelines.store import files
+from schemas import Clip
+
+NOT_TRIED = "not_tried"
+"""Stands for a clip that has neither been fetched nor failed."""
+
+
+@dataclass
+class Share:
+    """Clips that there should be, that are there, and why the others are not."""
+
+    clips: int = 0
+    present: int = 0
+    missing: Counter[str] = field(default_factory=Counter)
+
+    def add(self, reason: str | None) -> None:
+        """Count a clip; `reason` is None when it is there."""
+        self.clips += 1
+        if reason is None:
+            self.present += 1
+        else:
+            self.missing[reason] += 1
+
+    def add_all(self, other: "Share") -> None:
+        """Count the clips of another share too."""
+        self.clips += other.clips
+        self.present += other.present
+        self.missing.update(other.missing)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> "Share":
+        """The share back from `to_json`."""
+        return cls(raw["clips"], raw["present"], Counter(raw["missing"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """Counts, reasons in order of their weight."""
+        return {
+            "clips": self.clips, "present": self.present,
+            "missing": dict(self.missing.most_common()),
+        }  # fmt: skip
+
+
+@dataclass
+class Coverage:
+    """The coverage of one store."""
+
+    dataset: str
+    subset_id: str
+    date: str
+    """When it was counted, ISO 8601 in UTC."""
+    all: Share
+    splits: dict[str, Share]
+    """Split, `(none)` for clips without one."""
+    classes: dict[str, dict[str, Share]]
+    """Split to class to counts; a clip counts for each of its labels."""
+
+    @classmethod
+    def of(
+        cls,
+        dataset: str,
+        clips: Iterable[Clip],
+        present: Collection[str],
+        reasons: Mapping[str, str],
+        subset_id: str,
+    ) -> "Coverage":
+        """Count clips by key: those in `present`, the others by their reason."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        found = cls(dataset, subset_id, now, Share(), {}, {})
+        for clip in clips:
+            reason = None if clip.key in present else reasons.get(clip.key, NOT_TRIED)
+            split = clip.split or "(none)"
+            found.all.add(reason)
+            found.splits.setdefault(split, Share()).add(reason)
+            by_class = found.classes.setdefault(split, {})
+            for label in clip.labels:
+                by_class.setdefault(label, Share()).add(reason)
+        return found
+
+    def keep(self, earlier: Mapping[str, Any]) -> None:
+        """Take over splits that this run did not look at from an earlier `coverage.json`."""
+        if earlier.get("dataset") != self.dataset:
+            return
+        for split, raw in earlier["splits"].items():
+            if split not in self.splits:
+                self.splits[split] = Share.from_json(raw)
+                self.classes[split] = {
+                    label: Share.from_json(one) for label, one in raw["classes"].items()
+                }
+                self.all.add_all(self.splits[split])
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as it stands in `coverage.json`."""
+        return {
+            "dataset": self.dataset,
+            "subset_id": self.subset_id,
+            "date": self.date,
+            **self.all.to_json(),
+            "splits": {
+                split: {
+                    **share.to_json(),
+                    "classes": {
+                        label: one.to_json() for label, one in sorted(self.classes[split].items())
+                    },
+                }
+                for split, share in self.splits.items()
+            },
+        }
+
+    def to_markdown(self) -> str:
+        """The same as a page of tables."""
+        lines = [
+            f"# Coverage of {_cell(self.dataset)}",
+            "",
+            f"{_words(self.all)}. Subset `{self.subset_id}`, {self.date}.",
+            "",
+            *_table("split", self.splits),
+        ]
+        for split, shares in self.classes.items():
+            if shares:
+                lines += ["", f"## Split {_cell(split)} by class", ""]
+                lines += _table("class", dict(sorted(shares.items())))
+        return "\n".join(lines) + "\n"
+
+
+def write_coverage(store: str, coverage: Coverage) -> None:
+    """Write `coverage.json` and `coverage.md` beside a store's manifest.
+
+    A store that was filled split by split keeps what earlier runs counted of the others.
+    """
+    path = files.join(store, "coverage.json")
+    if files.exists(path):
+        coverage.keep(json.loads(files.read(path)))
+    text = json.dumps(coverage.to_json(), indent=1)
+    files.write(path, text.encode())
+    files.write(files.join(store, "coverage.md"), coverage.to_markdown().encode())
+
+
+def read_reasons(store: str) -> dict[str, str]:
+    """Clip key to the reason why a media store lacks it; empty when it is no media store."""
+    path = files.join(store, "manifest.json")
+    if not store or not files.exists(path):
+        return {}
+    manifest = json.loads(files.read(path))
+    if manifest.get("kind") != "media":
+        return {}
+    found: dict[str, str] = {}
+    for name in manifest["tables"]["failures"]:
+        data = files.read(files.join(store, *name.split("/")))
+        table = pq.read_table(io.BytesIO(data), columns=["clip_key", "reason"])
+        found.update(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return found
+
+
+def _words(share: Share) -> str:
+    part = f"{share.present / share.clips:.1%}" if share.clips else "0"
+    return f"{share.present:,} of {share.clips:,} clips are there ({part})"
+
+
+def _table(head: str, shares: Mapping[str, Share]) -> list[str]:
+    total: Counter[str] = Counter()
+    for share in shares.values():
+        total.update(share.missing)
+    reasons = [reason for reason, _ in total.most_common()]
+    lines = [
+        "| " + " | ".join([head, "clips", "present", "%", *reasons]) + " |",
+        "|---|" + "--:|" * (3 + len(reasons)),
+    ]
+    for name, share in shares.items():
+        part = f"{100 * share.present / share.clips:.1f}" if share.clips else "-"
+        cells = [_cell(name), f"{share.clips:,}", f"{share.present:,}", part]
+        cells += [
+            f"{share.missing[reason]:,}" if share.missing[reason] else "" for reason in reasons
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def _cell(text: str) -> str:
+    """Text that cannot break out of a table."""
+    plain = "".join(sign if sign.isprintable() else " " for sign in text)
+    return plain.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

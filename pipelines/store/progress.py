@@ -1,0 +1,81 @@
+"""Progress of a local job: a bar with clips, speed and time left, when someone is watching.
+
+A runner that works in the launcher's process blocks it, so a thread watches the store instead:
+the progress file (a byte a clip) and nothing else.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+
+from pipelines.store import files
+
+PROGRESS_FILE = ".progress"
+"""Grows by a byte with every clip that a local job has tried."""
+_EVERY_S = 0.5
+
+
+class Progress:
+    """Shows the bar while its `with` block runs; silent where nobody watches."""
+
+    def __init__(self, store: str, label: str, total: Callable[[], int]) -> None:
+        """`total` counts the clips to try; it runs beside the job."""
+        self._file = Path(store, PROGRESS_FILE)
+        self._local, self._label, self._total = files.is_local(store), label, total
+        self._stop = threading.Event()
+        console = Console(stderr=True)
+        self._shown = console.is_terminal and self._local
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("clips"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not self._shown,
+        )
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._local:
+            self._file.unlink(missing_ok=True)
+        if self._shown:
+            self._bar.start()
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        if self._shown:
+            self._thread.join()
+            self._bar.stop()
+        if self._local:
+            self._file.unlink(missing_ok=True)
+
+    def _watch(self) -> None:
+        bar = self._bar.add_task(self._label, total=self._total())
+        while not self._stop.wait(_EVERY_S):
+            with suppress(FileNotFoundError):
+                self._bar.update(bar, completed=self._file.stat().st_size)
+        with suppress(FileNotFoundError):
+            self._bar.update(bar, completed=self._file.stat().st_size)

@@ -1,0 +1,242 @@
+"""Streaming from shards, drawing classes evenly, folds, and splits of no use."""
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from models import train
+from models.data import splits, streaming
+from models.data.clips import balanced, open_clips
+from models.data.streaming import StreamedClips, open_stream, open_tagging
+from models.nets.tagging import fayek_visual
+from models.runtime import distributed as parallel
+from schemas import UsageError
+from tests.models.tagging_store import CLASSES, write_store
+
+CONFIG = fayek_visual.Config(classes=len(CLASSES), batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_store(tmp_path_factory.mktemp("streaming") / "store", parts=12)
+
+
+def stream(store: Path, workers: int = 0, buffer_clips: int = 16) -> StreamedClips:
+    return open_stream(store, ("logmel", "r2plus1d"), buffer_clips=buffer_clips, workers=workers)
+
+
+def test_streamed_clips_are_those_held_in_memory(store: Path) -> None:
+    held, streamed = open_clips(store, ("logmel", "r2plus1d")), stream(store)
+    rows = torch.randperm(len(held.keys), generator=torch.Generator().manual_seed(0))
+    one, other = held.batch(rows), streamed.batch(rows)
+    assert streamed.keys == held.keys
+    assert torch.equal(one.labels, other.labels)
+    for name in ("logmel", "r2plus1d"):
+        assert torch.equal(one.features[name], other.features[name])
+        assert torch.equal(one.present[name], other.present[name])
+        assert streamed.shape(name) == held.shape(name)
+
+
+def test_an_epoch_has_every_training_clip_once_in_another_order(store: Path) -> None:
+    data = stream(store)
+    orders = [data.order(CONFIG, epoch) for epoch in (1, 2, 1)]
+    for order in orders:
+        assert torch.equal(order.sort().values, data.rows("train"))
+    assert torch.equal(orders[0], orders[2])
+    assert not torch.equal(orders[0], orders[1])
+    assert not torch.equal(orders[0], orders[0].sort().values)
+
+
+def test_each_shard_is_read_once_an_epoch_and_few_are_held(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, read = stream(store), []
+    real = streaming.read_part
+
+    def counted(path: Path, *rest: object) -> object:
+        read.append(path.name)
+        return real(path, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(streaming, "read_part", counted)
+    most = 0
+    for chunk in data.order(CONFIG, 1).split(4):  # type: ignore[no-untyped-call]
+        data.batch(chunk)
+        most = max(most, sum(len(index) for index, _, _ in data.own.held.values()))
+    assert len(read) == len(set(read)) == 7  # 48 training clips, 88 in all, in 12 files
+    assert most <= 2 * 16
+
+
+def test_loaders_give_what_the_order_says_from_shards_of_their_own(store: Path) -> None:
+    data = stream(store, workers=2)
+    chunks = list(data.order(CONFIG, 1).split(4))  # type: ignore[no-untyped-call]
+    for batch, chunk in zip(data.load(chunks), chunks, strict=True):
+        assert torch.equal(batch.features["r2plus1d"], data.batch(chunk).features["r2plus1d"])
+    full = [{int(data.part_of[row]) for row in chunk} for chunk in chunks[:8]]
+    shared = set().union(*full[0::2]) & set().union(*full[1::2])
+    assert not shared
+    skipped = list(data.load(chunks[5:]))
+    assert torch.equal(skipped[0].labels, data.batch(chunks[5]).labels)
+
+
+def test_processes_get_equal_shares_of_different_shards(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "world", lambda: 2)
+    data = stream(store)
+    order = data.order(CONFIG, 1)
+    shares = [set(data.part_of[order[rank::2].numpy()].tolist()) for rank in (0, 1)]
+    assert not shares[0] & shares[1]
+    assert len(order) >= 40
+    assert len(set(order.tolist())) == len(order)
+
+
+def test_training_from_a_stream_learns(store: Path, tmp_path: Path) -> None:
+    given = ["r2plus1d_101", "--features", str(store), "--stream", "yes", "--epochs", "20"]
+    train.main([*given, "--run", str(tmp_path), "--buffer-clips", "16", "--learning-rate", "0.01"])
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found["metrics"]["test"]["map"] > 0.6
+    assert found["history"][-1]["total"] < 0.8 * found["history"][0]["total"]
+    assert not any("stream" in one for one in found["caveats"])
+
+
+def test_large_stores_are_streamed_by_themselves(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not isinstance(open_tagging(store, ("r2plus1d",), None, CONFIG), StreamedClips)
+    monkeypatch.setattr(streaming, "MEMORY_LIMIT", 1000)
+    assert isinstance(open_tagging(store, ("r2plus1d",), None, CONFIG), StreamedClips)
+    never = replace(CONFIG, stream="no")
+    assert not isinstance(open_tagging(store, ("r2plus1d",), None, never), StreamedClips)
+
+
+def test_damaged_shards_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    store = write_store(tmp_path / "store", features=("r2plus1d",))
+    path = store / "snippets" / "part-000001.parquet"
+    rows = pq.read_table(path)
+    names = ("r2plus1d",)
+    values = rows["r2plus1d"].to_pylist()
+    values[3][7] = float("nan")
+    place = rows.schema.get_field_index("r2plus1d")
+    field = rows.schema.field("r2plus1d")
+    pq.write_table(rows.set_column(place, field, pa.array(values, field.type)), path)
+    data = open_stream(store, names)
+    with pytest.raises(UsageError, match="has a value of r2plus1d that is not finite"):
+        list(data.batches(torch.arange(len(data.keys)), 8))
+    with pytest.raises(UsageError, match=r"is not finite; run .* again$") as caught:
+        list(replace(data, workers=1).load([torch.arange(len(data.keys))]))
+    assert "Traceback" not in str(caught.value)
+    pq.write_table(rows, store / "snippets" / "part-000000.parquet")
+    with pytest.raises(UsageError, match="is in another file too; run `beam validate`"):
+        open_stream(store, names)
+    pq.write_table(rows.drop_columns(["resnet152"]), path)
+    with pytest.raises(UsageError, match="has no feature 'resnet152'"):
+        streaming.read_part(path, ("resnet152",), 2)
+
+
+def test_drawing_evenly_lifts_rare_classes() -> None:
+    labels = torch.zeros(1000, 3)
+    labels[:900, 0] = 1
+    labels[900:990, 1] = 1
+    labels[990:, 2] = 1
+    rows = torch.arange(1000)
+    drawn = [balanced(rows, labels, 1, epoch) for epoch in range(20)]
+    counts = torch.stack([labels[one].sum(dim=0) for one in drawn]).mean(dim=0).tolist()
+    assert counts[:2] == pytest.approx([333, 333], rel=0.05)  # a third of 1000 each
+    assert counts[2] == 200  # a clip comes up 20 times at most
+    assert torch.equal(balanced(rows, labels, 1, 3), drawn[3])
+
+
+def test_folds_are_the_stores_own_splits_or_even_parts(store: Path) -> None:
+    data = open_clips(store, ())
+    own = dict(splits.folds(data, 3))
+    assert sorted(own) == ["test", "train", "val"]
+    assert (own["val"].splits == "test").sum() == 16
+    one_label = replace(data, labels=torch.eye(len(CLASSES))[torch.arange(len(data.keys)) % 6])
+    dealt = [part for _, part in splits.folds(one_label, 4)]
+    tested = np.stack([part.splits == "test" for part in dealt])
+    assert (tested.sum(axis=0) == 1).all()
+    for part in dealt:
+        counts = one_label.labels[part.rows("test")].sum(dim=0)
+        assert counts.max() - counts.min() <= 1
+        assert (part.splits != "").all()
+    with pytest.raises(UsageError, match="has 88 labelled clips, too few for 100 folds"):
+        list(splits.folds(data, 100))
+
+
+def test_validation_clips_are_held_out_of_large_sets_alone(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = open_clips(store, ())
+    without = replace(data, splits=np.where(data.splits == "val", "train", data.splits))
+    assert splits.hold_out(without) is without
+    monkeypatch.setattr(splits, "HELD_OUT_FROM", 10)
+    held = splits.hold_out(without)
+    assert (held.splits == "val").sum() == int(0.05 * 64)
+    np.testing.assert_array_equal(held.splits, splits.hold_out(without).splits)
+    assert splits.hold_out(data) is data
+
+
+def test_one_class_is_refused_and_missing_classes_are_named(
+    store: Path, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    data = open_clips(store, ())
+    labels = data.labels.clone()
+    labels[:, 1:] = 0
+    labels[:, 0] = 1
+    with pytest.raises(UsageError, match=r"split 'train' of .* shows the class 'Bell' alone"):
+        splits.refuse_hopeless(replace(data, labels=labels))
+    with pytest.raises(UsageError, match="shows no class at all"):
+        splits.refuse_hopeless(replace(data, labels=torch.zeros_like(labels)))
+    two = data.labels.clone()
+    two[:, 2] = 0
+    with caplog.at_level(logging.WARNING):
+        splits.refuse_hopeless(replace(data, labels=two))
+    assert "1 of 6 classes have no clip in split 'train' (Engine): they are not" in caplog.text
+
+
+def test_split_of_one_class_has_no_ranking_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = write_store(tmp_path / "store", features=("r2plus1d",), test=1, labels=1)
+    given = ["r2plus1d_101", "--features", str(store), "--epochs", "2", "--run", str(tmp_path)]
+    with caplog.at_level(logging.WARNING):
+        train.main(given)
+    assert "split 'test' tells no two classes apart" in caplog.text
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found["metrics"]["test"]["map"] is None  # one clip: no class has both kinds
+    assert found["classes"]["test"]["auc"] == dict.fromkeys(CLASSES)
+
+
+def test_large_shards_of_several_splits_are_read_once_an_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A buffer counts the clips that its shards hold, not only those of the split."""
+    root = write_store(
+        tmp_path / "store", train=12, val=36, test=48, parts=6, features=("r2plus1d",)
+    )
+    shuffled = json.loads((root / "manifest.json").read_text())
+    clips = [pq.read_table(root / path) for path in shuffled["tables"]["snippets"]]
+    order = np.random.default_rng(0).permutation(96)
+    rows = pa.concat_tables(clips).take(np.stack([2 * order, 2 * order + 1], 1).reshape(-1))
+    for place, path in enumerate(shuffled["tables"]["snippets"]):
+        pq.write_table(rows.slice(32 * place, 32), root / path)
+    data = open_stream(root, ("r2plus1d",), buffer_clips=16)
+    read: list[Path] = []
+    real = streaming.read_part
+
+    def counted(path: Path, *rest: Any) -> object:
+        read.append(path)
+        return real(path, *rest)
+
+    monkeypatch.setattr(streaming, "read_part", counted)
+    for _ in data.load(list(data.order(CONFIG, 1).split(4))):  # type: ignore[no-untyped-call]
+        pass
+    assert len(read) == len(set(read))

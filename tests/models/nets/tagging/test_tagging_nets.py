@@ -1,0 +1,190 @@
+"""What every model over bags of instances and over log-mel keeps."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from models import registry
+from models.contract.base import Batch
+from models.data.clips import open_clips
+from models.nets.tagging import cvssp, two_stream
+from models.training import loop as engine
+from schemas import UsageError
+from tests.models.bag_samples import bag_batch, bag_store
+from tests.models.samples import StoreWriter
+
+SMALL = {"hidden": 16, "channels": 4, "snapshots": 3, "classes": 5, "dropout": 0.0}
+NAMES = sorted(
+    name
+    for name, (model, _) in registry.experiments().items()
+    if model in ("two_stream", "ncp_mil", "cvssp")
+)
+
+
+def small(name: str) -> tuple[registry.ModelModule, two_stream.Config, nn.Module]:
+    model, experiment = registry.find(name)
+    module = registry.load(model)
+    known = {one.name for one in dataclasses.fields(module.Config)}
+    changes = {key: value for key, value in SMALL.items() if key in known}
+    config = module.Config.from_json({**experiment.settings, **changes})
+    torch.manual_seed(3)
+    return module, config, module.build(config)  # type: ignore[return-value]
+
+
+def rows_of(batch: Batch, rows: slice) -> Batch:
+    return dataclasses.replace(
+        batch,
+        features={name: values[rows] for name, values in batch.features.items()},
+        present={name: values[rows] for name, values in batch.present.items()},
+        labels=batch.labels[rows],
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_of_clips_are_shares_and_do_not_mix(name: str) -> None:
+    _, _, model = small(name)
+    batch = bag_batch()
+    clip = model.eval()(batch).clip
+    assert clip.shape == (8, 5)
+    assert ((clip >= 0) & (clip <= 1)).all()
+    alone = model(rows_of(batch, slice(2, 3))).clip
+    torch.testing.assert_close(clip[2:3], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loss_falls_and_every_parameter_learns(name: str) -> None:
+    module, config, model = small(name)
+    loss, batch = module.Loss(config), bag_batch()
+    heavy = name.startswith("cvssp")
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3 if heavy else 1e-3)
+    first = None
+    for step in range(8 if heavy else 30):
+        optimizer.zero_grad()
+        terms = loss(model.train()(batch), batch)
+        assert torch.isfinite(terms["total"])
+        torch.autograd.backward(terms["total"])
+        first = terms["total"].item() if first is None else first
+        if step == 0:
+            still = [key for key, one in model.named_parameters() if one.grad is None]
+            assert still == []
+        optimizer.step()
+    assert first is not None
+    assert terms["total"].item() < 0.97 * first
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_config_survives_json(name: str) -> None:
+    module, config, _ = small(name)
+    assert module.Config.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert set(registry.needs(registry.find(name)[0], config)) <= set(module.CARD.needs)
+
+
+@pytest.mark.parametrize("streams", sorted(two_stream.STREAMS))
+def test_each_kind_of_instances_has_scores_that_sum_to_its_clip(streams: str) -> None:
+    torch.manual_seed(0)
+    model = registry.build("two_stream", streams=streams, hidden=8, classes=5, normalise=False)
+    batch = bag_batch()
+    outputs = model.eval()(batch)
+    kinds = two_stream.STREAMS[streams]
+    assert set(outputs.extra) == {"score", *kinds}
+    total = sum(outputs.extra[kind].sum(dim=1) for kind in kinds)
+    torch.testing.assert_close(outputs.extra["score"], total)
+    for kind in kinds:
+        assert not outputs.extra[kind][~batch.present[kind]].any()
+
+
+def test_clip_without_boxes_is_judged_by_its_sound_alone() -> None:
+    torch.manual_seed(0)
+    model = registry.build("two_stream", hidden=8, classes=5).eval()
+    batch = bag_batch()
+    moved = {**batch.features, "proposals": batch.features["proposals"] + 3.0}
+    other = dataclasses.replace(batch, features=moved)
+    last, others = slice(-1, None), slice(None, -1)
+    assert torch.equal(model(batch).clip[last], model(other).clip[last])
+    assert not torch.allclose(model(batch).clip[others], model(other).clip[others])
+    empty = {name: torch.zeros_like(there) for name, there in batch.present.items()}
+    silent = model(dataclasses.replace(batch, present=empty))
+    assert torch.equal(silent.clip, torch.full_like(silent.clip, 0.5))
+
+
+def test_cross_entropy_and_normalisation_are_switches() -> None:
+    batch = bag_batch()
+    torch.manual_seed(0)
+    config = two_stream.Config(hidden=8, classes=5, loss="bce", normalise=False, dropout=0.0)
+    model, loss = two_stream.build(config), two_stream.Loss(config)
+    outputs = model(batch)
+    wanted = nn.functional.binary_cross_entropy(outputs.clip, batch.labels)
+    torch.testing.assert_close(loss(outputs, batch)["total"], wanted)
+    normalised = registry.build("two_stream", hidden=8, classes=5).eval()(batch).extra["score"]
+    assert (normalised.norm(dim=1) <= 2.0 + 1e-5).all()
+
+
+def test_features_are_standardised_on_training_clips(tmp_path: Path) -> None:
+    data = open_clips(bag_store(tmp_path), ("segments", "proposals"))
+    for wanted in (True, False):
+        config = two_stream.Config(hidden=8, classes=4, standardise=wanted)
+        model = two_stream.build(config)
+        training = engine.begin(
+            model, two_stream.Loss(config), data, config, ("audio", "visual"), "micro_f1"
+        )
+        two_stream.prepare(training)
+        rows = data.rows("train")
+        for name in ("segments", "proposals"):
+            values = data.features[name][rows][data.present[name][rows]]
+            scorer: Any = model.scorers[name]
+            fitted = (values - scorer.mean) / scorer.deviation
+            assert (fitted.mean(dim=0).abs().max() < 1e-3) == wanted
+            assert ((fitted.std(dim=0) - 1).abs().max() < 1e-2) == wanted
+
+
+def test_snapshots_of_the_last_epochs_are_averaged() -> None:
+    torch.manual_seed(0)
+    config = cvssp.Config(channels=4, classes=5, snapshots=3, epochs=5)
+    model, batch = cvssp.build(config), bag_batch(clips=2)
+    alone = []
+    for epoch in range(1, 6):
+        model.train()(dataclasses.replace(batch, progress=epoch / 5))
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.add_(0.05 * torch.randn_like(weight))
+        model.eval()
+        frames = (cvssp.on_frames(batch.features["logmel"]) - model.mean) / model.deviation
+        alone.append(model.nets[0](frames))
+    expected = torch.stack(alone[-3:]).mean(dim=0)
+    torch.testing.assert_close(model(batch).clip, expected)
+    copy = cvssp.build(config)
+    copy.load_state_dict(model.state_dict())
+    torch.testing.assert_close(copy.eval()(batch).clip, expected)
+
+
+def test_frames_of_a_clip_are_averages_of_its_log_mel() -> None:
+    seconds = torch.arange(10.0)[None, :, None, None].expand(2, 10, 100, 64)
+    frames = cvssp.on_frames(seconds)
+    assert frames.shape == (2, 240, 64)
+    assert frames[0, 0, 0] == 0
+    assert frames[0, -1, 0] == 9
+    assert frames.mean() == pytest.approx(4.5)
+
+
+def test_bags_are_those_of_the_store(tmp_path: Path) -> None:
+    root = bag_store(tmp_path, without_boxes="train01_0_10")
+    data = open_clips(root, ("segments", "proposals", "components"))
+    assert data.features["segments"].shape == (66, 19, 128)
+    assert data.features["proposals"].shape == (66, 20, 2048)
+    assert data.features["components"].shape == (66, 6, 128)
+    bare = data.keys.index("train01_0_10")
+    assert not data.present["proposals"][bare].any()
+    assert data.present["proposals"].sum() == 65 * 20
+    loud = data.features["segments"].mean(dim=2)
+    assert (loud[:, 5:10].min(dim=1).values > loud[:, 10:].max(dim=1).values).all()
+
+
+def test_store_without_a_table_says_which_extractor_makes_it(tmp_path: Path) -> None:
+    root = StoreWriter().write(tmp_path)
+    with pytest.raises(UsageError, match="run the features job again with extractor ncp"):
+        open_clips(root, ("vggish", "components"))

@@ -1,0 +1,106 @@
+"""Thresholds for micro F1: the best there is, on made-up scores and on the golden submission."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from models.contract.base import TaggingConfig
+from models.data.clips import ClipData, open_clips
+from models.metrics import micro_scores
+from models.tasks import tagging
+from models.tasks.tagging import Tags
+from models.tasks.thresholds import best_threshold, class_thresholds, global_threshold
+from tests.models.samples import StoreWriter
+from tests.places import GOLDENS
+
+GOLDEN = np.load(GOLDENS / "dcase_tagging.npz")
+
+
+def made_up(seed: int, ties: bool = False) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    random = np.random.default_rng(seed)
+    labels = random.random((40, 5)) < 0.3
+    scores = random.normal(labels * [0.2, 0.5, 1.0, 2.0, 3.0] + np.arange(5), 1.0)
+    return (np.round(scores, 1) if ties else scores), labels
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_global_threshold_is_the_best_of_all(seed: int, ties: bool) -> None:
+    scores, labels = made_up(seed, ties)
+    value, reached = best_threshold(scores, labels)
+    tried = [micro_scores(scores >= cut, labels)["micro_f1"] for cut in np.unique(scores)]
+    assert reached == pytest.approx(max(tried))
+    assert micro_scores(scores >= value, labels)["micro_f1"] == pytest.approx(reached)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_thresholds_of_classes_are_never_worse_than_one_for_all(seed: int) -> None:
+    scores, labels = made_up(seed)
+    one, many = global_threshold(scores, labels), class_thresholds(scores, labels)
+    f1 = [micro_scores(scores >= cut, labels)["micro_f1"] for cut in (one, many)]
+    assert f1[1] > f1[0]  # the classes' scores lie apart
+    assert len(set(one)) == 1
+
+
+def test_perfect_scores_are_told_apart_with_room_on_both_sides() -> None:
+    value, reached = best_threshold(np.array([0.1, 0.2, 0.8, 0.9]), np.array([0, 0, 1, 1]) > 0)
+    assert value == pytest.approx(0.5)
+    assert reached == 1.0
+
+
+def test_nothing_true_predicts_nothing() -> None:
+    value, _ = best_threshold(np.array([0.3, 0.7]), np.zeros(2, bool))
+    assert value > 0.7
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> ClipData:
+    return open_clips(StoreWriter().write(tmp_path), ("vggish",))
+
+
+def golden_tags(clips: ClipData) -> tuple[Tags, ClipData]:
+    """The golden submission as scores of 0 and 1 for clips with the golden labels."""
+    from dataclasses import replace
+
+    labels = torch.from_numpy(GOLDEN["labels"].astype(np.float32))
+    held = replace(clips, labels=labels)
+    return Tags(
+        rows=torch.arange(len(labels)), scores=GOLDEN["predictions"].astype(np.float32)
+    ), held
+
+
+def test_official_scores_count_clips_without_labels_unless_they_are_skipped(
+    clips: ClipData,
+) -> None:
+    tags, data = golden_tags(clips)
+    half = np.full(17, 0.5)
+    found = tagging.scores(tags, data, half, TaggingConfig())
+    for name, place in (("micro_precision", 0), ("micro_recall", 1), ("micro_f1", 2)):
+        assert found[name] == pytest.approx(GOLDEN["summary"][place], abs=1e-12)
+    skipped = tagging.scores(tags, data, half, TaggingConfig(unlabelled="skip"))
+    listed = GOLDEN["predictions"].any(axis=1)
+    missed = (GOLDEN["labels"] & ~GOLDEN["predictions"])[listed].sum()
+    true = (GOLDEN["labels"] & GOLDEN["predictions"]).sum()
+    assert skipped["micro_recall"] == pytest.approx(true / (true + missed))
+    assert skipped["micro_precision"] == found["micro_precision"]
+    assert skipped["micro_recall"] > found["micro_recall"]  # type: ignore[operator]
+
+
+def test_settings_choose_the_rule(clips: ClipData) -> None:
+    tags, data = golden_tags(clips)
+    fixed = tagging.tune(tags, data, TaggingConfig(threshold="fixed", fixed_threshold=0.3))
+    assert fixed.tolist() == [0.3] * 17
+    assert len(set(tagging.tune(tags, data, TaggingConfig()).tolist())) == 1
+
+
+def test_class_scores_name_the_classes_that_cannot_be_scored(clips: ClipData) -> None:
+    scores = np.zeros((66, 4), np.float32)
+    tags = Tags(rows=clips.rows("test"), scores=scores[:14])
+    found = tagging.class_scores(tags, clips, np.full(4, 0.5))
+    assert set(found) == {"f1", "ap", "auc"}
+    labels = clips.labels[tags.rows].bool()
+    for column, name in enumerate(clips.vocabulary.names):
+        assert (found["f1"][name] is None) == (not labels[:, column].any())

@@ -1,0 +1,229 @@
+"""Run folders: no parts of two trainings in one, nothing of a refused one, sentences for damage."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models import evaluate, registry, train
+from models.runtime import command_line as cli
+from models.training import run_folder as runs
+from models.training.loop import Training
+from schemas import JobError, UsageError, read_store_manifest
+from tests.models.samples import StoreWriter
+
+SMALL = ("--hidden", "16", "--feedforward", "16", "--epochs", "2", "--save-every-s", "0")
+
+
+@pytest.fixture(scope="module")
+def finished(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "han"
+    assert (
+        cli.run(train.main, ["han", "--features", str(small_store), "--run", str(run), *SMALL]) == 0
+    )
+    return run
+
+
+def stopped_after(saves: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next training be interrupted when it has been saved so many times."""
+    write, count = runs.save_training, [0]
+
+    def save(path: Path, training: Training) -> None:
+        write(path, training)
+        count[0] += 1
+        if count[0] == saves:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "save_training", save)
+
+
+def results(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "results.json").read_text())
+    return found | {"seconds": 0}
+
+
+def refusal(main: Callable[..., None], capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    """Use a command wrongly; the one sentence that it answers with."""
+    capsys.readouterr()
+    assert cli.run(main, [str(one) for one in words]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    return said
+
+
+def test_several_seeds_go_on_where_they_were_stopped(
+    small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    given = ["han-max", "--features", str(small_store), *SMALL, "--seeds", "3", "--run"]
+    assert cli.run(train.main, [*given, str(tmp_path / "whole")]) == 0
+    cut = tmp_path / "cut"
+    with monkeypatch.context() as patch:
+        stopped_after(10, patch)  # saves of seed 2: each epoch has three steps and an end
+        assert cli.run(train.main, [*given, str(cut)]) == 130
+    names = {path.name for path in cut.rglob("results.json")}
+    assert (cut / "1" / "results.json").exists(), names
+    assert not (cut / "2" / "results.json").exists()
+    before = (cut / "1" / "results.json").read_bytes()
+    assert cli.run(train.main, [*given, str(cut), "--resume"]) == 0
+    assert (cut / "1" / "results.json").read_bytes() == before
+    for seed in "123":
+        assert results(cut / seed) == results(tmp_path / "whole" / seed)
+    assert (cut / "seeds.json").read_text() == (tmp_path / "whole" / "seeds.json").read_text()
+    others = [*given, str(cut), "--resume", "--batch-size", "8"]
+    assert "was started with batch_size 16, not 8" in refusal(train.main, capsys, *others)
+
+
+def test_refused_resume_changes_nothing(
+    small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    run = tmp_path / "run"
+    given = ["han", "--features", str(small_store), "--run", str(run), *SMALL]
+    with monkeypatch.context() as patch:
+        stopped_after(2, patch)
+        assert cli.run(train.main, given) == 130
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    assert set(before) == {"config.json", "resume.safetensors"}
+    said = refusal(train.main, capsys, *given, "--resume", "--batch-size", 8)
+    assert "was started with batch_size 16, not 8" in said
+    recipe = {"name": "llp-eccv20", "hash": "1", "weights": "pretrained"}
+    other = StoreWriter().write(tmp_path / "other", recipe=recipe)
+    said = refusal(train.main, capsys, *given, "--resume", "--features", other)
+    assert "was trained on features with weights 'seeded:0'" in said
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    (run / "resume.safetensors").write_bytes(before["resume.safetensors"][:1000])
+    assert "is damaged" in refusal(train.main, capsys, *given, "--resume")
+
+
+def test_new_training_leaves_nothing_of_the_old_one(
+    finished: Path, small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    stopped_after(1, monkeypatch)
+    given = ["han", "--features", str(small_store), "--run", str(run), *SMALL, "--seed", "9"]
+    assert cli.run(train.main, given) == 130
+    left = {path.name for path in run.iterdir()}
+    assert not left & {"results.json", "checkpoint.safetensors", "predictions.parquet"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"recipe": {"name": "llp-eccv20", "weights": "pretrained"}}, "weights 'pretrained'; take"),
+        ({"recipe": {"name": "clean", "weights": "seeded:0"}}, "name 'clean'; take a store"),
+        ({"vocabulary": ["Car", "Dog", "Speech", "Violin"]}, "not the same ones in the same order"),
+    ],
+)
+def test_features_made_otherwise_are_refused(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    changes: dict[str, Any], sentence: str,
+) -> None:  # fmt: skip
+    other = StoreWriter().write(tmp_path / "other", **changes)
+    said = refusal(evaluate.main, capsys, "--run", finished, "--features", other)
+    assert sentence in said
+    assert not (finished / "evaluation-test.json").exists()
+
+
+def test_fold_that_a_store_has_not_is_one_sentence(
+    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["talnet", "--features", str(small_store), "--run", str(tmp_path / "run")]
+    options = ["--folds", "3", "--epochs", "1", "--hidden", "8"]
+    assert cli.run(train.main, [*given, *options]) == 0
+    assert cli.run(evaluate.main, ["--run", str(tmp_path / "run" / "fold-val")]) == 0
+    writer = StoreWriter()
+    for row in writer.clips:
+        row["split"] = "train" if row["split"] == "val" else row["split"]
+    other = writer.write(tmp_path / "other")
+    wrong = ["--run", tmp_path / "run" / "fold-val", "--features", other]
+    said = refusal(evaluate.main, capsys, *wrong)
+    assert "was tested on fold 'val' and" in said
+    assert "has the folds 1, 2, 3; score it on the store" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("checkpoint.safetensors", b"abc", "checkpoint.safetensors is damaged"),
+        ("config.json", b"{}", "has no 'experiment', so"),
+        ("config.json", b"[1]", "config.json holds no settings, so"),
+        ("config.json", b'{"exp', "is not readable JSON"),
+        ("config.json", b'{"experiment": "x", "model": "x", "settings": {}, "classes": []}',
+         "is of another version of this program (unknown model or experiment 'x'"),
+        ("config.json", b'{"experiment": "han", "model": "han", "settings": {"x": 1}, '
+         b'"classes": []}', "is of another version of this program (unknown setting 'x'"),
+    ],
+)  # fmt: skip
+def test_damaged_run_folder_is_one_sentence(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    name: str, content: bytes, sentence: str,
+) -> None:  # fmt: skip
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    (run / name).write_bytes(content)
+    assert sentence in refusal(evaluate.main, capsys, "--run", run)
+    assert "has no config.json" in refusal(evaluate.main, capsys, "--run", run / "config.json")
+
+
+def test_place_that_cannot_be_written_is_one_sentence(
+    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    given = ["han", "--features", str(small_store), "--run", str(tmp_path / "file"), *SMALL]
+    assert cli.run(train.main, given) == 1
+    assert "config.json cannot be written (" in capsys.readouterr().err
+
+    def fail(place: Path) -> None:
+        place.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(JobError, match=r"a\.txt cannot be written \(No space left on device\)"):
+        runs.write_whole(tmp_path / "out" / "a.txt", fail)
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_list_goes_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal(train.main, capsys, "--list", "--epochs", 3)
+    assert "--list shows all experiments and goes alone, without --epochs 3" in said
+
+
+def test_experiment_may_be_given_with_an_equals_sign() -> None:
+    model, experiment, _, config = train.read_arguments(["--experiment=han-gru", "--epochs=3"])
+    assert (model, experiment.name, config.epochs) == ("han", "han-gru", 3)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "sentence"),
+    [
+        ("pooling", "median", "pooling must be one of .*attentive.*, got 'median'"),
+        ("hidden", "x", "hidden must be a whole number, got 'x'"),
+        ("classes", 2.5, "classes must be a whole number, got 2.5"),
+        ("learning_rate", float("nan"), "learning_rate must be above 0 and finite, got nan"),
+        ("hidden", 0, "hidden must be at least 1, got 0"),
+        ("feedforward", -3, "feedforward must be at least 1, got -3"),
+        ("weight_decay", -1.0, "weight_decay must be 0 or above, got -1.0"),
+    ],
+)
+def test_impossible_settings_are_refused(setting: str, value: Any, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        registry.build("han", **{setting: value})
+
+
+def test_dropout_is_a_share() -> None:
+    with pytest.raises(ValueError, match="dropout must be from 0 to below 1, got 2"):
+        registry.build("two_stream", dropout=2.0)
+
+
+def test_store_manifest_without_an_entry_is_refused(tmp_path: Path) -> None:
+    root = StoreWriter().write(tmp_path / "store")
+    data = json.loads((root / "manifest.json").read_text())
+    del data["recipe"]
+    (root / "manifest.json").write_text(json.dumps(data))
+    with pytest.raises(UsageError, match=r"manifest\.json has no 'recipe'; run the features job"):
+        read_store_manifest(root)

@@ -1,0 +1,155 @@
+"""`beam validate` finds every kind of damage."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.cli import main
+from pipelines.commands.validate import find_problems
+from schemas import UsageError, read_store_manifest
+from tests.pipelines.conftest import make_clip
+
+
+@pytest.fixture(scope="module")
+def sound_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of two clips without a fault."""
+    folder = tmp_path_factory.mktemp("store")
+    (folder / "media").mkdir()
+    for name in ("a", "b"):
+        make_clip(folder / "media" / f"{name}.mp4", 2.0)
+    words = "run features --dataset folder --weights seeded --extractors logmel".split()
+    assert main([*words, "--media", str(folder / "media"), "--out", str(folder / "out")]) == 0
+    return folder / "out"
+
+
+@pytest.fixture
+def store(sound_store: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(sound_store, tmp_path / "store"))
+
+
+def problems(store: Path) -> str:
+    return "\n".join(find_problems(read_store_manifest(store)))
+
+
+def part(store: Path, table: str) -> Path:
+    return next((store / table).glob("*.parquet"))
+
+
+def rewrite(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    pq.write_table(change(pq.read_table(path)), path)
+
+
+def test_sound_store_is_clean(store: Path) -> None:
+    assert problems(store) == ""
+
+
+def test_missing_part(store: Path) -> None:
+    part(store, "snippets").unlink()
+    assert "not there" in problems(store)
+    assert "a has 0 snippet rows, n_snippets is 2" in problems(store)
+
+
+def test_damaged_part(store: Path) -> None:
+    path = part(store, "clips")
+    path.write_bytes(path.read_bytes()[:200])
+    assert "cannot be read" in problems(store)
+
+
+def test_rows_that_repeat(store: Path) -> None:
+    rewrite(part(store, "snippets"), lambda t: pa.concat_tables([t, t.slice(0, 1)]))
+    assert "occurs 2 times" in problems(store)
+
+
+def test_missing_row(store: Path) -> None:
+    rewrite(part(store, "snippets"), lambda t: t.slice(1))
+    assert "has 1 snippet rows, n_snippets is 2" in problems(store)
+
+
+def test_column_of_another_type(store: Path) -> None:
+    def change(table: pa.Table) -> pa.Table:
+        place = table.column_names.index("n_snippets")
+        return table.set_column(place, "n_snippets", table["n_snippets"].cast(pa.string()))
+
+    rewrite(part(store, "clips"), change)
+    assert "column n_snippets is string, should be int32" in problems(store)
+
+
+def test_numbers_that_are_not_finite(store: Path) -> None:
+    def change(table: pa.Table) -> pa.Table:
+        place = table.column_names.index("logmel")
+        spoiled = np.full((len(table), 6400), np.nan, np.float32).tolist()
+        return table.set_column(
+            place, table.schema.field("logmel"), pa.array(spoiled, table["logmel"].type)
+        )
+
+    rewrite(part(store, "snippets"), change)
+    assert "logmel holds numbers that are not finite" in problems(store)
+
+
+def test_row_of_another_shape(store: Path) -> None:
+    def change(table: pa.Table) -> pa.Table:
+        place = table.column_names.index("logmel")
+        short = [[0.0] * 6399] * len(table)
+        return table.set_column(
+            place, table.schema.field("logmel"), pa.array(short, table["logmel"].type)
+        )
+
+    rewrite(part(store, "snippets"), change)
+    assert "which is not [100, 64] for each" in problems(store)
+
+
+def test_wrong_counts(store: Path) -> None:
+    manifest = json.loads((store / "manifest.json").read_text())
+    manifest["counts"]["clips_in"] = 7
+    (store / "manifest.json").write_text(json.dumps(manifest))
+    assert "clips_in 7 is not clips_done 2 + clips_failed 0" in problems(store)
+
+
+def test_status_and_list(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    part(store, "snippets").unlink()
+    assert main(["validate", str(store)]) == 1
+    assert "problems; 2 clips in" in capsys.readouterr().out
+
+
+def test_wrong_subset_and_rows(store: Path) -> None:
+    manifest = json.loads((store / "manifest.json").read_text())
+    manifest["subset_id"] = "0" * 16
+    manifest["counts"]["rows"]["snippets"] = 99
+    (store / "manifest.json").write_text(json.dumps(manifest))
+    assert "says subset 0000" in problems(store)
+    assert "says 99 rows of snippets, there are 4" in problems(store)
+
+
+def test_nulls_against_the_modality(store: Path) -> None:
+    def change(table: pa.Table) -> pa.Table:
+        field = table.schema.field("logmel")
+        place = table.column_names.index("logmel")
+        return table.set_column(place, field, pa.nulls(len(table), field.type))
+
+    rewrite(part(store, "snippets"), change)
+    assert "a: has_audio is True, logmel says otherwise" in problems(store)
+
+
+def test_manifest_that_lacks_an_entry(store: Path) -> None:
+    path = store / "manifest.json"
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps({name: whole[name] for name in whole if name != "counts"}))
+    assert "manifest.json lacks counts" in problems(store)
+    assert main(["validate", str(store)]) == 1
+    for text in ('{"schema_version": 1}', "[]"):
+        path.write_text(text)
+        assert main(["validate", str(store)]) == 2
+
+
+def test_media_are_no_features(store: Path) -> None:
+    (store / "manifest.json").write_text(json.dumps({"schema_version": 1, "kind": "media"}))
+    with pytest.raises(UsageError, match="holds media; give the --out of a features job"):
+        read_store_manifest(store)
+    assert read_store_manifest(store, media=True).data["kind"] == "media"

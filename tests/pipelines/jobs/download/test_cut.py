@@ -1,0 +1,162 @@
+"""The clip is the stretch that was asked for: frames and sound are those of the source there."""
+
+import hashlib
+import math
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipelines.jobs.download.fetch.cut import cut
+from pipelines.jobs.download.fetch.messages import Fetched, Limits, Part, Request, by_section
+from pipelines.jobs.download.fetch.verify import look_inside
+from schemas import KnownError, Reason
+from tests.pipelines.jobs.download.conftest import make_film
+
+
+def request(work: Path, start: float, end: float, part: Part = "video", **limits: int) -> Request:
+    work.mkdir(exist_ok=True)
+    return Request(
+        key="a_clip", video_id="a", start_s=start, end_s=end, source="place", where="", part=part,
+        work=str(work), limits=Limits(**limits),
+    )  # fmt: skip
+
+
+def of(film: Path) -> Fetched:
+    return Fetched(str(film), None, "test", "file", None)
+
+
+def frames(path: Path) -> NDArray[np.float32]:
+    """Grey frames [N, H, W]."""
+    with av.open(str(path)) as container:
+        grey = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    return np.stack(grey).astype(np.float32)
+
+
+def sound(path: Path) -> NDArray[np.float32]:
+    """All samples of the first channel."""
+    with av.open(str(path)) as container:
+        blocks = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
+    return np.concatenate(blocks)
+
+
+@pytest.mark.parametrize("start", [0.0, 2.5, 6.04, 13.96])
+def test_cut_is_exact_to_the_frame(films: dict[str, Path], tmp_path: Path, start: float) -> None:
+    source = frames(films["video"])
+    work = tmp_path / "work"
+    made = cut(request(work, start, start + 3.0), of(films["video"]), work)
+    found = frames(made.path)
+    assert abs(len(found) - 75) <= 1
+    first = math.ceil(start * 25 - 1e-6)  # the first frame that begins in the clip
+    errors = [np.abs(found[0] - source[i]).mean() for i in range(len(source))]
+    assert int(np.argmin(errors)) == first
+    last = [np.abs(found[-1] - source[i]).mean() for i in range(len(source))]
+    assert int(np.argmin(last)) == first + len(found) - 1
+    assert (made.start_s, made.shorter, made.how) == (start, False, "cut")
+
+
+def test_sound_stays_with_the_picture(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "beep.mp4", 8.0, "-af", "volume='if(gte(t,5),1,0)':eval=frame")
+    made = cut(request(tmp_path / "work", 3.0, 7.0), of(film), tmp_path / "work")
+    heard = np.abs(sound(made.path))
+    onset = np.flatnonzero(heard > 0.05)[0] / 44_100
+    assert abs(onset - 2.0) < 0.05  # the tone begins at 5 s, two seconds into the clip
+    assert abs(made.inside.offset_s or 0.0) < 0.05
+
+
+def test_clip_in_the_right_form_is_taken_as_it_is(films: dict[str, Path], tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    made = cut(request(work, 30.0, 33.0, "clip"), of(films["clip"]), work)
+    assert (made.how, made.path, made.start_s) == ("as_is", films["clip"], 30.0)
+
+
+def test_other_codecs_and_sizes_are_encoded_anew(films: dict[str, Path], tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    big = make_film(tmp_path / "big.mkv", 3.0, size="854x480")
+    made = cut(request(work, 0.0, 3.0, "clip"), of(big), work)
+    assert made.inside.picture is not None
+    assert (made.how, made.inside.picture.height, made.inside.picture.width) == ("cut", 360, 640)
+    kept = cut(request(work, 0.0, 3.0, "clip", height=0), of(big), work)
+    assert kept.inside.picture is not None
+    assert kept.inside.picture.height == 480
+    assert made.inside.sound is not None
+    assert made.inside.sound.sample_rate == 44_100
+
+
+def test_slide_show_is_no_broken_clip(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    for name, more in (("with.mp4", ()), ("without.mp4", ("-an",))):
+        slides = make_film(tmp_path / name, 20.0, *more, rate=1, size="160x120")
+        made = cut(request(work, 5.5, 8.5), of(slides), work)
+        assert made.how == "cut"
+        assert abs(made.inside.duration_s - 3.0) <= 1.0
+
+
+def test_odd_sides_are_made_even(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    film = make_film(tmp_path / "odd.mkv", 2.0, "-pix_fmt", "yuv444p", size="161x121")
+    made = cut(request(work, 0.0, 2.0, "clip", height=0), of(film), work)
+    assert made.inside.picture is not None
+    assert (made.inside.picture.width, made.inside.picture.height) == (160, 120)
+
+
+def test_two_files_become_one_clip(films: dict[str, Path], tmp_path: Path) -> None:
+    picture = make_film(tmp_path / "picture.mp4", 6.0, "-an")
+    heard = make_film(tmp_path / "sound.m4a", 6.0, "-vn")
+    work = tmp_path / "work"
+    fetched = Fetched(str(picture), str(heard), "test", "134+140", None)
+    made = cut(request(work, 1.0, 4.0), fetched, work)
+    assert made.inside.picture is not None
+    assert made.inside.sound is not None
+    assert abs(made.inside.duration_s - 3.0) <= 0.2
+
+
+@pytest.mark.parametrize(
+    ("film", "start", "part", "reason"),
+    [
+        ("video", 0.0, "clip", Reason.FORMAT),
+        ("video", 19.8, "video", Reason.TOO_SHORT),
+        ("video", 40.0, "either", Reason.TOO_SHORT),
+    ],
+)
+def test_file_that_is_not_the_clip_is_refused(
+    films: dict[str, Path], tmp_path: Path, film: str, start: float, part: Part, reason: Reason
+) -> None:
+    work = tmp_path / "work"
+    with pytest.raises(KnownError) as caught:
+        cut(request(work, start, start + 3.0, part), of(films[film]), work)
+    assert caught.value.reason is reason
+
+
+def test_open_clip_keeps_its_bytes(films: dict[str, Path], tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    made = cut(request(work, 0.0, float("inf"), "clip"), of(films["video"]), work)
+    digest = hashlib.sha256(films["video"].read_bytes()).hexdigest()
+    assert hashlib.sha256(made.path.read_bytes()).hexdigest() == digest
+    assert not made.shorter
+
+
+def test_playlist_that_calls_itself_a_film_is_not_opened(tmp_path: Path) -> None:
+    playlist, script = "#EXTM3U\n#EXTINF:3,\n/etc/hostname\n", "ffconcat version 1.0\nfile /etc/x\n"
+    for text in (playlist, script):
+        path = tmp_path / "film.mp4"
+        path.write_text(text)
+        with pytest.raises(KnownError) as caught:
+            look_inside(path)
+        assert caught.value.reason is Reason.CORRUPT
+
+
+@pytest.mark.parametrize(
+    ("duration", "size", "section"),
+    [
+        (25.0, 10**9, False),  # hardly longer than the clip
+        (120.0, None, False),
+        (3600.0, None, True),
+        (3600.0, 10**6, False),  # an hour, but small
+        (None, None, False),
+    ],
+)
+def test_rule_of_section_or_whole(duration: float | None, size: int | None, section: bool) -> None:
+    assert by_section(10.0, duration, size, 50 * 2**20) is section
