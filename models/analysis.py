@@ -17,8 +17,8 @@ from pathlib import Path
 from models.applications import class_figures as analysis_plots
 from models.applications.class_analysis import analyse, class_table, count_table, counts
 from models.runtime import command_line as cli
-from models.training import run_folder as runs
-from models.training import tables as report
+from models.runtime import files
+from models.runtime.console import console
 from schemas import UsageError
 
 PROGRAM = "models.analysis"
@@ -46,11 +46,11 @@ def main(arguments: Sequence[str]) -> None:
         raise UsageError(f"say which run to look at: python -m {PROGRAM} --run DIR")
     found = analyse(options.run, options.features, options.split)
     out = options.out or options.run / f"analysis-{options.split}"
-    runs.write_json(out / "counts.json", counts(found))
+    files.write_json(out / "counts.json", counts(found))
     text = class_table(found)
-    runs.write_whole(out / "classes.csv", lambda place: place.write_text(text))
+    files.write_whole(out / "classes.csv", lambda place: place.write_text(text))
     figures = analysis_plots.save(out, found)
-    screen = report.console()
+    screen = console()
     screen.print(count_table(counts(found), len(found.names)))
     screen.print(f"Written: {', '.join(str(one) for one in (*figures, out / 'classes.csv'))}")
 

@@ -22,6 +22,8 @@ from models.data import splits
 from models.data.clips import ClipData
 from models.data.streaming import open_tagging
 from models.runtime import command_line as cli
+from models.runtime import files
+from models.runtime.console import console
 from models.tasks import tagging
 from models.training import results
 from models.training import run_folder as runs
@@ -73,8 +75,8 @@ def main(arguments: Sequence[str]) -> None:
         "caveats": results.caveats(data.manifest, module.CARD, experiment, config),
     }
     path = options.run / f"evaluation-{options.split}.json"
-    runs.write_json(path, found)
-    out = report.console()
+    files.write_json(path, found)
+    out = console()
     report.print_results(out, found, module.CARD)
     out.print(f"Written: {path}")
 
@@ -85,7 +87,7 @@ def judge(
     """Everything that is reported about one split; thresholds are those of the training."""
     if not card.judge:
         return results.judge_split(net, data, split, config, card.modalities)[0]
-    held = runs.read_json(run / runs.RESULTS, "no finished training")
+    held = files.read_json(run / runs.RESULTS, "no finished training")
     thresholds = tagging.read_thresholds(held, config.classes)
     return tagging.judge_split(net, data, split, config, thresholds)[0]
 

@@ -33,8 +33,9 @@ from models.applications.media_files import file_name, read_frames
 from models.applications.new_media import Run, found_labels, known_label, new_features, open_run
 from models.data.clips import open_clips
 from models.runtime import command_line as cli
+from models.runtime import files
+from models.runtime.console import console
 from models.training import run_folder as runs
-from models.training import tables as report
 from models.training.figures import save
 from schemas import UsageError
 
@@ -96,10 +97,10 @@ def show(run: Run, media: Path, options: Options) -> None:
     for label in labels:
         column = run.classes.index(label)
         save_located(out / f"{file_name(label)}.png", located, column, label, frames)
-    runs.write_whole(out / "scores.parquet", lambda place: write_scores(place, located, run))
-    console = report.console()
-    console.print(best_table(run, located, labels))
-    console.print(f"Figures and scores: {out}")
+    files.write_whole(out / "scores.parquet", lambda place: write_scores(place, located, run))
+    screen = console()
+    screen.print(best_table(run, located, labels))
+    screen.print(f"Figures and scores: {out}")
 
 
 def best_table(run: Run, located: Located, labels: Sequence[str]) -> Table:
@@ -199,12 +200,12 @@ def score(run: Run, options: Options) -> None:
     runs.refuse_other_features(run.folder, data, run.needs)
     found = localisation_truth.measure(Locator(run, data), Path(str(options.truth)), options.split)
     path = (options.out or run.folder) / f"localisation-{options.split}.json"
-    runs.write_json(path, found)
-    console = report.console()
+    files.write_json(path, found)
+    screen = console()
     for part in ("boxes", "sound"):
         if part in found:
-            console.print(localisation_truth.table(part, found[part]))
-    console.print(f"Written: {path}")
+            screen.print(localisation_truth.table(part, found[part]))
+    screen.print(f"Written: {path}")
 
 
 if __name__ == "__main__":

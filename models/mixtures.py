@@ -28,9 +28,9 @@ from models.applications.media_files import write_sound
 from models.applications.new_media import Run, new_features, open_run
 from models.data.clips import open_clips
 from models.runtime import command_line as cli
+from models.runtime import files
+from models.runtime.console import console
 from models.tasks import tagging
-from models.training import run_folder as runs
-from models.training import tables as report
 from schemas import SAMPLE_RATE, UsageError
 
 PROGRAM = "models.mixtures"
@@ -105,9 +105,9 @@ def main(arguments: Sequence[str]) -> None:
     ]
     found = {"mixtures": len(mixed), "level_db": options.level_db, **means(gains)}
     path = options.out or options.run / "mixtures.json"
-    runs.write_json(path, found)
-    report.console().print(table(found))
-    report.console().print(f"Written: {path}")
+    files.write_json(path, found)
+    console().print(table(found))
+    console().print(f"Written: {path}")
 
 
 def draw(folder: Path, classes: Sequence[str], options: Options) -> Iterator[Mixture]:

@@ -13,6 +13,7 @@ from models import registry
 from models.contract.base import Experiment, ModelCard
 from models.metrics import AVVP_NAMES
 from models.runtime import command_line as cli
+from models.runtime import files
 from models.training import results
 from models.training import run_folder as runs
 from models.training import tables as report
@@ -45,14 +46,14 @@ def main(arguments: Sequence[str]) -> None:
     cli.refuse_unknown(arguments, (Options,), PROGRAM)
     options = cli.parse(Options, arguments, PROGRAM, description=__doc__)
     text = page(comparable_runs(options.runs))
-    runs.write_whole(options.out, lambda place: place.write_text(text))
+    files.write_whole(options.out, lambda place: place.write_text(text))
 
 
 def comparable_runs(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Results below a folder that may stand beside the paper's, by experiment."""
     found: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(folder.rglob(runs.RESULTS)):
-        one = runs.read_json(path, "no run folder")
+        one = files.read_json(path, "no run folder")
         if not one["caveats"] and "test" in one["metrics"]:
             found.setdefault(one["experiment"], []).append(one)
     return found

@@ -31,9 +31,9 @@ from models.applications.new_media import Run, new_features, open_run
 from models.data.clips import ClipData, open_clips
 from models.data.parquet import read_table
 from models.runtime import command_line as cli
+from models.runtime import files
+from models.runtime.console import console
 from models.tasks.parsing import Predictions, predict
-from models.training import run_folder as runs
-from models.training import tables as report
 from models.training.figures import save
 from schemas import Event, UsageError
 
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str]) -> None:
     with new_features(options.media, run, weights_dir=options.weights_dir) as store:
         data = open_clips(store, run.needs, classes=run.classes)
         found = parse(run, data)
-    out = report.console()
+    out = console()
     lines = [["file", "modality", "label", "onset", "offset", "probability"]]
     for index, path in enumerate(options.media):
         events = events_of(found, data, index)
@@ -92,7 +92,7 @@ def main(arguments: Sequence[str]) -> None:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(lines)
     table = options.out / "events.csv"
-    runs.write_whole(table, lambda place: place.write_text(text.getvalue()))
+    files.write_whole(table, lambda place: place.write_text(text.getvalue()))
     out.print(f"Events: {table}. Pictures beside it.")
 
 

@@ -30,8 +30,8 @@ from models.applications.media_files import file_name, read_sound, write_sound
 from models.applications.new_media import Run, found_labels, known_label, new_features, open_run
 from models.data.clips import open_clips
 from models.runtime import command_line as cli
-from models.training import run_folder as runs
-from models.training import tables as report
+from models.runtime import files
+from models.runtime.console import console
 from models.training.figures import save
 from schemas import UsageError
 
@@ -84,8 +84,8 @@ def main(arguments: Sequence[str]) -> None:
     shares = {one: weights_for(run, heard, one, options.mask, options.tau) for one in labels}
     sources = {one: nmf.separate(sound, heard.w, heard.h, share) for one, share in shares.items()}
     leave(out, sound, sources, shares)
-    report.console().print(table(run, heard, shares, sources))
-    report.console().print(f"Sounds, figures and scores: {out}")
+    console().print(table(run, heard, shares, sources))
+    console().print(f"Sounds, figures and scores: {out}")
 
 
 def leave(
@@ -98,11 +98,11 @@ def leave(
     for label, (source, rest) in sources.items():
         name = file_name(label)
         for part, wave in ((name, source), (f"{name}-rest", rest)):
-            runs.write_whole(out / f"{part}.wav", partial(write_sound, sound=wave))
+            files.write_whole(out / f"{part}.wav", partial(write_sound, sound=wave))
         waves = {"mixture": sound, label: source, "rest": rest}
         save_spectrograms(out / f"{name}.png", waves, shares[label])
     components = {label: share.tolist() for label, share in shares.items()}
-    runs.write_json(out / "separation.json", {"components": components})
+    files.write_json(out / "separation.json", {"components": components})
 
 
 def save_spectrograms(path: Path, waves: Mapping[str, Wave], share: Tensor) -> None:

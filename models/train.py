@@ -26,8 +26,9 @@ from models.data.clips import ClipData
 from models.data.streaming import open_tagging
 from models.runtime import command_line as cli
 from models.runtime import distributed as parallel
+from models.runtime import files
+from models.runtime.console import console
 from models.training import results
-from models.training import run_folder as runs
 from models.training import tables as report
 from models.training.session import Session, train, train_or_go_on
 from schemas import UsageError
@@ -69,7 +70,7 @@ class Options:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command; `UsageError` when it is used wrongly."""
-    out = report.console()
+    out = console()
     if "--list" in arguments:
         if len(arguments) > 1:
             others = " ".join(word for word in arguments if word != "--list")
@@ -170,7 +171,7 @@ def summarise(found: Sequence[dict[str, Any]], base: Path, out: Any, what: str) 
         out.print(report.spread_table(split, scores, f"{len(found)} {what}"))
     seeds = [one["seed"] for one in found]
     path = base / f"{what}.json"
-    runs.write_json(
+    files.write_json(
         path, {"experiment": found[0]["experiment"], "seeds": seeds, "metrics": summary}
     )
     out.print(f"Mean and spread: {path}")

@@ -29,6 +29,7 @@ from models import registry
 from models.contract.base import ModelCard, TrainConfig
 from models.data.bags import EXTRACTORS
 from models.data.parquet import read_table
+from models.runtime import files
 from models.tasks import tagging
 from models.training import run_folder as runs
 from schemas import JobError, Recipe, UsageError, read_store_manifest
@@ -62,7 +63,7 @@ class Run:
 def open_run(folder: Path) -> Run:
     """Open a run folder of `models/train.py`; `UsageError` when it is not a finished one."""
     facts = runs.read_config(folder)
-    results = runs.read_json(folder / runs.RESULTS, "no finished training")
+    results = files.read_json(folder / runs.RESULTS, "no finished training")
     if "recipe" not in facts:
         raise UsageError(f"{folder} does not say how its features were made; train the run again")
     name, _ = registry.find(facts["experiment"])

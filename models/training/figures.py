@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from models.data.clips import ClipData
 from models.metrics import PRESENCE
+from models.runtime import files
 from models.tasks.parsing import Predictions
-from models.training import run_folder as runs
 
 TRUTH_COLOUR, FOUND_COLOUR = "#2a6f97", "#e07a1f"
 
@@ -128,4 +128,4 @@ def _row(figure: Figure, columns: int) -> list[Axes]:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole."""
     options: dict[str, Any] = {"format": "png", "dpi": 110, "metadata": {"Software": None}}
-    runs.write_whole(path, lambda place: figure.savefig(place, **options))
+    files.write_whole(path, lambda place: figure.savefig(place, **options))

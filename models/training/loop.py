@@ -3,21 +3,19 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from models.contract.base import Batch, TrainConfig
 from models.data.clips import ClipData
 from models.runtime import distributed as parallel
-from models.runtime.precision import low_precision
+from models.runtime.console import progress_bar
+from models.runtime.device import autocast_dtype
 from models.tasks import tagging
 from models.tasks.parsing import parsing_scores, predict
 from schemas import JobError
@@ -88,7 +86,7 @@ def begin(
 ) -> Training:
     """Make a training with a fresh optimiser; `judge` is that of the model's card."""
     device = next((one.device for one in model.parameters()), torch.device("cpu"))
-    narrow = low_precision(config.precision, device)
+    narrow = autocast_dtype(config.precision, device)
     return Training(
         model=model,
         net=parallel.wrap(model, unused=not judge),
@@ -301,15 +299,3 @@ def _log(training: Training, seconds: float) -> None:
         "epoch %d/%d: loss %.4f%s (%.1f s)",
         training.epoch, training.config.epochs, line["total"], scored, seconds,
     )  # fmt: skip
-
-
-@contextmanager
-def progress_bar(what: str, total: int, done: int = 0) -> Iterator[Callable[[], None]]:
-    """Show steps done and the time left, on a terminal only; gives a function that counts one."""
-    console = Console(stderr=True)
-    columns: list[Any] = [
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    ]  # fmt: skip
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total, completed=done)
-        yield lambda: bar.advance(task)

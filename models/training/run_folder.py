@@ -1,9 +1,7 @@
 """The run folder of a training: settings, results, predictions, weights, and where to go on."""
 
-import contextlib
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,56 +17,18 @@ from models import registry
 from models.contract.base import TrainConfig
 from models.data.clips import ClipData
 from models.runtime import distributed as parallel
+from models.runtime import files
 from models.tasks.parsing import Predictions
 from models.training.loop import Training, random_state
-from schemas import JobError, UsageError
+from schemas import UsageError
 
 CONFIG, RESULTS, PREDICTIONS = "config.json", "results.json", "predictions.parquet"
 CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file under a temporary name and rename it, so that no half file is ever seen.
-
-    Of several processes only the first one writes. `JobError` when the place cannot be written.
-    """
-    if parallel.rank() > 0:
-        return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise JobError(
-            f"{path} cannot be written ({error.strerror}); give a folder that can be, with room"
-        ) from None
-
-
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write JSON, whole."""
-    text = json.dumps(data, indent=2, allow_nan=False) + "\n"
-    write_whole(path, lambda place: place.write_text(text))
-
-
-def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read JSON; `UsageError` when the file is not there or is not JSON."""
-    try:
-        found = json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"{path.parent} has no {path.name}, so it is {what}") from None
-    except ValueError as error:
-        raise UsageError(f"{path} is not readable JSON ({error})") from None
-    if not isinstance(found, dict):
-        raise UsageError(f"{path} holds no settings, so {path.parent} is {what}")
-    return found
-
-
 def read_config(folder: Path) -> dict[str, Any]:
     """What `config.json` of a run holds; `UsageError` when the folder is no run of the trainer."""
-    found = read_json(folder / CONFIG, "no run folder of models/train.py")
+    found = files.read_json(folder / CONFIG, "no run folder of models/train.py")
     lacking = [name for name in ("experiment", "model", "settings", "classes") if name not in found]
     if lacking:
         raise UsageError(
@@ -121,7 +81,7 @@ def forget(folder: Path) -> None:
 def save_weights(path: Path, model: nn.Module) -> None:
     """Write the model's weights."""
     state = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
-    write_whole(path, lambda place: place.write_bytes(save(state)))
+    files.write_whole(path, lambda place: place.write_bytes(save(state)))
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
@@ -159,7 +119,7 @@ def save_training(path: Path, training: Training) -> None:
     }
     held = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     meta = {"facts": json.dumps(facts)}
-    write_whole(path, lambda place: place.write_bytes(save(held, metadata=meta)))
+    files.write_whole(path, lambda place: place.write_bytes(save(held, metadata=meta)))
 
 
 def load_training(path: Path, training: Training) -> None:
@@ -241,7 +201,7 @@ def write_predictions(path: Path, data: ClipData, by_split: Mapping[str, Predict
     table = pa.concat_tables(tables).replace_schema_metadata(
         {"classes": json.dumps(names.tolist())}
     )
-    write_whole(path, lambda place: pq.write_table(table, place, compression="zstd"))
+    files.write_whole(path, lambda place: pq.write_table(table, place, compression="zstd"))
 
 
 def _rows(data: ClipData, split: str, one: Predictions, names: np.ndarray[Any, Any]) -> pa.Table:

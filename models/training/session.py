@@ -13,13 +13,14 @@ from models import registry
 from models.contract.base import Experiment, TrainConfig
 from models.data.clips import ClipData
 from models.runtime import distributed as parallel
+from models.runtime import files
+from models.runtime.device import choose_device
 from models.tasks import tagging
 from models.training import figures as plots
 from models.training import loop as engine
 from models.training import results
 from models.training import run_folder as runs
 from models.training.loop import Training
-from schemas import UsageError
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def train_or_go_on(session: Session, data: ClipData) -> dict[str, Any]:
         return train(replace(session, resume=False), data)
     runs.refuse_other_settings(folder, session.config, runs.read_config(folder)["settings"])
     runs.refuse_other_features(folder, data, registry.needs(session.model, session.config))
-    found = runs.read_json(folder / runs.RESULTS, "no finished training")
+    found = files.read_json(folder / runs.RESULTS, "no finished training")
     runs.refuse_other_clips(folder, data, found["subset_id"])
     logger.info("%s is finished already", folder)
     return found
@@ -76,7 +77,7 @@ def train(session: Session, data: ClipData) -> dict[str, Any]:
     elif not session.resume:
         runs.forget(folder)
         _write_config(session, data)
-    device = parallel.start(device_of(config))
+    device = parallel.start(choose_device(config.device))
     torch.manual_seed(config.seed)
     net = module.build(config).to(device)
     card = module.CARD
@@ -108,7 +109,7 @@ def _write_config(session: Session, data: ClipData) -> None:
         "classes": list(data.vocabulary.names),
         "fold": session.fold,
     }
-    runs.write_json(session.folder / runs.CONFIG, settings)
+    files.write_json(session.folder / runs.CONFIG, settings)
 
 
 def leave(
@@ -151,7 +152,7 @@ def leave(
     if predictions:
         draw_and_write(folder, data, predictions, found)
     plots.save_curves(folder / "curves.png", training.history)
-    runs.write_json(folder / runs.RESULTS, found)
+    files.write_json(folder / runs.RESULTS, found)
     return found
 
 
@@ -162,7 +163,7 @@ def draw_and_write(
     path = folder / runs.PREDICTIONS
     if "thresholds" in found:
         thresholds = found["thresholds"]["values"]
-        runs.write_whole(
+        files.write_whole(
             path, lambda place: tagging.write_tags(place, data, predictions, thresholds)
         )
         plots.save_classes(folder / "classes.png", found["classes"])
@@ -186,12 +187,3 @@ def saver(path: Path, every_s: float) -> Callable[[Training], None]:
             last = time.monotonic()
 
     return save
-
-
-def device_of(config: TrainConfig) -> torch.device:
-    """Device that the settings ask for; `UsageError` when it is not there."""
-    if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda was asked for and this machine has none; leave it out")
-    return torch.device(config.device)

@@ -9,7 +9,6 @@ from rich.table import Table
 
 from models.contract.base import Experiment, ModelCard
 from models.metrics import AVVP_NAMES
-from models.runtime import distributed as parallel
 
 COLUMNS = ("audio", "visual", "audio_visual", "type_av", "event_av")
 HEADS = ("A", "V", "AV", "Type", "Event")
@@ -19,13 +18,6 @@ PAPER_TAGGING = {
 }  # fmt: skip
 """Tagging scores that papers print, in per cent, and how they head a column."""
 TAGGING_HEADS = tuple(PAPER_TAGGING.values())
-
-
-def console() -> Console:
-    """Console of the commands; wide where the output is not a terminal, so that no cell wraps."""
-    quiet = parallel.rank() > 0  # of several processes the first one speaks
-    plain = Console(highlight=False, quiet=quiet)
-    return plain if plain.is_terminal else Console(highlight=False, width=180, quiet=quiet)
 
 
 def experiment_tables(experiments: Iterable[tuple[str, Experiment]]) -> list[Table]:

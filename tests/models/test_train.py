@@ -22,6 +22,7 @@ from models.data.clips import open_clips
 from models.metrics import AVVP_NAMES, avvp_scores, modality_confusion
 from models.nets.parsing import han, talnet, wu_yang
 from models.runtime import command_line as cli
+from models.runtime.console import console
 from models.tasks.parsing import score_names
 from models.training import loop as engine
 from models.training import run_folder as runs
@@ -305,7 +306,7 @@ def test_published_numbers_are_printed_when_nothing_speaks_against_it(
     trained: tuple[Path, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = results(trained[0]) | {"caveats": []}
-    report.print_results(report.console(), found, han.CARD)
+    report.print_results(console(), found, han.CARD)
     said = capsys.readouterr().out
     assert "NOT COMPARABLE" not in said
     assert "56.5" in said

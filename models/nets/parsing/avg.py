@@ -25,7 +25,8 @@ from models.nets.losses import clip_loss, guided_terms, modality_targets, with_t
 from models.nets.parsing import cross_modal
 from models.nets.parsing.avg_grounding import Objective, Rule, graph_truth, grounding_terms
 from models.nets.parsing.layers import ParsingModel
-from models.training.loop import Training, progress_bar
+from models.runtime.console import progress_bar
+from models.training.loop import Training
 from schemas import UsageError
 
 logger = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ from models.applications import localisation, new_media
 from models.applications import localisation_scores as localisation_truth
 from models.applications.localisation import Located
 from models.runtime import command_line as cli
+from models.runtime import files
 from models.training import run_folder as runs
 from tests.models.applications.test_separation import said
 from tests.models.bag_samples import bag_store
@@ -77,7 +78,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def world(run: Path, folder: Path, box: tuple[float, ...]) -> Path:
     """A demo world in which the first class of a clip is always seen in the same box."""
-    facts = runs.read_json(run / runs.CONFIG, "")
+    facts = files.read_json(run / runs.CONFIG, "")
     clips = pq.read_table(Path(facts["features"]) / "clips").to_pylist()
     rows = [
         {"clip_key": clip["clip_key"], "frame_index": 25 * second + frame,
@@ -93,7 +94,7 @@ def world(run: Path, folder: Path, box: tuple[float, ...]) -> Path:
 def test_top_box_finds_what_the_class_looks_like(run: Path, tmp_path: Path) -> None:
     where = world(run, tmp_path / "world", LEFT)
     assert said(localise.main, "--run", run, "--truth", where, "--out", tmp_path)[0] == 0
-    boxes = runs.read_json(tmp_path / "localisation-test.json", "")["boxes"]
+    boxes = files.read_json(tmp_path / "localisation-test.json", "")["boxes"]
     for kind in ("clip", "event"):
         assert boxes[kind]["cases"] == 14
         assert boxes[kind]["any_iou50"] == 1.0
@@ -102,7 +103,7 @@ def test_top_box_finds_what_the_class_looks_like(run: Path, tmp_path: Path) -> N
         assert boxes[kind]["top_iou50"] > 0.7
     turned = world(run, tmp_path / "turned", RIGHT)
     assert said(localise.main, "--run", run, "--truth", turned, "--out", tmp_path)[0] == 0
-    boxes = runs.read_json(tmp_path / "localisation-test.json", "")["boxes"]
+    boxes = files.read_json(tmp_path / "localisation-test.json", "")["boxes"]
     assert boxes["clip"]["top_iou50"] < 0.3
     assert boxes["clip"]["largest_iou50"] == 1.0
 
@@ -110,15 +111,15 @@ def test_top_box_finds_what_the_class_looks_like(run: Path, tmp_path: Path) -> N
 def test_sound_is_scored_beside_whole_clips_and_nothing(run: Path, tmp_path: Path) -> None:
     where = world(run, tmp_path / "world", LEFT)
     assert said(localise.main, "--run", run, "--truth", where, "--out", tmp_path)[0] == 0
-    sound = runs.read_json(tmp_path / "localisation-test.json", "")["sound"]
+    sound = files.read_json(tmp_path / "localisation-test.json", "")["sound"]
     assert set(sound) == {"threshold", "segment_audio", "whole_clip", "nothing"}
     assert all(0.0 <= sound[name] <= 100.0 for name in ("segment_audio", "whole_clip", "nothing"))
-    val = runs.read_json(tmp_path / "localisation-test.json", "")
+    val = files.read_json(tmp_path / "localisation-test.json", "")
     assert (
         said(localise.main, "--run", run, "--truth", where, "--split", "val", "--out", tmp_path)[0]
         == 0
     )
-    tuned = runs.read_json(tmp_path / "localisation-val.json", "")["sound"]
+    tuned = files.read_json(tmp_path / "localisation-val.json", "")["sound"]
     assert tuned["segment_audio"] >= tuned["whole_clip"]  # the threshold is the best of all there
     assert val["clips"] == 14
 

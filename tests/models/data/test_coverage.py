@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from models.data.clips import open_clips
+from models.runtime.console import console
 from models.training import results
-from models.training.tables import console, coverage_words, score_table
+from models.training.tables import coverage_words, score_table
 from schemas import read_store_manifest
 from tests.models.samples import StoreWriter
 

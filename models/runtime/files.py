@@ -1,0 +1,61 @@
+"""Whole files: written under a temporary name and renamed; JSON read with one sentence of error."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from models.runtime import distributed as parallel
+from schemas import JobError, UsageError
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under a temporary name and rename it, so that no half file is ever seen.
+
+    Of several processes only the first one writes. A write that is interrupted leaves nothing.
+    `JobError` when the file cannot be written.
+    """
+    if parallel.rank() > 0:
+        return
+    temporary = path.with_name(f".{os.getpid()}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise JobError(
+            f"{path} cannot be written ({error.strerror or error}); give a folder that can be, "
+            "with room"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text, whole; bytes that a file name had outside UTF-8 are written back."""
+    content = text.encode("utf-8", "surrogateescape")
+    write_whole(path, lambda place: place.write_bytes(content))
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write JSON, whole."""
+    write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """Read JSON; `UsageError` when the file is not there or is not JSON.
+
+    `what` says in that sentence what the folder is without the file.
+    """
+    try:
+        data = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
+        raise UsageError(f"{path.parent} has no {path.name}, so it is {what}") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is not readable JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{path} holds no settings, so {path.parent} is {what}")
+    return data
