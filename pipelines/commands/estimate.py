@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pipelines.media.find import Found, MediaIndex
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
-from pipelines.store.units import Task, into_units
+from pipelines.store.units import ClipTask, into_units
 from schemas import Clip, UsageError
 
 _SAMPLE = 8192
@@ -44,7 +44,7 @@ class Count:
         """Count clips one by one; only the ids of videos are held."""
         n = seconds = 0
         missing: set[str] = set()
-        sample: list[Task] = []
+        sample: list[ClipTask] = []
         for clip in clips:
             n += 1
             seconds += clip.n_snippets or _USUAL_CLIP_S
@@ -52,7 +52,7 @@ class Count:
                 missing.add(clip.video_id)
             if n <= _SAMPLE:
                 place = Found(files.join(folder, f"{clip.key}.mp4"), cut=True)
-                sample.append(Task(clip, place, 1))
+                sample.append(ClipTask(clip, place, 1))
         units = sum(len(unit.encode()) for unit in into_units(sample, unit_size))
         return cls(
             clips=n, seconds=seconds, missing=len(missing), shuffled=units / max(1, len(sample)) * n
@@ -71,11 +71,11 @@ class Measured:
     def of(cls, out: str) -> "Measured":
         """Add up the receipts of a store; `UsageError` when no clip of it was extracted."""
         store = FeatureStore(out)
-        standing = store.standing()
-        clips = len(standing.done)
+        state = store.state()
+        clips = len(state.done)
         spent = sum(
             seconds
-            for receipt in standing.receipts
+            for receipt in state.receipts
             for stage, seconds in receipt.seconds.items()
             if stage != "decode"  # which runs beside the others
         )
@@ -84,7 +84,7 @@ class Measured:
                 f"--like {out} holds no clip that a features job made; give the --out of one"
             )
         bytes_a_clip = {}
-        for name, paths in store.parts(standing).items():
+        for name, paths in store.parts(state).items():
             if paths:  # files that no reader is led to are left out
                 sizes = files.sizes(files.join(out, name))
                 held = sum(sizes.get(path.rsplit("/", 1)[1], 0) for path in paths)

@@ -23,8 +23,8 @@ from pipelines.jobs.features.rows import join_tables
 from pipelines.jobs.features.worker import Runtime
 from pipelines.runners.launch import locked
 from pipelines.store import files
-from pipelines.store.feature_store import Standing
-from pipelines.store.units import Task, Unit
+from pipelines.store.receipts import StoreState
+from pipelines.store.units import ClipTask, Unit
 from schemas import (
     Clip,
     Failure,
@@ -128,9 +128,9 @@ def find_folders(config: Config) -> dict[str, Path]:
 
 def _import(job: FeaturesJob, clips: list[Clip], folders: dict[str, Path]) -> None:
     store = job.store()
-    standing = store.standing()
+    state = store.state()
     shared = {name for name, n in Counter(clip.key[:11] for clip in clips).items() if n > 1}
-    waiting = [clip for clip in clips if clip.key not in standing.done]
+    waiting = [clip for clip in clips if clip.key not in state.done]
     for start in range(0, len(waiting), _CLIPS_PER_PART):
         part = waiting[start : start + _CLIPS_PER_PART]
         rows: list[dict[TableName, pa.Table]] = []
@@ -140,17 +140,17 @@ def _import(job: FeaturesJob, clips: list[Clip], folders: dict[str, Path]) -> No
                 rows.append(_rows(clip, _load(clip, folders, shared), job.recipe))
             except KnownError as error:
                 at = datetime.now(UTC).isoformat(timespec="seconds")
-                tried = _attempt(standing, clip)
+                tried = _attempt(state, clip)
                 failed.append(Failure(clip.key, "import", error.reason, error.detail, tried, at))
         tables = join_tables(rows)
-        unit = Unit.of(tuple(Task(clip, None, _attempt(standing, clip)) for clip in part))
+        unit = Unit.of(tuple(ClipTask(clip, None, _attempt(state, clip)) for clip in part))
         done = tables["clips"]["clip_key"].to_pylist() if tables else []
         store.commit(unit.name, tables, done, failed, {}, {})
         _log.info("%s: %d clips, %d failed", part[0].key, len(rows), len(failed))
 
 
-def _attempt(standing: Standing, clip: Clip) -> int:
-    failure = standing.failed.get(clip.key)
+def _attempt(state: StoreState, clip: Clip) -> int:
+    failure = state.failed.get(clip.key)
     return failure.attempts + 1 if failure else 1
 
 

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from pipelines.jobs.download.validate import find_media_problems
 from pipelines.store import files
-from pipelines.store.feature_store import FeatureStore, subset_id
+from pipelines.store.feature_store import FeatureStore
+from pipelines.store.receipts import subset_id
 from schemas import (
     StoreManifest,
     TableName,
@@ -193,9 +194,9 @@ def _check_fates(manifest: StoreManifest, tables: dict[TableName, pa.Table]) -> 
             f"manifest.json: clips_in {counts['clips_in']} is not clips_done "
             f"{counts['clips_done']} + clips_failed {counts['clips_failed']}"
         )
-    standing = FeatureStore(str(manifest.root)).standing()
-    if standing.receipts and standing.done != done:
-        yield f"receipts name {len(standing.done)} clips with rows, the tables hold {len(done)}"
+    state = FeatureStore(str(manifest.root)).state()
+    if state.receipts and state.done != done:
+        yield f"receipts name {len(state.done)} clips with rows, the tables hold {len(done)}"
     for name in tables.keys() - {"clips", "failures"}:
         strangers = set(pc.unique(tables[name]["clip_key"]).to_pylist()) - done
         for key in sorted(strangers)[:3]:

@@ -90,7 +90,7 @@ def _count_again(features: features_command.Config, destination: Destination) ->
 
 def delete_media(job: DownloadJob, out: str) -> int:
     """Remove the files of clips whose features stand in `out`; how many that were."""
-    done = FeatureStore(out).standing().done
+    done = FeatureStore(out).state().done
     keys = sorted(job.store().present() & done)
     files.delete([files.join(job.media, key + SUFFIX) for key in keys])
     _log.info("%d media files removed, their features stand in %s", len(keys), Path(out).name)

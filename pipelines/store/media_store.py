@@ -1,14 +1,15 @@
-"""The media store: clips as files, their records, and a reason for each that is not there.
+"""The media store: clips as files, their records, and a reason for each clip without a file.
 
     MEDIA/<clip_key>.mp4            a clip; its sha256 stands in table `media`
-    MEDIA/media.json                data set and cap, written before anything else
-    MEDIA/journal/unit-<hash>.jsonl one line for each clip of a unit that is being done (local only)
+    MEDIA/media.json                data set and largest height, written before anything else
+    MEDIA/journal/unit-<hash>.jsonl one line per clip of a unit that is being fetched (local only)
     MEDIA/media/unit-<hash>.parquet records of a unit
     MEDIA/receipts/unit-<hash>.json the commit, as in a feature store
     MEDIA/manifest.json             written last; beside it coverage.json and coverage.md
 
-A local store loses only clips that were on their way when a job is killed: the next run turns the
-journals into receipts. In a bucket, where nothing can be appended to, it loses at most the units.
+When a job is killed, a local store loses only the clips that were being fetched: the next run turns
+the journals into receipts. In a bucket, where nothing can be appended to, it loses at most the
+units that were being fetched.
 """
 
 import hashlib
@@ -24,7 +25,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.store import files
-from pipelines.store.feature_store import FeatureStore, Receipt
+from pipelines.store.receipts import Receipt, latest_failures
+from pipelines.store.unit_store import UnitStore
 from schemas import (
     SCHEMA_VERSION,
     Failure,
@@ -39,7 +41,7 @@ SUFFIX = ".mp4"
 
 @dataclass(frozen=True)
 class Outcome:
-    """One clip's fate in one try: a record of table `media`, or a failure."""
+    """Result of one attempt at one clip: a record of table `media`, or a failure."""
 
     key: str
     attempt: int
@@ -48,24 +50,24 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Fates:
-    """Where every clip of the store stands."""
+class MediaState:
+    """The state of every clip of a media store."""
 
     done: frozenset[str]
     """Clips with a file, or whose features are made so that they need none."""
     failed: dict[str, Failure]
     """The latest failure of each other clip that was tried."""
-    tries: Counter[str] = field(default_factory=Counter)
-    """How often each clip has been committed, as done or failed."""
+    attempts: Counter[str] = field(default_factory=Counter)
+    """Number of times that each clip has been committed, as done or failed."""
 
 
-class MediaStore(FeatureStore):
-    """One folder of media, of one data set."""
+class MediaStore(UnitStore):
+    """One folder of media, of one data set and one largest height."""
 
-    tables: tuple[TableName, ...] = ("media", "failures")
+    tables = ("media", "failures")
 
-    def begin(self, dataset: str, height: int) -> None:
-        """Make the store, or check that it is of this data set and cap (else `UsageError`)."""
+    def open(self, dataset: str, height: int) -> None:
+        """Make the store, or check that it is of this data set and height (else `UsageError`)."""
         if files.exists(files.join(self.out, "store.json")):
             raise UsageError(f"{self.out} holds features; give another --media for the clips")
         path = files.join(self.out, "media.json")
@@ -82,7 +84,7 @@ class MediaStore(FeatureStore):
                 )
 
     def put(self, key: str, made: Path) -> None:
-        """Make a finished file the clip's; it appears whole or not at all."""
+        """Move a finished file to the clip's place; it appears whole or not at all."""
         target = files.join(self.out, key + SUFFIX)
         if not files.is_local(self.out):
             files.write(target, made.read_bytes())
@@ -93,45 +95,37 @@ class MediaStore(FeatureStore):
             made.replace(target)
 
     def present(self) -> frozenset[str]:
-        """Keys of the clips whose files are there."""
+        """Return the keys of the clips whose files are there."""
         names = (path.rsplit("/", 1)[-1] for path in files.list_folder(self.out))
         return frozenset(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
 
-    def fates(self, kept: frozenset[str] = frozenset()) -> Fates:
-        """All receipts added up; `kept` are clips that need no file because features are made.
+    def media_state(self, kept: frozenset[str] = frozenset()) -> MediaState:
+        """Add up all receipts; `kept` are clips that need no file because features are made.
 
         A clip that was done and whose file has vanished is neither done nor failed.
         """
-        standing = self.standing()
-        has = self.present() | kept
-        done = frozenset(key for key in standing.done if key in has) | kept
-        failed: dict[str, Failure] = {}
-        tries: Counter[str] = Counter()
-        for receipt in standing.receipts:
-            tries.update(receipt.done)
-            for failure in receipt.failed:
-                tries[failure.clip_key] += 1
-                old = failed.get(failure.clip_key)
-                if failure.clip_key not in done and (
-                    old is None or old.attempts < failure.attempts
-                ):
-                    failed[failure.clip_key] = failure
-        return Fates(done, failed, tries)
+        state = self.state()
+        done = (state.done & self.present()) | kept
+        attempts: Counter[str] = Counter()
+        for receipt in state.receipts:
+            attempts.update(receipt.done)
+            attempts.update(failure.clip_key for failure in receipt.failed)
+        return MediaState(done, latest_failures(state.receipts, done), attempts)
 
     def commit_outcomes(
         self, unit: str, outcomes: Iterable[Outcome], seconds: float, tools: dict[str, str]
     ) -> Receipt:
         """Write a unit's records and its receipt, then drop its journal."""
-        found = list(outcomes)
-        rows = [one.row for one in found if one.row is not None]
+        results = list(outcomes)
+        rows = [result.row for result in results if result.row is not None]
         tables: dict[TableName, pa.Table] = (
             {"media": pa.Table.from_pylist(rows, schema=table_schema("media"))} if rows else {}
         )
         receipt = self.commit(
             unit,
             tables,
-            [one.key for one in found if one.row is not None],
-            [one.failure for one in found if one.failure is not None],
+            [result.key for result in results if result.row is not None],
+            [result.failure for result in results if result.failure is not None],
             {"fetch": seconds},
             tools,
         )
@@ -139,22 +133,22 @@ class MediaStore(FeatureStore):
             self._journal(unit).unlink(missing_ok=True)
         return receipt
 
-    def adopt(self) -> int:
-        """Turn the journals of killed jobs into receipts; how many clips that saved."""
+    def recover_journals(self) -> int:
+        """Turn the journals of killed jobs into receipts; return how many clips that saved."""
         saved = 0
         folder = Path(self.out, "journal")
         for path in sorted(folder.glob("*.jsonl")) if files.is_local(self.out) else []:
-            outcomes = list(self.journalled(path.stem))
+            outcomes = list(self.read_journal(path.stem))
             if outcomes and self.receipt(path.stem) is None:
-                text = "".join(f"{one.key}\t{one.attempt}\n" for one in outcomes)
+                text = "".join(f"{outcome.key}\t{outcome.attempt}\n" for outcome in outcomes)
                 name = f"unit-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
                 self.commit_outcomes(name, outcomes, 0.0, {})
                 saved += len(outcomes)
             path.unlink(missing_ok=True)
         return saved
 
-    def journalled(self, unit: str) -> Iterator[Outcome]:
-        """What a unit's journal holds; a last line that is cut off is passed over."""
+    def read_journal(self, unit: str) -> Iterator[Outcome]:
+        """Read a unit's journal; a last line that is cut off is skipped."""
         if not files.is_local(self.out) or not self._journal(unit).exists():
             return
         for line in self._journal(unit).read_bytes().splitlines(keepends=True):
@@ -167,8 +161,8 @@ class MediaStore(FeatureStore):
                     failure = Failure(**{**failure, "reason": Reason(failure["reason"])})
                 yield Outcome(**raw, failure=failure)
 
-    def write_journal(self, unit: str, outcome: Outcome, lock: threading.Lock) -> None:
-        """Add one line to a unit's journal; from now on a kill does not lose this clip."""
+    def append_journal(self, unit: str, outcome: Outcome, lock: threading.Lock) -> None:
+        """Append one line to a unit's journal; from now on a kill does not lose this clip."""
         if not files.is_local(self.out):
             return
         path = self._journal(unit)
@@ -181,5 +175,5 @@ class MediaStore(FeatureStore):
 
 
 def _is_ours(path: Path, out: Path) -> bool:
-    """Whether the file lies in a scratch folder of the store, so that it may be moved."""
+    """Tell whether the file lies in a scratch folder of the store, so that it may be moved."""
     return path.resolve().is_relative_to(out.resolve()) and ".tmp-" in str(path)

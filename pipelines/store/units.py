@@ -1,6 +1,6 @@
-"""Units of work: slices of the clips that are still to do, small enough to lose without tears.
+"""Units of work: slices of the clips that are left to do, small enough to redo after a crash.
 
-A unit travels through Beam's shuffle as a few kilobytes of JSON (ids, labels, where the file is),
+A unit travels through Beam's shuffle as a few kilobytes of JSON (ids, labels, path of the file),
 never as media. Its name is a hash of its clips and of how often each has been tried, so a replay
 of the same unit finds its receipt, and a retry of failed clips makes a new name.
 """
@@ -8,7 +8,8 @@ of the same unit finds its receipt, and a retry of failed clips makes a new name
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from pipelines.media.find import Found, MediaIndex
 from schemas import Clip, Failure, Reason
@@ -17,63 +18,62 @@ _MISSING_PER_UNIT = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class ClipTask:
     """One clip to do."""
 
     clip: Clip
-    found: Found | None
+    media: Found | None
     """Its media file; None when the media folder has none."""
     attempt: int
     """1 for the first time."""
     shared_video: bool = False
-    """Whether the manifest has other clips of the same video."""
+    """Whether the data set has other clips of the same video."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Clips that are done and committed together."""
+    """Clips that are processed and committed together."""
 
     name: str
-    tasks: tuple[Task, ...]
+    tasks: tuple[ClipTask, ...]
 
     @classmethod
-    def of(cls, tasks: tuple[Task, ...]) -> "Unit":
-        """A unit with its name made from its tasks."""
+    def of(cls, tasks: tuple[ClipTask, ...]) -> "Unit":
+        """Return a unit with the name that follows from its tasks."""
         digest = hashlib.sha256()
         for task in tasks:
             digest.update(f"{task.clip.key}\t{task.attempt}\n".encode())
         return cls(f"unit-{digest.hexdigest()[:16]}", tasks)
 
     def encode(self) -> bytes:
-        """The unit as JSON, what crosses the shuffle."""
-        rows = [
-            [
-                task.clip.video_id, task.clip.start_s, task.clip.end_s, task.clip.split,
-                task.clip.labels, task.clip.name, task.found and task.found.uri,
-                task.found is not None and task.found.cut, task.attempt, task.shared_video,
-            ]
-            for task in self.tasks
-        ]  # fmt: skip
-        return json.dumps([self.name, rows]).encode()
+        """Return the unit as JSON, which crosses the shuffle."""
+        tasks = [_task_to_json(task) for task in self.tasks]
+        return json.dumps({"name": self.name, "tasks": tasks}).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> "Unit":
-        """The unit back from `encode`."""
-        name, rows = json.loads(data)
-        tasks = tuple(
-            Task(
-                Clip(video_id, start_s, end_s, split, tuple(labels), key),
-                Found(uri, cut) if uri else None,
-                attempt,
-                shared,
-            )
-            for video_id, start_s, end_s, split, labels, key, uri, cut, attempt, shared in rows
-        )
-        return cls(name, tasks)
+        """Read a unit back from `encode`."""
+        raw = json.loads(data)
+        return cls(raw["name"], tuple(_task_from_json(task) for task in raw["tasks"]))
+
+
+def _task_to_json(task: ClipTask) -> dict[str, Any]:
+    return {
+        "clip": asdict(task.clip),
+        "media": asdict(task.media) if task.media else None,
+        "attempt": task.attempt,
+        "shared_video": task.shared_video,
+    }
+
+
+def _task_from_json(raw: dict[str, Any]) -> ClipTask:
+    clip = Clip(**{**raw["clip"], "labels": tuple(raw["clip"]["labels"])})
+    media = Found(**raw["media"]) if raw["media"] else None
+    return ClipTask(clip, media, raw["attempt"], raw["shared_video"])
 
 
 def repeated_videos(clips: Iterable[Clip]) -> frozenset[str]:
-    """Ids of videos of which the manifest has more than one clip."""
+    """Return the ids of videos of which the data set has more than one clip."""
     once: set[str] = set()
     again: set[str] = set()
     for clip in clips:
@@ -88,28 +88,28 @@ def open_tasks(
     failed: Mapping[str, Failure],
     retry: frozenset[Reason],
     repeated: frozenset[str],
-) -> Iterator[Task]:
-    """What is left to do: clips without rows whose failure, if any, is of a reason to retry.
+) -> Iterator[ClipTask]:
+    """Yield what is left to do: clips without rows whose failure, if any, has a reason to retry.
 
-    A clip that was not found and still has no file stays as it is.
+    A clip that was not found and still has no file keeps its failure.
     """
     for clip in clips:
         failure = failed.get(clip.key)
         if clip.key in done or (failure and failure.reason not in retry):
             continue
-        found = media.find(clip)
-        if failure and failure.reason is Reason.NOT_FOUND and found is None:
+        file = media.find(clip)
+        if failure and failure.reason is Reason.NOT_FOUND and file is None:
             continue
         attempt = failure.attempts + 1 if failure else 1
-        yield Task(clip, found, attempt, clip.video_id in repeated)
+        yield ClipTask(clip, file, attempt, clip.video_id in repeated)
 
 
-def into_units(tasks: Iterable[Task], unit_size: int) -> Iterator[Unit]:
-    """Tasks in order, `unit_size` to a unit; those without a file apart, by the thousand."""
-    present: list[Task] = []
-    missing: list[Task] = []
+def into_units(tasks: Iterable[ClipTask], unit_size: int) -> Iterator[Unit]:
+    """Group tasks in order, `unit_size` per unit; those without a file apart, 4096 per unit."""
+    present: list[ClipTask] = []
+    missing: list[ClipTask] = []
     for task in tasks:
-        waiting, size = (present, unit_size) if task.found else (missing, _MISSING_PER_UNIT)
+        waiting, size = (present, unit_size) if task.media else (missing, _MISSING_PER_UNIT)
         waiting.append(task)
         if len(waiting) == size:
             yield Unit.of(tuple(waiting))

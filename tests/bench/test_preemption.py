@@ -16,7 +16,7 @@ from pipelines.jobs.features.command import Config
 from pipelines.jobs.features.worker import Runtime, UnitWorker, load_extractors
 from pipelines.media.find import Found
 from pipelines.store.feature_store import FeatureStore
-from pipelines.store.units import Task, Unit
+from pipelines.store.units import ClipTask, Unit
 from schemas import RECIPES, Clip
 from tests.bench.machine import describe
 from tests.bench.scheduler import played, wasted
@@ -50,7 +50,7 @@ def unit_seconds(media: Path, work: Path) -> dict[str, float]:
     for place, size in enumerate((1, *sizes)):  # the first one warms up
         first = 100.0 * place
         tasks = (Clip("BjCEufrlXm4", first + n, first + n + 10) for n in range(size))
-        unit = Unit.of(tuple(Task(clip, Found(str(media), cut=True), 1) for clip in tasks))
+        unit = Unit.of(tuple(ClipTask(clip, Found(str(media), cut=True), 1) for clip in tasks))
         started = time.perf_counter()
         receipt = worker.do(unit)
         walls.append(time.perf_counter() - started)
@@ -71,7 +71,7 @@ def commit_seconds(work: Path) -> dict[str, float]:
     written = sum(receipt.seconds["write"] for receipt in store.receipts()) / 20
     add_units(work / "many", units=1000, clips=1, seconds=1, features=("vggish",), failures=0)
     started = time.perf_counter()
-    FeatureStore(str(work / "many")).standing()
+    FeatureStore(str(work / "many")).state()
     read = (time.perf_counter() - started) / 1000
     assert made > written
     return {"parts_of_16_clips": round(written, 4), "read_a_receipt": round(read, 6)}

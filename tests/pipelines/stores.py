@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.jobs.pack import pack
-from pipelines.store.feature_store import FeatureStore, failures_table
+from pipelines.store.feature_store import FeatureStore
+from pipelines.store.parquet import failures_table
 from schemas import (
     RECIPES,
     Failure,
@@ -54,21 +55,21 @@ def add_units(
 
 def finish(store: FeatureStore, recipe: Recipe) -> None:
     """Write the manifest as the last step of a features job does."""
-    standing = store.standing()
+    state = store.state()
     counts = {
-        "clips_in": len(standing.done) + len(standing.failed),
-        "clips_done": len(standing.done),
-        "clips_failed": len(standing.failed),
+        "clips_in": len(state.done) + len(state.failed),
+        "clips_done": len(state.done),
+        "clips_failed": len(state.failed),
     }
     facts = {
         "dataset": "folder", "recipe": recipe.to_json(), "vocabulary": list(CLASSES),
         "counts": counts, "provenance": {},
     }  # fmt: skip
     extra: dict[TableName, pa.Table] = {
-        "failures": failures_table(standing.failed.values()),
+        "failures": failures_table(state.failed.values()),
         "events": table_schema("events").empty_table(),
     }
-    store.write_manifest(standing, extra, facts)
+    store.write_manifest(state, extra, facts)
 
 
 def pack_at_once(out: Path, most: int = 2_000_000, *, keep_parts: bool = False) -> None:

@@ -141,10 +141,10 @@ def run_download(job: DownloadJob, destination: Destination, max_failed: float) 
         store = job.store()
         if files.is_local(job.media):
             sweep(Path(job.media))
-        saved = store.adopt()
+        saved = store.recover_journals()
         if saved:
             _log.info("%d clips of a job that was killed are kept", saved)
-        before, started = job.fates(), time.monotonic()
+        before, started = job.media_state(), time.monotonic()
         with Progress(job.media, "download", lambda: sum(1 for _ in job.open_tasks())):
             run_job(lambda: download.run(job, destination.arguments))
         if destination.leaves:
@@ -189,7 +189,7 @@ def make_job(config: Config) -> DownloadJob:
     )
     _check_clips(job)
     check_out(media, "--media")
-    job.store().begin(config.dataset, config.height)
+    job.store().open(config.dataset, config.height)
     return job
 
 

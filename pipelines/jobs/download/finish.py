@@ -9,19 +9,19 @@ import pyarrow as pa
 
 from pipelines.jobs.download.job import DownloadJob
 from pipelines.store.coverage import Coverage, write_coverage
-from pipelines.store.feature_store import failures_table
+from pipelines.store.parquet import failures_table
 from schemas import TableName
 
 
 def finish(job: DownloadJob) -> dict[str, Any]:
-    """Write `manifest.json` from the receipts; RuntimeError when a clip has no fate."""
-    store, fates = job.store(), job.fates()
+    """Write `manifest.json` from the receipts; RuntimeError when a clip has no outcome."""
+    store, state = job.store(), job.media_state()
     clips = {clip.key: clip for clip in job.clips()}
-    lost = [key for key in clips if key not in fates.done and key not in fates.failed]
+    lost = [key for key in clips if key not in state.done and key not in state.failed]
     if lost and job.batch is None:
         raise RuntimeError(f"{len(lost)} clips have neither a file nor a failure: {lost[:5]}")
-    known = fates.done | fates.failed.keys()
-    extra: dict[TableName, pa.Table] = {"failures": failures_table(fates.failed.values())}
+    known = state.done | state.failed.keys()
+    extra: dict[TableName, pa.Table] = {"failures": failures_table(state.failed.values())}
     facts = {
         "kind": "media",
         "dataset": job.dataset,
@@ -29,10 +29,10 @@ def finish(job: DownloadJob) -> dict[str, Any]:
         "features": job.features,
         "counts": {
             "clips_in": len(known),
-            "clips_done": len(fates.done),
-            "clips_failed": len(fates.failed),
+            "clips_done": len(state.done),
+            "clips_failed": len(state.failed),
             "failed_by_reason": dict(
-                Counter(str(failure.reason) for failure in fates.failed.values())
+                Counter(str(failure.reason) for failure in state.failed.values())
             ),
         },
         "provenance": {
@@ -42,11 +42,10 @@ def finish(job: DownloadJob) -> dict[str, Any]:
             "command": job.command,
         },
     }
-    standing = store.standing()
-    manifest = store.write_manifest(standing, extra, facts, done=fates.done)
-    reasons = {key: str(failure.reason) for key, failure in fates.failed.items()}
+    manifest = store.write_manifest(store.state(), extra, facts, done=state.done)
+    reasons = {key: str(failure.reason) for key, failure in state.failed.items()}
     write_coverage(
         job.media,
-        Coverage.of(job.dataset, clips.values(), fates.done, reasons, manifest["subset_id"]),
+        Coverage.of(job.dataset, clips.values(), state.done, reasons, manifest["subset_id"]),
     )
     return manifest

@@ -15,8 +15,8 @@ from pipelines.media.find import Found, MediaIndex
 from pipelines.runners.versions import Versions
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
-from pipelines.store.media_store import Fates, MediaStore
-from pipelines.store.units import Task, Unit, into_units, repeated_videos
+from pipelines.store.media_store import MediaState, MediaStore
+from pipelines.store.units import ClipTask, Unit, into_units, repeated_videos
 from schemas import Clip, Reason
 from schemas.manifests import read_manifest
 
@@ -92,26 +92,26 @@ class DownloadJob:
         index = MediaIndex(files.list_folder(self.source))
         return ((stem, index.uri(stem)) for stem in index.stems())
 
-    def fates(self) -> Fates:
+    def media_state(self) -> MediaState:
         """Where every clip stands."""
         kept: frozenset[str] = frozenset()
         if self.features is not None:
-            kept = FeatureStore(self.features).standing().done
-        return self.store().fates(kept)
+            kept = FeatureStore(self.features).state().done
+        return self.store().media_state(kept)
 
-    def open_tasks(self) -> Iterator[Task]:
+    def open_tasks(self) -> Iterator[ClipTask]:
         """What is left to do: clips without a file whose failure, if any, is to be retried."""
         return itertools.islice(self._open_tasks(), self.batch)
 
-    def _open_tasks(self) -> Iterator[Task]:
-        fates = self.fates()
+    def _open_tasks(self) -> Iterator[ClipTask]:
+        state = self.media_state()
         places: dict[str, str] = {}
         for stem, place in self.places():
             places.setdefault(stem, place)
         repeated = repeated_videos(self.clips())
         for clip in self.clips():
-            failure = fates.failed.get(clip.key)
-            if clip.key in fates.done or (
+            failure = state.failed.get(clip.key)
+            if clip.key in state.done or (
                 failure
                 and (failure.reason not in self.retry or failure.at >= (self.not_since or "~"))
             ):
@@ -121,10 +121,10 @@ class DownloadJob:
             waits = failure is not None and failure.reason is Reason.NOT_FOUND
             if waits and self.kind == "place" and not found:
                 continue
-            yield Task(
+            yield ClipTask(
                 clip,
                 Found(found, cut=cut) if found else None,
-                fates.tries[clip.key] + 1,
+                state.attempts[clip.key] + 1,
                 clip.video_id in repeated,
             )
 

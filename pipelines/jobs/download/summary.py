@@ -10,14 +10,14 @@ from pipelines.jobs.download.job import YOUTUBE, DownloadJob
 from pipelines.jobs.download.rate_limit import Gate
 from pipelines.runners.summary import failures_table, shown
 from pipelines.store import files
-from pipelines.store.media_store import Fates
+from pipelines.store.media_store import MediaState
 
 
-def print_summary(job: DownloadJob, before: Fates, wall_s: float, max_failed: float) -> int:
+def print_summary(job: DownloadJob, before: MediaState, wall_s: float, max_failed: float) -> int:
     """Print the tables of a finished run; 1 when too large a share of the clips failed."""
     console = Console()
-    after = job.fates()
-    tried = sum((after.tries - before.tries).values())
+    after = job.media_state()
+    tried = sum((after.attempts - before.attempts).values())
     console.print(_counts(job, before, after, tried, wall_s))
     if after.failed:
         console.print(failures_table(after.failed.values()))
@@ -40,7 +40,9 @@ def print_summary(job: DownloadJob, before: Fates, wall_s: float, max_failed: fl
     return 0
 
 
-def _counts(job: DownloadJob, before: Fates, after: Fates, tried: int, wall_s: float) -> Table:
+def _counts(
+    job: DownloadJob, before: MediaState, after: MediaState, tried: int, wall_s: float
+) -> Table:
     table = Table(title=f"{job.dataset}: download", show_header=False, title_justify="left")
     here = len(after.done - before.done)
     table.add_row("media", escape(shown(job.media)))

@@ -7,8 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.store.feature_store import FeatureStore, subset_id
+from pipelines.store.feature_store import FeatureStore
 from pipelines.store.media_store import SUFFIX
+from pipelines.store.receipts import subset_id
 from schemas import StoreManifest, TableName, table_schema
 
 _TABLES: tuple[TableName, ...] = ("media", "failures")
@@ -37,7 +38,7 @@ def find_media_problems(manifest: StoreManifest) -> Iterator[str]:
 def _check_files(manifest: StoreManifest, records: dict[str, dict[str, Any]]) -> Iterator[str]:
     needless: frozenset[str] = frozenset()
     if manifest.data.get("features"):
-        needless = FeatureStore(manifest.data["features"]).standing().done
+        needless = FeatureStore(manifest.data["features"]).state().done
     there = {path.stem: path for path in sorted(manifest.root.glob(f"*{SUFFIX}"))}
     for key, record in records.items():
         path = there.get(key)

@@ -26,10 +26,10 @@ from pipelines.jobs.download.pool import Child, Pool
 from pipelines.jobs.download.rate_limit import HELD_BACK, Gate, HandBack, Leave
 from pipelines.media.ffmpeg import ffmpeg_version
 from pipelines.store import files
-from pipelines.store.feature_store import Receipt
 from pipelines.store.media_store import Outcome
 from pipelines.store.progress import PROGRESS_FILE
-from pipelines.store.units import Task, Unit
+from pipelines.store.receipts import Receipt
+from pipelines.store.units import ClipTask, Unit
 from schemas import Failure, JobError, KnownError, Reason
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class UnitFetcher:
         if receipt is not None:
             return receipt
         started = time.perf_counter()
-        outcomes = {one.key: one for one in self._store.journalled(unit.name)}
+        outcomes = {one.key: one for one in self._store.read_journal(unit.name)}
         left = [task for task in unit.tasks if task.clip.key not in outcomes]
         with ThreadPoolExecutor(self._job.parallel) as threads:
             for outcome in threads.map(lambda task: self._do_clip(unit, task), left):
@@ -79,11 +79,11 @@ class UnitFetcher:
         """End the fetching processes."""
         self._pool.close()
 
-    def _do_clip(self, unit: Unit, task: Task) -> Outcome:
+    def _do_clip(self, unit: Unit, task: ClipTask) -> Outcome:
         """One clip's fate; it stands in the journal when this returns."""
         try:
             outcome = self._fate(task)
-            self._store.write_journal(unit.name, outcome, self._lock)
+            self._store.append_journal(unit.name, outcome, self._lock)
         except OSError as error:
             raise JobError(self._no_room(error.strerror or str(error))) from error
         if self._progress is not None:
@@ -91,14 +91,14 @@ class UnitFetcher:
                 file.write(b".")
         return outcome
 
-    def _fate(self, task: Task) -> Outcome:
+    def _fate(self, task: ClipTask) -> Outcome:
         try:
             check_name(task.clip.key)
             return self._until_done(task, *self._where(task))
         except KnownError as error:
             return self._failed(task, "request", error.reason, error.detail)
 
-    def _until_done(self, task: Task, where: str, part: Part) -> Outcome:
+    def _until_done(self, task: ClipTask, where: str, part: Part) -> Outcome:
         """Try until the clip is here, the trouble is the clip's own, or the tries are used up."""
         tried = refused = 0
         answer: Answer | None = None
@@ -127,7 +127,7 @@ class UnitFetcher:
                 time.sleep(_FIRST_PAUSE_S * 2 ** (tried - 1) * random.uniform(0.5, 1.5))
 
     def _try(
-        self, child: Child, task: Task, where: str, part: Part, leave: Leave | None
+        self, child: Child, task: ClipTask, where: str, part: Part, leave: Leave | None
     ) -> tuple[Outcome | None, Answer]:
         """One try; the outcome when the clip came."""
         with self._pool.work() as work:
@@ -147,7 +147,7 @@ class UnitFetcher:
         }  # fmt: skip
         return Outcome(clip.key, task.attempt, row), answer
 
-    def _where(self, task: Task) -> tuple[str, Part]:
+    def _where(self, task: ClipTask) -> tuple[str, Part]:
         """Address or place of a clip, and what is there; `KnownError` when there is none."""
         job, clip = self._job, task.clip
         if job.kind == "youtube":
@@ -155,12 +155,12 @@ class UnitFetcher:
         fixed: Part | None = "clip" if job.dataset in NO_STARTS else None
         if job.kind == "address":
             return mirror_address(job.source, clip), fixed or mirror_part(job.source)
-        if task.found is None:
+        if task.media is None:
             raise KnownError(Reason.NOT_FOUND, f"no {clip.key} or {clip.video_id} in {job.source}")
-        return task.found.uri, fixed or ("clip" if task.found.cut else "either")
+        return task.media.uri, fixed or ("clip" if task.media.cut else "either")
 
     def _request(
-        self, task: Task, where: str, part: Part, leave: Leave | None, work: Path
+        self, task: ClipTask, where: str, part: Part, leave: Leave | None, work: Path
     ) -> Request:
         job, clip, root = self._job, task.clip, self._job.source
         if job.kind == "place" and not files.is_local(job.source):
@@ -186,7 +186,7 @@ class UnitFetcher:
             "--media, then run the same command again: what is finished is kept"
         )
 
-    def _failed(self, task: Task, step: str, reason: Reason, detail: str) -> Outcome:
+    def _failed(self, task: ClipTask, step: str, reason: Reason, detail: str) -> Outcome:
         failure = Failure(task.clip.key, step, reason, detail, task.attempt, _now())
         return Outcome(task.clip.key, task.attempt, failure=failure)
 

@@ -115,7 +115,7 @@ def run(config: Config, rest: list[str]) -> int:
     job = replace(make_job(config, remote=destination.remote), accelerator=destination.hint)
     with locked(job.out):
         store = job.store()
-        before = store.standing()
+        before = store.state()
         started = time.monotonic()
         sweep_work_folders()
         with Progress(job.out, "features", lambda: job.n_open(before)):

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from pipelines.jobs.features.job import FeaturesJob
 from pipelines.store.coverage import Coverage, read_reasons, write_coverage
-from pipelines.store.feature_store import Receipt, Standing, failures_table, merge_provenance
+from pipelines.store.parquet import failures_table
+from pipelines.store.receipts import Receipt, StoreState, merge_provenance
 from schemas import Clip, Event, Reason, TableName, table_schema
 
 _TOOLS = (
@@ -34,17 +35,17 @@ class Finish(beam.DoFn):
 
 
 def finish(job: FeaturesJob) -> dict[str, Any]:
-    """Write `manifest.json` from the receipts; RuntimeError when a clip has no fate."""
+    """Write `manifest.json` from the receipts; RuntimeError when a clip has no outcome."""
     store = job.store()
-    standing = store.standing()
-    fates = standing.done | standing.failed.keys()
+    state = store.state()
+    known = state.done | state.failed.keys()
     clips = {clip.key: clip for clip in job.clips()}
-    lost = [key for key in clips if key not in fates]
+    lost = [key for key in clips if key not in known]
     if lost:
         raise RuntimeError(f"{len(lost)} clips have neither rows nor a failure: {lost[:5]}")
-    store.relabel(standing, clips)
+    store.update_labels(state, clips)
     extra: dict[TableName, pa.Table] = {
-        "failures": failures_table(standing.failed.values()),
+        "failures": failures_table(state.failed.values()),
         "events": _events_table(job.events()),
     }
     facts = {
@@ -52,32 +53,32 @@ def finish(job: FeaturesJob) -> dict[str, Any]:
         "recipe": job.recipe.to_json(),
         "vocabulary": list(job.vocabulary().names),
         "counts": {
-            "clips_in": len(fates),
-            "clips_done": len(standing.done),
-            "clips_failed": len(standing.failed),
-            "rows": _count_rows(standing.receipts),
-            "failed_by_reason": _count_reasons(standing),
+            "clips_in": len(known),
+            "clips_done": len(state.done),
+            "clips_failed": len(state.failed),
+            "rows": _count_rows(state.receipts),
+            "failed_by_reason": _count_reasons(state),
         },
         "provenance": {
             **_versions(),
-            **merge_provenance(standing.receipts),
+            **merge_provenance(state.receipts),
             "command": job.command,
         },
     }
-    manifest = store.write_manifest(standing, extra, facts)
-    _write_coverage(job, clips.values(), standing, manifest["subset_id"])
+    manifest = store.write_manifest(state, extra, facts)
+    _write_coverage(job, clips.values(), state, manifest["subset_id"])
     return manifest
 
 
 def _write_coverage(
-    job: FeaturesJob, clips: Iterable[Clip], standing: Standing, subset_id: str
+    job: FeaturesJob, clips: Iterable[Clip], state: StoreState, subset_id: str
 ) -> None:
     """What is there by split and class; a clip without media takes the download's reason."""
-    reasons = {key: str(failure.reason) for key, failure in standing.failed.items()}
+    reasons = {key: str(failure.reason) for key, failure in state.failed.items()}
     for key, reason in read_reasons(job.media).items():
         if reasons.get(key) == Reason.NOT_FOUND:
             reasons[key] = reason
-    coverage = Coverage.of(job.dataset, clips, standing.done, reasons, subset_id)
+    coverage = Coverage.of(job.dataset, clips, state.done, reasons, subset_id)
     write_coverage(job.out, coverage)
 
 
@@ -94,9 +95,9 @@ def _count_rows(receipts: Iterable[Receipt]) -> dict[str, int]:
     return dict(rows)
 
 
-def _count_reasons(standing: Standing) -> dict[str, int]:
+def _count_reasons(state: StoreState) -> dict[str, int]:
     reasons: dict[str, int] = defaultdict(int)
-    for failure in standing.failed.values():
+    for failure in state.failed.values():
         reasons[str(failure.reason)] += 1
     return dict(reasons)
 

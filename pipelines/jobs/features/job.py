@@ -10,7 +10,8 @@ from pipelines.jobs.features.worker import Runtime
 from pipelines.media.find import MediaIndex
 from pipelines.runners.versions import Versions
 from pipelines.store import files
-from pipelines.store.feature_store import FeatureStore, Standing
+from pipelines.store.feature_store import FeatureStore
+from pipelines.store.receipts import StoreState
 from pipelines.store.units import open_tasks
 from schemas import Clip, Event, Reason, Recipe, Vocabulary
 from schemas.manifests import read_events, read_manifest, vocabulary
@@ -86,13 +87,13 @@ class FeaturesJob:
         """The files under `media`."""
         return MediaIndex(files.list_folder(self.media))
 
-    def n_open(self, standing: Standing) -> int:
+    def n_open(self, state: StoreState) -> int:
         """How many clips with media are left to do."""
         tasks = open_tasks(
-            self.clips(), self.media_index(), standing.done, standing.failed, self.retry,
+            self.clips(), self.media_index(), state.done, state.failed, self.retry,
             frozenset(),
         )  # fmt: skip
-        return sum(task.found is not None for task in tasks)
+        return sum(task.media is not None for task in tasks)
 
     def store(self) -> FeatureStore:
         """The store that the job fills."""

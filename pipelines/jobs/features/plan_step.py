@@ -21,12 +21,12 @@ class PlanUnits(beam.DoFn):
     def process(self, start: bytes) -> Iterator[bytes]:
         """Units of clips, as bytes."""
         job = self._job
-        standing = job.store().standing()
+        state = job.store().state()
         tasks = open_tasks(
             job.clips(),
             job.media_index(),
-            standing.done,
-            standing.failed,
+            state.done,
+            state.failed,
             job.retry,
             repeated_videos(job.clips()),
         )

@@ -13,7 +13,7 @@ from rich.table import Table
 from pipelines.jobs.features.job import FeaturesJob
 from pipelines.runners.summary import failures_table, shown
 from pipelines.store import files
-from pipelines.store.feature_store import Receipt, Standing
+from pipelines.store.receipts import Receipt, StoreState
 from schemas import Reason
 
 _MODELS = (
@@ -25,10 +25,10 @@ _MODELS = (
 """Models to try on a store, and the extractors that they need; the first that fits is named."""
 
 
-def print_summary(job: FeaturesJob, before: Standing, wall_s: float, max_failed: float) -> int:
+def print_summary(job: FeaturesJob, before: StoreState, wall_s: float, max_failed: float) -> int:
     """Print the tables of a finished run; 1 when too large a share of clips with media failed."""
     console = Console()
-    after = job.store().standing()
+    after = job.store().state()
     old = {receipt.unit for receipt in before.receipts}
     new = [receipt for receipt in after.receipts if receipt.unit not in old]
     console.print(_counts(job, after, new, wall_s))
@@ -50,7 +50,7 @@ def print_summary(job: FeaturesJob, before: Standing, wall_s: float, max_failed:
     return 0
 
 
-def _counts(job: FeaturesJob, after: Standing, new: list[Receipt], wall_s: float) -> Table:
+def _counts(job: FeaturesJob, after: StoreState, new: list[Receipt], wall_s: float) -> Table:
     table = Table(title=f"{job.dataset}: features", show_header=False, title_justify="left")
     manifest = files.join(shown(job.out), "manifest.json")
     rows: dict[str, int] = defaultdict(int)

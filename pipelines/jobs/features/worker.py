@@ -31,9 +31,10 @@ from pipelines.media.ffmpeg import ffmpeg_version
 from pipelines.media.probe import Probe, probe
 from pipelines.media.quality import measure
 from pipelines.store import files
-from pipelines.store.feature_store import FeatureStore, Receipt
+from pipelines.store.feature_store import FeatureStore
 from pipelines.store.progress import PROGRESS_FILE
-from pipelines.store.units import Task, Unit
+from pipelines.store.receipts import Receipt
+from pipelines.store.units import ClipTask, Unit
 from schemas import ClipMedia, Failure, JobError, KnownError, Reason, Recipe, TableName
 
 _log = logging.getLogger(__name__)
@@ -142,7 +143,9 @@ class UnitWorker:
         )  # fmt: skip
         return receipt
 
-    def _decoded_ahead(self, unit: Unit, work: Path) -> Generator[tuple[Task, Decoded | Failure]]:
+    def _decoded_ahead(
+        self, unit: Unit, work: Path
+    ) -> Generator[tuple[ClipTask, Decoded | Failure]]:
         """Every task with its decoded clip, in order; the next clips are decoded meanwhile."""
         ahead = self._runtime.decoders
         with ThreadPoolExecutor(ahead, thread_name_prefix="decode") as pool:
@@ -159,17 +162,17 @@ class UnitWorker:
                 for future in waiting:
                     future.cancel()
 
-    def _find_and_decode(self, task: Task, work: Path) -> Decoded | Failure:
+    def _find_and_decode(self, task: ClipTask, work: Path) -> Decoded | Failure:
         """Decode one clip into a folder below `work`; called from the decoding threads."""
         step, started, folder = "find", time.perf_counter(), None
         try:
-            if task.found is None:
+            if task.media is None:
                 raise KnownError(
                     Reason.NOT_FOUND,
                     f"no file {task.clip.key}.* or {task.clip.video_id}.* among the media",
                 )
             folder = Path(tempfile.mkdtemp(dir=work))
-            with files.local_copy(task.found.uri, folder) as path:
+            with files.local_copy(task.media.uri, folder) as path:
                 with path.open("rb") as file:
                     sha256 = file_digest(file, "sha256").hexdigest()
                 step = "decode"
@@ -180,7 +183,7 @@ class UnitWorker:
                 shutil.rmtree(folder)
             return _failure(task, step, trouble)
 
-    def _extract(self, task: Task, decoded: Decoded, watch: Stopwatch) -> Tables | Failure:
+    def _extract(self, task: ClipTask, decoded: Decoded, watch: Stopwatch) -> Tables | Failure:
         watch.seconds["decode"] += decoded.seconds
         try:
             features = extract_together(self._load(), decoded.media, watch)
@@ -193,9 +196,9 @@ class UnitWorker:
         except (KnownError, OSError, BeamIOError) as trouble:
             return _failure(task, "extract", trouble)
 
-    def _decode(self, task: Task, path: Path, work: Path) -> tuple[Probe, ClipMedia]:
+    def _decode(self, task: ClipTask, path: Path, work: Path) -> tuple[Probe, ClipMedia]:
         found = probe(path)
-        cut = task.found is not None and task.found.cut
+        cut = task.media is not None and task.media.cut
         window = find_window(task.clip, found, cut=cut)
         if task.shared_video and not cut and window.start_s != task.clip.start_s:
             raise KnownError(
@@ -212,14 +215,14 @@ class UnitWorker:
             facts.update(extractor.provenance)
         return facts
 
-    def _tick(self, task: Task) -> None:
+    def _tick(self, task: ClipTask) -> None:
         """One byte a clip, so that the launcher can show progress within a unit."""
-        if self._progress is not None and task.found is not None:
+        if self._progress is not None and task.media is not None:
             with suppress(OSError), self._progress.open("ab") as file:
                 file.write(b".")
 
 
-def _failure(task: Task, step: str, trouble: Exception) -> Failure:
+def _failure(task: ClipTask, step: str, trouble: Exception) -> Failure:
     """The failure of a clip; raises what is not the clip's fault."""
     error = _as_known(trouble, step)
     at = datetime.now(UTC).isoformat(timespec="seconds")

@@ -15,8 +15,9 @@ from pipelines.runners.launch import check_out, locked, print_left, run_job
 from pipelines.runners.presets import check_places, choose_destination
 from pipelines.runners.summary import shown
 from pipelines.store import files
-from pipelines.store.feature_store import FeatureStore, subset_id
+from pipelines.store.feature_store import FeatureStore
 from pipelines.store.progress import Progress
+from pipelines.store.receipts import subset_id
 from schemas import JobError, UsageError
 
 _LEAST_MB = 1
@@ -86,9 +87,9 @@ def _read_manifest(store: FeatureStore) -> dict[str, Any]:
 
 def _check_whole(store: FeatureStore, manifest: dict[str, Any]) -> None:
     """See that the last features job came to its end: a pack leads readers to all or nothing."""
-    standing = store.standing()
+    state = store.state()
     said = manifest["subset_id"], manifest["counts"]["clips_failed"]
-    if said != (subset_id(standing.done), len(standing.failed)):
+    if said != (subset_id(state.done), len(state.failed)):
         raise UsageError(
             f"the last job on {store.out} did not come to its end; run the same beam run features "
             "command again, then pack"

@@ -24,13 +24,9 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.store import files
-from pipelines.store.feature_store import (
-    FeatureStore,
-    Receipt,
-    Standing,
-    merge_provenance,
-    parquet_settings,
-)
+from pipelines.store.feature_store import FeatureStore
+from pipelines.store.parquet import parquet_settings
+from pipelines.store.receipts import Receipt, StoreState, merge_provenance
 from schemas import JobError
 
 ROW_GROUP_BYTES = 32 * 2**20
@@ -74,10 +70,10 @@ def plan(store: FeatureStore, most: int) -> list[Shard]:
     receipts = list(store.receipts())
     names = {receipt.unit for receipt in receipts}
     unfinished = {one.unit for one in receipts if one.replaces and names.issuperset(one.replaces)}
-    before = Standing.of(one for one in receipts if one.unit not in unfinished)
+    before = StoreState.of(one for one in receipts if one.unit not in unfinished)
     sizes = {str(name): files.sizes(files.join(store.out, name)) for name in store.tables}
     shards = list(plan_shards(before.receipts, sizes, most))
-    store.withdraw(before.replaced | (unfinished - {shard.name for shard in shards}))
+    store.delete_receipts(before.replaced | (unfinished - {shard.name for shard in shards}))
     return shards
 
 
@@ -153,7 +149,7 @@ def pack(store: FeatureStore, shard: Shard) -> Receipt:
         provenance=merge_provenance(receipts),
         replaces=shard.units,
     )
-    store.sign(packed)
+    store.commit_receipt(packed)
     return packed
 
 
@@ -234,8 +230,8 @@ def _summed(seconds: Iterable[Mapping[str, float]]) -> dict[str, float]:
 
 def finish(store: FeatureStore, *, keep_parts: bool) -> None:
     """Lead readers to the shards, then remove the parts that they were made of."""
-    standing = store.standing()
+    state = store.state()
     manifest = json.loads(files.read(files.join(store.out, "manifest.json")))
-    rows = {name: paths for name, paths in store.parts(standing).items() if paths}
+    rows = {name: paths for name, paths in store.parts(state).items() if paths}
     tables = {**manifest["tables"], **rows}
-    store.swap({**manifest, "tables": tables}, standing, keep_parts=keep_parts)
+    store.replace_manifest({**manifest, "tables": tables}, state, keep_parts=keep_parts)

@@ -45,9 +45,9 @@ def words(clips: Path, source: str, media: Path, state: Path) -> list[str]:
 def committed(media: Path) -> set[str]:
     """Clips that a killed job has written down as here: in receipts and journals."""
     store = MediaStore(str(media))
-    found = set(store.standing().done)
+    found = set(store.state().done)
     for path in media.glob("journal/*.jsonl"):
-        found |= {one.key for one in store.journalled(path.stem) if one.row is not None}
+        found |= {one.key for one in store.read_journal(path.stem) if one.row is not None}
     return found
 
 

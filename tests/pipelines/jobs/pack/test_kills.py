@@ -77,7 +77,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_store(
         monkeypatch.undo()
         for name in ROWS:
             assert in_order(out, name).equals(rows[name]), (steps, name)
-        assert FeatureStore(str(out)).standing().done == set(rows["clips"]["clip_key"].to_pylist())
+        assert FeatureStore(str(out)).state().done == set(rows["clips"]["clip_key"].to_pylist())
         if steps % 8 == 0:
             assert beam("validate", out).returncode == 0
         pack_at_once(out, MOST)
@@ -97,6 +97,6 @@ def test_a_killed_pack_of_another_size_begins_anew(
     with pytest.raises(Killed):
         pack_at_once(killed, MOST // 2)
     monkeypatch.undo()
-    assert len(FeatureStore(str(killed)).standing().replaced) == 2
+    assert len(FeatureStore(str(killed)).state().replaced) == 2
     pack_at_once(killed, MOST)
     assert all_bytes(killed) == all_bytes(calm)

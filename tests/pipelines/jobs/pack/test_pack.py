@@ -76,9 +76,9 @@ def test_rows_keep_their_order_and_facts_stay(loose: Path, packed: Path) -> None
         assert in_order(packed, name).schema.equals(in_order(loose, name).schema, True), name
     before, after = (read_store_manifest(out).data for out in (loose, packed))
     assert {**after, "tables": None} == {**before, "tables": None}
-    standing = [FeatureStore(str(out)).standing() for out in (loose, packed)]
-    assert standing[0].done == standing[1].done
-    assert standing[0].failed == standing[1].failed
+    state = [FeatureStore(str(out)).state() for out in (loose, packed)]
+    assert state[0].done == state[1].done
+    assert state[0].failed == state[1].failed
 
 
 def test_shards_of_one_name_hold_the_same_clips(packed: Path) -> None:
