@@ -1,10 +1,10 @@
 """Extractors by name. Nothing heavy is imported before one is chosen."""
 
-import difflib
 import importlib
 from typing import cast
 
 from extractors.base import Extractor
+from schemas.messages import unknown
 from schemas.recipe import RECIPES, Recipe
 
 EXTRACTORS = {
@@ -25,10 +25,6 @@ def create(name: str, recipe: Recipe = RECIPES["llp-eccv20"]) -> Extractor:
     (100, 64)
     """
     if name not in EXTRACTORS:
-        close = difflib.get_close_matches(name, EXTRACTORS, n=1)
-        hint = f"; perhaps you meant {close[0]!r}" if close else ""
-        raise LookupError(
-            f"unknown extractor {name!r}{hint}; known: {', '.join(sorted(EXTRACTORS))}"
-        )
+        raise LookupError(unknown("extractor", name, EXTRACTORS))
     module, attribute = EXTRACTORS[name].split(":")
     return cast(Extractor, getattr(importlib.import_module(module), attribute)(recipe))

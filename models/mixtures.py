@@ -32,10 +32,10 @@ from models.runtime import files
 from models.runtime.console import console
 from models.tasks import tagging
 from schemas import SAMPLE_RATE, UsageError
+from schemas.demo import SOURCES_FOLDER
 
 PROGRAM = "models.mixtures"
 RULES: tuple[nmf.Rule, ...] = ("hard", "soft")
-SOURCES_FOLDER = "demo_sources"
 Wave = NDArray[np.float32]
 
 

@@ -1,7 +1,6 @@
 """Models by name, and the experiments of the papers' tables that they can run."""
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -9,6 +8,7 @@ from typing import Any, Protocol, cast
 from torch import nn
 
 from models.contract.base import Experiment, ModelCard, TrainConfig
+from schemas.messages import unknown
 
 MODELS = {
     "han": "models.nets.parsing.han",  # Tian, Li, Xu, ECCV 2020
@@ -53,7 +53,7 @@ class ModelModule(Protocol):
 def load(name: str) -> ModelModule:
     """Import the file of one model; LookupError with a suggestion when there is none."""
     if name not in MODELS:
-        raise LookupError(unknown("model", name, MODELS))
+        raise LookupError(unknown("model", name, sorted(MODELS)))
     return cast(ModelModule, import_module(MODELS[name]))
 
 
@@ -137,17 +137,5 @@ def find(name: str) -> tuple[str, Experiment]:
         return name, load(name).CARD.experiments[0]
     known = experiments()
     if name not in known:
-        raise LookupError(unknown("model or experiment", name, [*MODELS, *known]))
+        raise LookupError(unknown("model or experiment", name, sorted({*MODELS, *known})))
     return known[name]
-
-
-def unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    """Say in one sentence that a name does not exist, what it may have meant, what exists.
-
-    >>> unknown("model", "hun", ["han", "ave"])
-    "unknown model 'hun'; did you mean 'han'? Known: ave, han"
-    """
-    names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    meant = f" did you mean {near[0]!r}? Known:" if near else " known:"
-    return f"unknown {kind} {name!r};{meant} {', '.join(names)}"

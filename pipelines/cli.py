@@ -19,7 +19,7 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from schemas import JobError, UsageError
-from schemas.sentences import unboxed
+from schemas.messages import ERROR_PREFIX, unboxed, unknown
 
 COMMANDS = {
     "run download": ("pipelines.jobs.download.command", "clips of a data set into a media folder"),
@@ -56,7 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _say(message: object, status: int) -> int:
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"beam: {message}", markup=False)
+    out = Console(stderr=True, soft_wrap=True, highlight=False)
+    out.print(f"{ERROR_PREFIX}{message}", markup=False)
     return status
 
 
@@ -68,8 +69,6 @@ def _dispatch(words: list[str]) -> int:
         name = " ".join(words[:length])
         if name in COMMANDS:
             return _run(name, words[length:])
-    from pipelines.runners.beam_options import suggestion
-
     if words[0] == "run":
         jobs = [name.split()[1] for name in COMMANDS if name.startswith("run ")]
         asked = next((word for word in words[1:] if not word.startswith("-")), None)
@@ -78,9 +77,8 @@ def _dispatch(words: list[str]) -> int:
                 _print_help()
                 return 0
             raise UsageError(f"beam run needs a job: {', '.join(jobs)}")
-        raise UsageError(f"unknown job {asked!r}{suggestion(asked, jobs)}")
-    commands = {name.split()[0] for name in COMMANDS}
-    raise UsageError(f"unknown command {words[0]!r}{suggestion(words[0], commands)}")
+        raise UsageError(unknown("job", asked, jobs))
+    raise UsageError(unknown("command", words[0], [name.split()[0] for name in COMMANDS]))
 
 
 def _run(name: str, arguments: list[str]) -> int:
@@ -88,11 +86,9 @@ def _run(name: str, arguments: list[str]) -> int:
     module: Any = importlib.import_module(COMMANDS[name][0])
     config, rest = _parse(module.Config, f"beam {name}", arguments)
     if rest and name not in _TAKES_BEAM_OPTIONS:
-        from pipelines.runners.beam_options import suggestion
-
         options = [f"--{field.replace('_', '-')}" for field in module.Config.__dataclass_fields__]
         asked = rest[0].split("=", 1)[0]
-        raise UsageError(f"unknown option {asked}{suggestion(asked, options)}")
+        raise UsageError(unknown("option", asked, options, f"beam {name} --help"))
     return int(module.run(config, rest))
 
 

@@ -4,7 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from schemas.messages import listed, quoted
 
 
 @dataclass(frozen=True)
@@ -25,20 +29,28 @@ class Vocabulary:
         try:
             return self.names.index(name)
         except ValueError:
-            known = ", ".join(self.names[:10]) + (", ..." if len(self) > 10 else "")
+            known = listed(self.names, most=10)
             raise LookupError(
-                f"unknown label {name!r}; the {len(self)} classes are {known}"
+                f"unknown label {quoted(name)}; the {len(self)} classes are {known}"
             ) from None
 
-    def multi_hot(self, labels: Sequence[Iterable[str]]) -> NDArray[np.float32]:
-        """Labels of N clips as float32 [N, C] of zeros and ones.
+    def multi_hot(self, labels: Sequence[Iterable[str] | None] | pa.ListArray) -> NDArray[np.bool_]:
+        """Return labels of N clips as bool [N, C]; LookupError for a label that is no class.
+
+        A byte per class, because there may be a million clips; None means no labels.
 
         >>> Vocabulary(("Dog", "Cat")).multi_hot([["Cat"], []]).tolist()
-        [[0.0, 1.0], [0.0, 0.0]]
+        [[False, True], [False, False]]
         """
-        place = {name: index for index, name in enumerate(self.names)}
-        hot = np.zeros((len(labels), len(self)), dtype=np.float32)
-        for row, names in enumerate(labels):
-            for name in names:
-                hot[row, place[name] if name in place else self.index(name)] = 1.0
+        if not isinstance(labels, pa.ListArray):
+            lists = [None if names is None else list(names) for names in labels]
+            labels = pa.array(lists, pa.list_(pa.string()))
+        names = labels.flatten()
+        columns = pc.index_in(names, value_set=pa.array(self.names, pa.string()))
+        if columns.null_count:
+            self.index(names.filter(columns.is_null())[0].as_py())
+        counts = pc.list_value_length(labels).fill_null(0).to_numpy(zero_copy_only=False)
+        rows = np.repeat(np.arange(len(labels)), counts)
+        hot = np.zeros((len(labels), len(self)), dtype=np.bool_)
+        hot[rows, columns.to_numpy(zero_copy_only=False)] = True
         return hot

@@ -24,10 +24,10 @@ from models.applications.localisation import Located, Locator, Values, area, by_
 from models.metrics import avvp_scores
 from models.tasks import tagging
 from schemas import UsageError
+from schemas.demo import BOXES_FILE, FRAME_RATE
 
-FRAMES_A_SECOND, MIDDLE = 25, 12
-"""Frames of a demo clip, and the one in the middle of a second."""
-BOXES_FILE = "demo_boxes.parquet"
+MIDDLE = FRAME_RATE // 2
+"""Frame in the middle of a second."""
 GRID = np.linspace(0.0, 1.0, 41)
 """Thresholds that are tried for the seconds of the sound."""
 
@@ -42,7 +42,7 @@ def read_boxes(folder: Path) -> Truth:
         raise UsageError(f"{folder} has no {BOXES_FILE}; give the folder of a demo world")
     found: dict[tuple[str, str], dict[int, list[list[float]]]] = {}
     for row in pq.read_table(path).to_pylist():
-        second, frame = divmod(row["frame_index"], FRAMES_A_SECOND)
+        second, frame = divmod(row["frame_index"], FRAME_RATE)
         if frame == MIDDLE and row["visible_share"] > 0:
             box = [row[edge] for edge in ("x0", "y0", "x1", "y1")]
             seconds = found.setdefault((row["clip_key"], row["label"]), {})

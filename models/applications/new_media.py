@@ -34,6 +34,7 @@ from models.tasks import tagging
 from models.training import run_folder as runs
 from schemas import JobError, Recipe, UsageError, read_store_manifest
 from schemas.manifests.folder import MEDIA_SUFFIXES
+from schemas.messages import ERROR_PREFIX, unknown
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -126,7 +127,7 @@ def found_labels(run: Run, scores: NDArray[np.float32], name: str) -> list[str]:
 def known_label(run: Run, label: str) -> int:
     """Index of a class; `UsageError` with a suggestion when the run does not know it."""
     if label not in run.classes:
-        raise UsageError(registry.unknown("label", label, run.classes))
+        raise UsageError(unknown("label", label, sorted(run.classes)))
     return run.classes.index(label)
 
 
@@ -180,7 +181,7 @@ def environment() -> dict[str, str]:
 def failure(status: int, said: str) -> UsageError | JobError:
     """The job's own sentence as our error, of the kind that its exit status means."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    errors = [line.removeprefix(ERROR_PREFIX) for line in lines if line.startswith(ERROR_PREFIX)]
     sentence = errors[-1] if errors else f"it ended with status {status}: {' '.join(lines[-1:])}"
     kind = UsageError if status == 2 else JobError
     return kind(f"the features job says: {sentence}")

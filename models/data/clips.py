@@ -203,7 +203,7 @@ def _multi_hot(
     root: Path, keys: Sequence[str], labels: Sequence[Sequence[str] | None], vocabulary: Vocabulary
 ) -> NDArray[np.float32]:
     try:
-        return vocabulary.multi_hot([names or () for names in labels])
+        return vocabulary.multi_hot(labels).astype(np.float32)
     except LookupError as error:
         known = set(vocabulary.names)
         clip = next(

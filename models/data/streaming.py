@@ -359,15 +359,11 @@ def _places(root: Path, paths: Sequence[Path], keys: Sequence[str]) -> NDArray[n
 
 
 def _labels(root: Path, labels: pa.ListArray, vocabulary: Vocabulary) -> Tensor:
-    """Labels as bool [N, C]: a byte each, because there may be a million clips."""
-    found = pc.index_in(labels.flatten(), value_set=pa.array(vocabulary.names))
-    if found.null_count:
-        name = labels.flatten().filter(found.is_null())[0]
+    """Labels as bool [N, C]."""
+    try:
+        return torch.from_numpy(vocabulary.multi_hot(labels))
+    except LookupError as error:
         raise UsageError(
-            f"{root} has a label {name} outside its vocabulary; make the features again with the "
-            "annotation files of its data set"
-        )
-    hot = np.zeros((len(labels), len(vocabulary)), np.bool_)
-    counts = pc.list_value_length(labels).fill_null(0).to_numpy()
-    hot[np.repeat(np.arange(len(labels)), counts), found.to_numpy()] = True
-    return torch.from_numpy(hot)
+            f"{root} has a label outside its vocabulary ({error}); make the features again with "
+            "the annotation files of its data set"
+        ) from None

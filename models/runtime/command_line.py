@@ -1,7 +1,6 @@
 """Command lines of the package: options from dataclasses, wrong use as one sentence."""
 
 import contextlib
-import difflib
 import io
 import logging
 import sys
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from schemas import JobError, UsageError
-from schemas.sentences import unboxed
+from schemas.messages import ERROR_PREFIX, unboxed, unknown
 
 T = TypeVar("T")
 
@@ -40,9 +39,8 @@ def refuse_unknown(arguments: Sequence[str], kinds: Sequence[type[Any]], program
     for argument in arguments:
         option = argument.split("=", 1)[0].replace("_", "-")
         if option.startswith("--") and option not in known:
-            near = difflib.get_close_matches(option, sorted(known), n=1, cutoff=0.5)
-            meant = f"did you mean {near[0]}" if near else f"{program} --help lists all"
-            raise UsageError(f"unknown option {argument.split('=', 1)[0]}; {meant}")
+            asked = argument.split("=", 1)[0]
+            raise UsageError(unknown("option", asked, sorted(known), f"{program} --help"))
 
 
 def run(
@@ -59,7 +57,7 @@ def run(
     try:
         main(arguments)
     except (UsageError, JobError) as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"{ERROR_PREFIX}{error}\n")
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         sys.stderr.write(f"{stopped}\n")

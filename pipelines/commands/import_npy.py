@@ -8,7 +8,6 @@ import logging
 import shlex
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +35,7 @@ from schemas import (
     table_schema,
     tensor_array,
 )
+from schemas.clock import utc_stamp
 from schemas.manifests import read_manifest
 
 _log = logging.getLogger(__name__)
@@ -139,7 +139,7 @@ def _import(job: FeaturesJob, clips: list[Clip], folders: dict[str, Path]) -> No
             try:
                 rows.append(_rows(clip, _load(clip, folders, shared), job.recipe))
             except KnownError as error:
-                at = datetime.now(UTC).isoformat(timespec="seconds")
+                at = utc_stamp()
                 tried = _attempt(state, clip)
                 failed.append(Failure(clip.key, "import", error.reason, error.detail, tried, at))
         tables = join_tables(rows)

@@ -16,10 +16,10 @@ from pipelines.commands.preemption import Workload
 from pipelines.jobs.download.identity import DEFAULT_PER_HOUR
 from pipelines.jobs.download.rate_limit import MEAN_SLOWDOWN
 from pipelines.media.find import MediaIndex
-from pipelines.runners.beam_options import suggestion
 from pipelines.store import files
 from schemas import UsageError
 from schemas.manifests import read_manifest
+from schemas.messages import unknown
 from schemas.recipe import DEFAULT_EXTRACTORS
 
 _BYTES_PER_SECOND_OF_MEDIA = 62_000
@@ -192,7 +192,7 @@ def _check(config: Config) -> None:
             raise _refusal(name, value, "0 or more")
     for name in config.extractors.split(","):
         if name.strip() not in EXTRACTORS:
-            raise UsageError(f"unknown extractor {name!r}{suggestion(name, EXTRACTORS)}")
+            raise UsageError(unknown("extractor", name, EXTRACTORS))
     if config.media and files.is_local(config.media) and not Path(config.media).is_dir():
         raise UsageError(f"--media {config.media} is not a folder; give the folder with the clips")
 

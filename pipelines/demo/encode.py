@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.demo.motion import FPS, HEIGHT, WIDTH
+from pipelines.demo.motion import HEIGHT, WIDTH
 from pipelines.demo.sounds import RATE
 from pipelines.media.ffmpeg import ffmpeg_binary, run_child
 from schemas import JobError, KnownError
+from schemas.demo import FRAME_RATE
 
 TIME_LIMIT_S = 120.0
 """A clip is encoded in about a quarter of a second; a child that takes this long is killed."""
@@ -53,7 +54,8 @@ def write_clip(
         command = [
             ffmpeg_binary(), "-nostdin", "-v", "error", "-y",
             "-f", "rawvideo", "-pix_fmt", "yuv420p", "-video_size", f"{WIDTH}x{HEIGHT}",
-            "-framerate", str(FPS), "-i", str(work / "frames.yuv"), "-i", str(work / "sound.wav"),
+            "-framerate", str(FRAME_RATE), "-i", str(work / "frames.yuv"),
+            "-i", str(work / "sound.wav"),
             "-c:v", "libx264", "-preset", "superfast", "-crf", "23", "-g", "50", "-threads", "1",
             "-c:a", "aac", "-aac_coder", "fast", "-b:a", "64k" if channels == 1 else "96k",
             "-ar", str(sample_rate), "-ac", str(channels), *_EXACT, str(work / "clip.mp4"),

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 from pipelines.demo.backdrop import MARGIN, draw_decoy, paint_backdrop
 from pipelines.demo.looks import LOOKS
-from pipelines.demo.motion import FPS, HEIGHT, WIDTH, Path, camera, object_path
+from pipelines.demo.motion import HEIGHT, WIDTH, Path, camera, object_path
 from pipelines.demo.options import DemoOptions, Difficulty
 from pipelines.demo.pen import Pen, Picture, mix_tint, speckle
 from pipelines.demo.scene import SECONDS, Scene, SceneEvent, generator
+from schemas.demo import FRAME_RATE
 
-N_FRAMES = FPS * SECONDS
+N_FRAMES = FRAME_RATE * SECONDS
 PHASES = 12
 """Distinct drawings of one object; its phase runs through them."""
 
@@ -122,8 +123,8 @@ def _cast(options: DemoOptions, scene: Scene) -> list[_Actor]:
             sheet = pen.shaded(texture)
             sheets.append(np.ascontiguousarray(sheet[:, ::-1]) if mirrored else sheet)
         half = (width / WIDTH / 2, height / HEIGHT / 2)
-        first = event.seen[0] * FPS
-        n_frames = (event.seen[1] - event.seen[0]) * FPS
+        first = event.seen[0] * FRAME_RATE
+        n_frames = (event.seen[1] - event.seen[0]) * FRAME_RATE
         pan = options.ranges.pan
         tries = [object_path(rng, look.move, n_frames, half, pan) for _ in range(8)]
         path = min(tries, key=lambda track: _crowding(track, first, half, cast))
@@ -163,7 +164,7 @@ def _decoys(options: DemoOptions, index: int) -> list[_Actor]:
     for _ in range(int(rng.integers(ranges.decoys[0], ranges.decoys[1] + 1))):
         height = round(rng.uniform(0.12, 0.25) * HEIGHT)
         first = int(rng.integers(0, N_FRAMES // 2))
-        n_frames = int(rng.integers(2 * FPS, N_FRAMES - first + 1))
+        n_frames = int(rng.integers(2 * FRAME_RATE, N_FRAMES - first + 1))
         half = (height / WIDTH / 2, height / HEIGHT / 2)
         path = object_path(rng, "zigzag", n_frames, half, ranges.pan)
         actors.append(_actor(None, [draw_decoy(rng, height)], first, path, 0.0))
@@ -226,7 +227,7 @@ class _Pose:
 def _pose(actor: _Actor, frame: int, view: NDArray[np.float64]) -> _Pose | None:
     """Turn, scale and place the actor's drawing; None when it is outside the frame."""
     step = frame - actor.first_frame
-    phase = int(step / FPS * actor.cycles_per_s * PHASES) % len(actor.sheets)
+    phase = int(step / FRAME_RATE * actor.cycles_per_s * PHASES) % len(actor.sheets)
     sheet, path = actor.sheets[phase], actor.path
     height, width = sheet.shape[:2]
     shift_x, shift_y, zoom = (float(part) for part in view)

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.demo.options import Difficulty
-
-FPS = 25
-"""Frames per second of every clip."""
+from schemas.demo import FRAME_RATE
 
 WIDTH, HEIGHT = 320, 240
 """Size of every frame in pixels."""
@@ -106,12 +104,12 @@ def object_path(
     The centre keeps 80 % of the object's half size, and the camera's travel `pan`, away from the
     edges, so that most of the object stays in the picture.
     """
-    times = np.arange(n_frames) / FPS
+    times = np.arange(n_frames) / FRAME_RATE
     dx, dy, angle = MOVES[move](times, float(rng.uniform(0.8, 1.25)), float(rng.uniform()))
     inset = [min(0.48, 0.8 * part + pan) for part in half]
     x = rng.uniform(inset[0], 1 - inset[0]) + dx
     y = rng.uniform(inset[1], 1 - inset[1]) + dy
-    edge = np.minimum(times + 1 / FPS, times[::-1] + 1 / FPS)
+    edge = np.minimum(times + 1 / FRAME_RATE, times[::-1] + 1 / FRAME_RATE)
     return Path(
         np.clip(x, inset[0], 1 - inset[0]),
         np.clip(y, inset[1], 1 - inset[1]),
@@ -122,7 +120,7 @@ def object_path(
 
 def camera(rng: np.random.Generator, ranges: Difficulty, n_frames: int) -> NDArray[np.float64]:
     """The camera over the clip as [F, 3]: shift x, shift y in pixels, zoom around 1."""
-    times = np.arange(n_frames) / FPS
+    times = np.arange(n_frames) / FRAME_RATE
     direction = rng.uniform(0, 2 * np.pi)
     travel = ranges.pan * np.sin(2 * np.pi * (rng.uniform(0.03, 0.08) * times + rng.uniform()))
     tremble = ranges.shake * np.sin(2 * np.pi * (np.array([[2.7], [3.4]]) * times))

@@ -13,12 +13,19 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from pipelines.demo.motion import FPS, HEIGHT, WIDTH
+from pipelines.demo.motion import HEIGHT, WIDTH
 from pipelines.demo.scene import SECONDS
 from pipelines.demo.sounds import RATE
-from pipelines.demo.truth import AUDIO_FILE, BOXES_FILE, CLASSES_FILE, VISUAL_FILE
 from pipelines.media.ffmpeg import ffmpeg_binary, run_child
 from schemas import JobError, UsageError
+from schemas.demo import (
+    AUDIO_FILE,
+    BOXES_FILE,
+    CLASSES_FILE,
+    CLIPS_FILE,
+    FRAME_RATE,
+    VISUAL_FILE,
+)
 
 COLOURS = (
     "#2f9e44", "#e03131", "#f08c00", "#a0522d", "#f2c200", "#0b7285", "#12b886", "#d6336c",
@@ -38,7 +45,7 @@ def draw_clip(folder: Path, clip_key: str, png_path: Path) -> Path:
     """
     media = Path(folder) / f"{clip_key}.mp4"
     if not media.is_file():
-        raise UsageError(f"{folder} has no demo clip {clip_key!r}; take a key of demo_clips.csv")
+        raise UsageError(f"{folder} has no demo clip {clip_key!r}; take a key of {CLIPS_FILE}")
     names = (Path(folder) / CLASSES_FILE).read_text(encoding="utf-8").split()
     tint = dict(zip(names, COLOURS, strict=False))
     frames, sound = decode(media)
@@ -92,7 +99,7 @@ def _draw_frame(
     boxes: list[dict[str, float]],
     tint: dict[str, str],
 ) -> None:
-    index = second * FPS + FPS // 2
+    index = second * FRAME_RATE + FRAME_RATE // 2
     axes.imshow(frames[index])
     axes.set_axis_off()
     axes.set_title(f"{second + 0.5:g} s", fontsize=9)

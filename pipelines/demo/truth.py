@@ -18,14 +18,15 @@ from pipelines.demo.film import Box
 from pipelines.demo.options import DEMO_VERSION, DemoOptions
 from pipelines.demo.scene import Scene
 from pipelines.media.ffmpeg import ffmpeg_version
-
-CLIPS_FILE = "demo_clips.csv"
-AUDIO_FILE = "demo_audio_events.csv"
-VISUAL_FILE = "demo_visual_events.csv"
-CLASSES_FILE = "demo_classes.txt"
-BOXES_FILE = "demo_boxes.parquet"
-RECORD_FILE = "demo.json"
-SOURCES_FOLDER = "demo_sources"
+from schemas.demo import (
+    AUDIO_FILE,
+    BOXES_FILE,
+    CLASSES_FILE,
+    CLIPS_FILE,
+    RECORD_FILE,
+    SOURCES_FOLDER,
+    VISUAL_FILE,
+)
 
 BOX_SCHEMA = pa.schema(
     [

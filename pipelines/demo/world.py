@@ -16,7 +16,6 @@ from pipelines.demo.options import DemoOptions
 from pipelines.demo.scene import Scene, generator, plan_scene
 from pipelines.demo.track import record
 from pipelines.demo.truth import (
-    SOURCES_FOLDER,
     box_table,
     read_record,
     source_name,
@@ -24,6 +23,7 @@ from pipelines.demo.truth import (
     write_truth,
 )
 from schemas import UsageError
+from schemas.demo import SOURCES_FOLDER
 
 log = logging.getLogger(__name__)
 

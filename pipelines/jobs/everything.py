@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +14,7 @@ from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.media_store import SUFFIX
 from schemas import UsageError
+from schemas.clock import utc_stamp
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -61,7 +61,7 @@ def run(config: Config, rest: list[str]) -> int:
         wanted,
         features=out,
         batch=config.batch if config.delete_media else None,
-        not_since=datetime.now(UTC).isoformat(timespec="seconds"),
+        not_since=utc_stamp(),
     )
     features = _part(config, features_command.Config)
     features = replace(features, annotations=job.annotations or features.annotations)

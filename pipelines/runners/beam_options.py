@@ -1,7 +1,6 @@
 """Options of a command and options of Beam, told apart; a mistyped one is named, never ignored."""
 
 import argparse
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -10,6 +9,7 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from pipelines.runners.engines import prepare_engine
 from schemas import UsageError
+from schemas.messages import unknown
 
 LOCAL_RUNNER = "FnApiRunner"
 """The default, and what `DirectRunner` means here: `DirectRunner` itself first tries to download
@@ -58,7 +58,7 @@ def _check_runner(runner: str) -> None:
             raise UsageError(f"{runner} cannot be used here ({error})") from None
         found = None
     if not isinstance(found, PipelineRunner):
-        raise UsageError(f"unknown runner {runner!r}{suggestion(runner, known)}")
+        raise UsageError(unknown("runner", runner, sorted(known)))
 
 
 def check_rest(rest: Sequence[str], ours: Iterable[str]) -> None:
@@ -69,7 +69,7 @@ def check_rest(rest: Sequence[str], ours: Iterable[str]) -> None:
         name = argument.split("=", 1)[0]
         if name.startswith("--") and name not in known and name.replace("-", "_") not in known:
             options = {*ours, *(option for option in known if option.startswith("--"))}
-            raise UsageError(f"unknown option {name}{suggestion(name, options)}")
+            raise UsageError(unknown("option", name, sorted(options)))
     _, stray = parser.parse_known_args(list(rest))
     if stray:
         raise UsageError(f"unexpected argument {stray[0]!r}; options start with --")
@@ -81,18 +81,6 @@ def given_to_beam(arguments: Sequence[str]) -> dict[str, Any]:
     for action in parser._actions:
         action.default = argparse.SUPPRESS
     return vars(parser.parse_known_args(list(arguments))[0])
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """`; perhaps you meant X`, or what is known when nothing is close."""
-    names = sorted(set(known))
-    spelled = {option.replace("_", "-"): option for option in names}
-    close = difflib.get_close_matches(name.replace("_", "-"), spelled, n=1, cutoff=0.6)
-    if close:
-        return f"; perhaps you meant {spelled[close[0]]}"
-    if len(names) <= 20:
-        return f"; known: {', '.join(names)}"
-    return "; see --help"
 
 
 class _OneSentence(beam_options._BeamArgumentParser):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipelines.runners.beam_options import suggestion
 from pipelines.runners.engines import engine_trouble
 from pipelines.store import files
 from pipelines.store.lease import leased
 from schemas import JobError, Reason, UsageError
+from schemas.messages import quoted, suggestion
 
 _FREE_BYTES = 200 * 2**20
 _LEFT = {
@@ -53,7 +53,7 @@ def read_reasons(text: str) -> frozenset[Reason]:
     for word in wanted:
         if word not in list(Reason):
             known = [*named, *Reason]
-            raise UsageError(f"--retry knows no {word!r}{suggestion(word, known)}")
+            raise UsageError(f"--retry knows no {quoted(word)}{suggestion(word, known)}")
     return frozenset(Reason(word) for word in wanted)
 
 

@@ -24,10 +24,10 @@ from pipelines.runners.beam_options import (
     beam_arguments,
     given_to_beam,
     runner_class,
-    suggestion,
 )
 from pipelines.store import files
 from schemas import UsageError
+from schemas.messages import unknown
 
 DATAFLOW = "DataflowRunner"
 _NEEDED = {
@@ -92,7 +92,7 @@ def find_preset(name: str | None, known: Collection[str] = tuple(PRESETS)) -> Pr
     if name is None:
         return None
     if name not in known:
-        raise UsageError(f"unknown preset {name!r}{suggestion(name, known)}")
+        raise UsageError(unknown("preset", name, known))
     return PRESETS[name]
 
 

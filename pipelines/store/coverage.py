@@ -9,13 +9,13 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from pipelines.store import files
 from schemas import Clip
+from schemas.clock import utc_stamp
 
 NOT_TRIED = "not_tried"
 """Stands for a clip that has neither been fetched nor failed."""
@@ -80,7 +80,7 @@ class Coverage:
         subset_id: str,
     ) -> "Coverage":
         """Count clips by key: those in `present`, the others by their reason."""
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        now = utc_stamp()
         found = cls(dataset, subset_id, now, Share(), {}, {})
         for clip in clips:
             reason = None if clip.key in present else reasons.get(clip.key, NOT_TRIED)

@@ -9,7 +9,7 @@ from schemas.clip import Clip
 from schemas.events import Event
 from schemas.failure import UsageError
 from schemas.labels import Vocabulary
-from schemas.manifests.checks import meant
+from schemas.messages import unknown
 
 __all__ = ["DATASETS", "read_events", "read_manifest", "vocabulary"]
 
@@ -44,9 +44,7 @@ class DatasetReader(Protocol):
 def reader(dataset: str) -> DatasetReader:
     """The module that reads a data set; `UsageError` with a suggestion for an unknown name."""
     if dataset not in DATASETS:
-        raise UsageError(
-            f"unknown data set {dataset!r}{meant(dataset, DATASETS)}; known: {', '.join(DATASETS)}"
-        )
+        raise UsageError(unknown("data set", dataset, DATASETS))
     return cast(DatasetReader, import_module(DATASETS[dataset]))
 
 

@@ -1,6 +1,5 @@
 """What every reader checks: files there, split known, no clip twice, events that cover time."""
 
-import difflib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -9,6 +8,7 @@ from pathlib import Path
 from schemas.clip import Clip
 from schemas.events import Event
 from schemas.failure import UsageError
+from schemas.messages import quoted, suggestion
 
 log = logging.getLogger(__name__)
 
@@ -16,18 +16,11 @@ NAMED = 5
 """Keys that a warning names before it only counts."""
 
 
-def meant(name: str, known: Iterable[str]) -> str:
-    """` (did you mean ...?)` for a mistyped name, empty when nothing is close."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
 def require_split(dataset: str, split: str | None, allowed: Sequence[str]) -> None:
     """`UsageError` with the allowed names unless `split` is None or one of them."""
     if split is not None and split not in allowed:
-        names = ", ".join(allowed) or "none"
         raise UsageError(
-            f"data set {dataset} has no split {split!r}{meant(split, allowed)}; allowed: {names}"
+            f"data set {dataset} has no split {quoted(split)}{suggestion(split, allowed)}"
         )
 
 

@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from schemas.clip import Clip
+from schemas.demo import AUDIO_FILE, CLASSES_FILE, CLIPS_FILE, VISUAL_FILE
 from schemas.events import Event
 from schemas.failure import UsageError
 from schemas.labels import Vocabulary
@@ -23,7 +24,7 @@ SPLITS = ("train", "val", "test")
 def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
     """Clips of one split or of all, in the order of the file; file names are the keys."""
     require_split("demo", split, SPLITS)
-    (path,) = require_files("demo", folder, ["demo_clips.csv"], published("demo"))
+    (path,) = require_files("demo", folder, [CLIPS_FILE], published("demo"))
     names = vocabulary(folder).names
 
     def read() -> Iterator[Clip]:
@@ -37,7 +38,7 @@ def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
 def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event]:
     """Audio events, then visual events; `repair` leaves out those that cover no time."""
     require_split("demo", split, SPLITS)
-    names = ("demo_audio_events.csv", "demo_visual_events.csv")
+    names = (AUDIO_FILE, VISUAL_FILE)
     audio, visual = require_files("demo", folder, names, published("demo"))
     known = vocabulary(folder).names
     events: Iterator[Event] = chain(
@@ -51,7 +52,7 @@ def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event
 
 def vocabulary(folder: Path) -> Vocabulary:
     """The classes of `demo_classes.txt`, in its order."""
-    (path,) = require_files("demo", folder, ["demo_classes.txt"], published("demo"))
+    (path,) = require_files("demo", folder, [CLASSES_FILE], published("demo"))
     try:
         return Vocabulary(tuple(line.strip() for _, line in read_lines(path)))
     except ValueError as error:

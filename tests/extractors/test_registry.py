@@ -58,7 +58,7 @@ def test_registry_imports_nothing_heavy() -> None:
 
 
 def test_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(LookupError, match=r"perhaps you meant 'vggish'; known: .*resnet152"):
+    with pytest.raises(LookupError, match=r"did you mean 'vggish'\? Known: .*resnet152"):
         create("vgish")
 
 

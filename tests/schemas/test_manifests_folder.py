@@ -47,7 +47,7 @@ def test_folder_joins_files_and_rows(write: Write, caplog: pytest.LogCaptureFixt
 def test_folder_without_labels_has_no_splits_and_no_classes(write: Write) -> None:
     folder = write({"a.wav": b""})
     assert len(vocabulary("folder", folder)) == 0
-    assert refusal(folder, "train").endswith("allowed: none")
+    assert refusal(folder, "train").endswith("known: none")
 
 
 def test_folder_label_columns_may_be_absent(write: Write) -> None:

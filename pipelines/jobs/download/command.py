@@ -21,7 +21,6 @@ from pipelines.jobs.download.job import YOUTUBE, DownloadJob
 from pipelines.jobs.download.pool import sweep
 from pipelines.jobs.download.rate_limit import Manners
 from pipelines.jobs.download.summary import print_summary
-from pipelines.runners.beam_options import suggestion
 from pipelines.runners.launch import check_out, locked, print_left, read_reasons, run_job
 from pipelines.runners.presets import Destination, check_places, choose_destination, find_preset
 from pipelines.store import files
@@ -29,6 +28,7 @@ from pipelines.store.progress import Progress
 from schemas import UsageError
 from schemas.manifests import DATASETS
 from schemas.manifests.folder import media_stems
+from schemas.messages import unknown
 
 _log = logging.getLogger(__name__)
 _WITHOUT_STARTS = {
@@ -155,9 +155,7 @@ def run_download(job: DownloadJob, destination: Destination, max_failed: float) 
 def make_job(config: Config) -> DownloadJob:
     """The job that a configuration asks for; whatever is wrong with it shows here."""
     if config.dataset not in DATASETS:
-        raise UsageError(
-            f"unknown data set {config.dataset!r}{suggestion(config.dataset, DATASETS)}"
-        )
+        raise UsageError(unknown("data set", config.dataset, DATASETS))
     _check_numbers(config)
     source, hosts, site = _find_source(config)
     media = files.absolute(config.media or f"media/{config.dataset}")

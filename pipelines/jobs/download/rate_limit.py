@@ -22,11 +22,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pipelines.jobs.download.identity import Identity
 from schemas import Reason
+from schemas.clock import utc_stamp
 
 _log = logging.getLogger(__name__)
 _JITTER = 0.2
@@ -160,7 +160,7 @@ class Gate:
         standing.blocked_until = max(standing.blocked_until, now + pause)
         _log.warning(
             "identity %s: %s, %d in a row; left alone until %s",
-            leave.identity.name, reason, standing.strikes, _time(standing.blocked_until),
+            leave.identity.name, reason, standing.strikes, utc_stamp(standing.blocked_until),
         )  # fmt: skip
 
     def standing(self, identity: Identity) -> Standing:
@@ -191,7 +191,7 @@ class Gate:
         return HandBack(
             Reason(standing.reason),
             f"not tried: every identity is held back ({standing.reason}), the first until "
-            f"{_time(standing.free_at())}; the next run tries this clip",
+            f"{utc_stamp(standing.free_at())}; the next run tries this clip",
         )
 
     def _shuffled(self) -> list[Identity]:
@@ -214,7 +214,3 @@ class Gate:
             temporary = path.with_suffix(f".{os.getpid()}.tmp")
             temporary.write_text(json.dumps(asdict(standing)))
             temporary.replace(path)
-
-
-def _time(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

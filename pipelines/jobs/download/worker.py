@@ -7,7 +7,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 
 from apache_beam.io.filesystem import BeamIOError
@@ -31,6 +30,7 @@ from pipelines.store.progress import PROGRESS_FILE
 from pipelines.store.receipts import Receipt
 from pipelines.store.units import ClipTask, Unit
 from schemas import Failure, JobError, KnownError, Reason
+from schemas.clock import utc_stamp
 
 _log = logging.getLogger(__name__)
 _TRIED_AGAIN = (Reason.NETWORK, Reason.TIMEOUT)
@@ -143,7 +143,7 @@ class UnitFetcher:
             "clip_key": clip.key, "video_id": clip.video_id, "start_s": clip.start_s,
             "end_s": clip.end_s, **answer.facts, "identity": leave.identity.name if leave else None,
             "yt_dlp": self._tools["yt-dlp"] if leave else None, "ffmpeg": self._tools["ffmpeg"],
-            "fetched_at": _now(),
+            "fetched_at": utc_stamp(),
         }  # fmt: skip
         return Outcome(clip.key, task.attempt, row), answer
 
@@ -187,9 +187,5 @@ class UnitFetcher:
         )
 
     def _failed(self, task: ClipTask, step: str, reason: Reason, detail: str) -> Outcome:
-        failure = Failure(task.clip.key, step, reason, detail, task.attempt, _now())
+        failure = Failure(task.clip.key, step, reason, detail, task.attempt, utc_stamp())
         return Outcome(task.clip.key, task.attempt, failure=failure)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

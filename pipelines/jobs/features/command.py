@@ -17,7 +17,6 @@ from pipelines.demo import DemoOptions, demo_folder, generate
 from pipelines.jobs.features.job import NO_ANNOTATIONS, FeaturesJob
 from pipelines.jobs.features.summary import print_summary
 from pipelines.jobs.features.worker import Runtime, sweep_work_folders
-from pipelines.runners.beam_options import suggestion
 from pipelines.runners.launch import check_out, locked, print_left, read_reasons, run_job
 from pipelines.runners.presets import (
     check_places,
@@ -30,6 +29,7 @@ from pipelines.store.feature_store import FeatureStore
 from pipelines.store.progress import Progress
 from schemas import RECIPES, Recipe, UsageError
 from schemas.manifests import DATASETS
+from schemas.messages import unknown
 from schemas.recipe import DEFAULT_EXTRACTORS
 
 _log = logging.getLogger(__name__)
@@ -132,9 +132,7 @@ def make_job(config: Config, *, need_media: bool = True, remote: bool = False) -
     of clips: its workers read manifest and media folder, and have the weights.
     """
     if config.dataset not in DATASETS:
-        raise UsageError(
-            f"unknown data set {config.dataset!r}{suggestion(config.dataset, DATASETS)}"
-        )
+        raise UsageError(unknown("data set", config.dataset, DATASETS))
     _check_numbers(config)
     _check_demo(config)
     out = files.absolute(config.out or f"out/{config.dataset}")
@@ -172,11 +170,11 @@ def make_recipe(config: Config, store: FeatureStore) -> Recipe:
     machine of another kind.
     """
     if config.recipe not in RECIPES:
-        raise UsageError(f"unknown recipe {config.recipe!r}{suggestion(config.recipe, RECIPES)}")
+        raise UsageError(unknown("recipe", config.recipe, RECIPES))
     names = tuple(name.strip() for name in config.extractors.split(",") if name.strip())
     for name in names:
         if name not in EXTRACTORS:
-            raise UsageError(f"unknown extractor {name!r}{suggestion(name, EXTRACTORS)}")
+            raise UsageError(unknown("extractor", name, EXTRACTORS))
     if not names:
         raise UsageError(f"--extractors is empty; choose from {', '.join(EXTRACTORS)}")
     weights = config.weights or ("seeded" if config.dataset == "demo" else "pretrained")

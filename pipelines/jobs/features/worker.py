@@ -14,7 +14,6 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
 
@@ -36,6 +35,7 @@ from pipelines.store.progress import PROGRESS_FILE
 from pipelines.store.receipts import Receipt
 from pipelines.store.units import ClipTask, Unit
 from schemas import ClipMedia, Failure, JobError, KnownError, Reason, Recipe, TableName
+from schemas.clock import utc_stamp
 
 _log = logging.getLogger(__name__)
 _WORK_PREFIX = "earsight-"
@@ -225,9 +225,8 @@ class UnitWorker:
 def _failure(task: ClipTask, step: str, trouble: Exception) -> Failure:
     """The failure of a clip; raises what is not the clip's fault."""
     error = _as_known(trouble, step)
-    at = datetime.now(UTC).isoformat(timespec="seconds")
     _log.debug("%s: %s at %s: %s", task.clip.key, error.reason, step, error.detail)
-    return Failure(task.clip.key, step, error.reason, error.detail, task.attempt, at)
+    return Failure(task.clip.key, step, error.reason, error.detail, task.attempt, utc_stamp())
 
 
 def _as_known(trouble: Exception, step: str) -> KnownError:

@@ -14,11 +14,11 @@ from matplotlib.image import imread
 
 from models import localise, train
 from models.applications import localisation, new_media
-from models.applications import localisation_scores as localisation_truth
 from models.applications.localisation import Located
 from models.runtime import command_line as cli
 from models.runtime import files
 from models.training import run_folder as runs
+from schemas.demo import BOXES_FILE
 from tests.models.applications.test_separation import said
 from tests.models.bag_samples import bag_store
 from tests.models.samples import CLASSES, SECONDS
@@ -87,7 +87,7 @@ def world(run: Path, folder: Path, box: tuple[float, ...]) -> Path:
         for clip in clips for second in range(SECONDS) for frame in (0, 12)
     ]  # fmt: skip
     folder.mkdir()
-    pq.write_table(pa.Table.from_pylist(rows), folder / localisation_truth.BOXES_FILE)
+    pq.write_table(pa.Table.from_pylist(rows), folder / BOXES_FILE)
     return folder
 
 

@@ -18,6 +18,7 @@ from models.applications.media_files import read_sound, write_sound
 from models.data.clips import open_clips
 from models.runtime import command_line as cli
 from schemas import JobError, UsageError
+from schemas.demo import SOURCES_FOLDER
 from tests.models.bag_samples import bag_store
 from tests.models.samples import CLASSES
 
@@ -241,7 +242,7 @@ def test_mixtures_need_clean_sounds_of_two_classes(run: Path, tmp_path: Path) ->
     status, complaint = said(mixtures.main, "--run", run, "--sources", tmp_path)
     assert status == 2
     assert "has no clean sounds of two of the run's classes; make them with: beam demo" in complaint
-    sounds = tmp_path / mixtures.SOURCES_FOLDER
+    sounds = tmp_path / SOURCES_FOLDER
     sounds.mkdir()
     for index, label in enumerate(CLASSES[:3]):
         write_sound(sounds / f"demo0000_0_10_{index}_{label}.wav", tone(440 * (index + 1), 0, 2))

@@ -92,7 +92,7 @@ def test_a_run_of_ones_own_gives_seconds_and_bytes(tmp_path: Path, beam: Beam) -
         (("--seconds-per-clip", "inf"), "--seconds-per-clip is inf; it must be above 0"),
         (("--identities", "1" + "0" * 400), "at most 1e+12"),
         (("--worker-life-hours", "1e-6"), "never ends a unit of 16 clips; give a smaller"),
-        (("--extractors", "vgish"), "perhaps you meant vggish"),
+        (("--extractors", "vgish"), "did you mean 'vggish'"),
         (("--price", "1"), "unknown option --price"),
         (("--like", "nowhere"), "holds no clip that a features job made"),
     ],

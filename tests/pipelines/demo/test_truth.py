@@ -10,12 +10,13 @@ from pipelines.demo import CLASSES, DemoOptions, generate
 from pipelines.demo.classes import FAMILIES
 from pipelines.demo.film import film
 from pipelines.demo.looks import LOOKS
-from pipelines.demo.motion import FPS, HEIGHT, MOVES, WIDTH
+from pipelines.demo.motion import HEIGHT, MOVES, WIDTH
 from pipelines.demo.scene import SECONDS, Scene, SceneEvent, plan_scene
 from pipelines.demo.sounds import RATE, VOICES, sing
 from pipelines.demo.track import record
 from pipelines.media.ffmpeg import ffmpeg_binary
 from schemas import Vocabulary, second_grid
+from schemas.demo import FRAME_RATE
 from schemas.manifests import read_events, read_manifest, vocabulary
 
 OPTIONS = DemoOptions(clips=14, seed=1, classes=6, sources=True)
@@ -77,7 +78,7 @@ def test_weak_labels_are_the_union_of_what_is_heard_and_seen(world: Path) -> Non
 
 def test_boxes_are_there_in_exactly_the_seen_seconds(world: Path) -> None:
     rows = pq.read_table(world / "demo_boxes.parquet").to_pylist()
-    found = {(row["clip_key"], row["label"], row["frame_index"] // FPS) for row in rows}
+    found = {(row["clip_key"], row["label"], row["frame_index"] // FRAME_RATE) for row in rows}
     events = [event for event in read_events("demo", world) if event.modality == "visual"]
     seconds = {
         (event.clip_key, event.label, second)
@@ -113,7 +114,7 @@ def test_the_object_is_what_its_box_holds(world: Path) -> None:
     planes, _ = film(OPTIONS, empty)
     backdrop = planes[:, :HEIGHT].astype(float)  # luma in 16..235
     _, boxes = film(OPTIONS, scene)
-    assert len(frames) == SECONDS * FPS
+    assert len(frames) == SECONDS * FRAME_RATE
     for box in boxes[::10]:
         luma = frames[box.frame_index].astype(float) @ (0.098, 0.504, 0.257) + 16
         change = np.abs(luma - backdrop[box.frame_index])
@@ -155,8 +156,8 @@ def test_every_look_fits_the_frame(name: str, difficulty: str) -> None:
     options = DemoOptions(classes=16, difficulty=difficulty)  # type: ignore[arg-type]
     event = SceneEvent(0, name, None, (2, 4))
     frames, boxes = film(options, Scene(NAMES.index(name), "clip", "train", (event,)))
-    assert frames.shape == (SECONDS * FPS, HEIGHT * 3 // 2, WIDTH)
-    assert [box.frame_index for box in boxes] == list(range(2 * FPS, 4 * FPS))
+    assert frames.shape == (SECONDS * FRAME_RATE, HEIGHT * 3 // 2, WIDTH)
+    assert [box.frame_index for box in boxes] == list(range(2 * FRAME_RATE, 4 * FRAME_RATE))
     grown = boxes[5:-5]
     assert min(box.visible_share for box in grown) > 0.5
     assert max(box.y1 - box.y0 for box in grown) > 0.15
@@ -171,7 +172,7 @@ def test_what_is_seen_stays_in_the_picture() -> None:
         _, boxes = film(options, scene)
         shares += [box.visible_share for box in boxes]
         seen = {(e.event_id, second) for e in scene.events if e.seen for second in range(*e.seen)}
-        assert {(box.event_id, box.frame_index // FPS) for box in boxes} == seen
+        assert {(box.event_id, box.frame_index // FRAME_RATE) for box in boxes} == seen
     assert np.mean(np.array(shares) > 0.5) > 0.95
 
 

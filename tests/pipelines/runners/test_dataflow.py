@@ -259,7 +259,7 @@ def test_user_wins_over_the_preset(audioset: Cloud) -> None:
         (("--preset", "dataflow-gpu"), "needs --project, --region, --temp_location gs://..."),
         (("--runner", "dataflow", *PLACE[:6]), "needs --sdk_container_image"),
         (("--runner", "DataflowRunner", *PLACE[:6]), "needs --sdk_container_image"),
-        (("--preset", "dataflow-gpuu", *PLACE), "perhaps you meant dataflow-gpu"),
+        (("--preset", "dataflow-gpuu", *PLACE), "did you mean 'dataflow-gpu'"),
         (("--preset", "dataflow-gpu", *PLACE, "--runner", "FlinkRunner"), "but --runner is Flink"),
         (("--preset", "dataflow-gpu", *PLACE, "--temp_location", "/tmp/x"), "Beam: Invalid GCS"),
         (("--preset", "dataflow-gpu", *PLACE, "--project", "p"), "Beam: Invalid Project ID"),

@@ -46,7 +46,7 @@ def test_job_service_gives_the_same_tables(
             "a Spark master does not answer",
         ),
         (("--runner", "FlinkRunner", "--job_server_java_launcher", "jawa"), "no program 'jawa'"),
-        (("--runner", "FlinkRunner", "--paralellism", "2"), "perhaps you meant --parallelism"),
+        (("--runner", "FlinkRunner", "--paralellism", "2"), "did you mean --parallelism"),
         (("--runner", "DaskRunner"), "loses data"),
     ],
 )
@@ -94,7 +94,7 @@ def test_what_a_worker_says_comes_back_over_the_wire(
     monkeypatch.setattr("pipelines.jobs.features.worker.UnitWorker.do", full)
     done = beam(*JOB, "--media", media, "--out", tmp_path / "out", *loopback)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "beam: no room for tables; make room"
+    assert done.stderr.splitlines()[-1] == "error: no room for tables; make room"
     assert not (tmp_path / "out/manifest.json").exists()
 
 

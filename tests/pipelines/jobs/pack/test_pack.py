@@ -251,7 +251,7 @@ def test_what_cannot_be_packed_is_said(store: Path, tmp_path: Path, beam: Beam) 
     assert "no finished feature store" in refused(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
     assert "at least 1" in refused(store, "--shard-mb", 0)
-    assert "perhaps you meant --shard-mb" in refused(store, "--shard-nb", 9)
+    assert "did you mean --shard-mb" in refused(store, "--shard-nb", 9)
     assert "DaskRunner loses data" in refused(store, "--runner", "DaskRunner")
     with (store / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
