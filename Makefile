@@ -11,12 +11,16 @@ OUT ?= out/$(DATASET)
 RUNNER ?= FnApiRunner
 WEIGHTS ?=
 ARGS ?=
+BUDGET_S ?= 1500
+SEED ?= 0
+FAMILY ?=
+CASE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install features train test test-flink test-spark test-images check bench lock clean
+.PHONY: help install features train test test-flink test-spark test-images test-faults check bench lock clean
 
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "features takes DATASET= MEDIA= ANNOTATIONS= OUT= RUNNER= WEIGHTS= ARGS="
 
@@ -52,6 +56,10 @@ test-flink: $(VENV)/dev.done ## the job on a real Flink; needs Java and Maven
 
 test-spark: $(VENV)/dev.done ## the job on a real Spark; needs Java and Maven
 	@$(BIN)/python -m pytest tests/engines -m spark
+
+test-faults: $(VENV)/dev.done ## many hostile inputs; BUDGET_S= SEED= FAMILY= CASE=
+	@BUDGET_S="$(BUDGET_S)" SEED="$(SEED)" FAMILY="$(FAMILY)" CASE="$(CASE)" \
+		$(BIN)/python -m pytest tests/faults -m faults -s
 
 test-images: $(VENV)/dev.done ## the images' packages in a clean root; needs debootstrap and root
 	@$(BIN)/python -m pytest tests/docker -m images

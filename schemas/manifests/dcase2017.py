@@ -16,7 +16,7 @@ from pathlib import Path
 from schemas.clip import Clip
 from schemas.events import Event
 from schemas.labels import Vocabulary
-from schemas.manifests.checks import drop_empty, require_files, require_split
+from schemas.manifests.checks import drop_empty, merge_repeats, require_files, require_split
 from schemas.manifests.lines import cut_name, fields, parse_lines, seconds, unique
 from schemas.manifests.sources import published
 
@@ -40,9 +40,12 @@ def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
     splits = tuple(CHALLENGE_NAMES) if split is None else (split,)
     files = [f"groundtruth_weak_label_{CHALLENGE_NAMES[name]}_set.csv" for name in splits]
     paths = require_files("dcase2017", folder, files, published("dcase2017"))
-    return (
-        clip for name, path in zip(splits, paths, strict=True) for clip in clips_of_rows(path, name)
-    )
+
+    def read() -> Iterator[Clip]:
+        for name, path in zip(splits, paths, strict=True):
+            yield from clips_of_rows(path, name)
+
+    return merge_repeats("dcase2017", read)
 
 
 def clips_of_rows(path: Path, split: str) -> Iterator[Clip]:
