@@ -17,7 +17,8 @@ if __package__ in (None, ""):  # started as `python models/evaluate.py`: import 
 from torch import nn
 
 from models import registry
-from models.contract.base import ModelCard, TrainConfig
+from models.contract.card import ModelCard
+from models.contract.config import TrainConfig
 from models.data import splits
 from models.data.clips import ClipData
 from models.data.streaming import open_tagging

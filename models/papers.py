@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models import registry
-from models.contract.base import Experiment, ModelCard
+from models.contract.card import Experiment, ModelCard
 from models.metrics import AVVP_NAMES
 from models.runtime import command_line as cli
 from models.runtime import files

@@ -7,7 +7,8 @@ from typing import Any, Protocol, cast
 
 from torch import nn
 
-from models.contract.base import Experiment, ModelCard, TrainConfig
+from models.contract.card import Experiment, ModelCard
+from models.contract.config import TrainConfig
 from schemas.messages import unknown
 
 MODELS = {

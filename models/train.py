@@ -20,7 +20,8 @@ if __package__ in (None, ""):  # started as `python models/train.py`: import thi
 import tyro
 
 from models import registry
-from models.contract.base import Experiment, TrainConfig
+from models.contract.card import Experiment
+from models.contract.config import TrainConfig
 from models.data import splits
 from models.data.clips import ClipData
 from models.data.streaming import open_tagging

@@ -26,7 +26,8 @@ from rich.console import Console
 from torch import nn
 
 from models import registry
-from models.contract.base import ModelCard, TrainConfig
+from models.contract.card import ModelCard
+from models.contract.config import TrainConfig
 from models.data.bags import EXTRACTORS
 from models.data.parquet import read_table
 from models.runtime import files

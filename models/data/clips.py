@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.contract.base import Batch, TrainConfig
+from models.contract.batch import Batch
+from models.contract.config import TrainConfig
 from models.data.bags import BAGS, EXTRACTORS, BagName, read_bags
 from models.data.parquet import allocate, clip_places, open_part, read_table, refuse_nan
 from schemas import (

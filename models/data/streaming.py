@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from models.contract.base import Batch, TaggingConfig, TrainConfig
+from models.contract.batch import Batch
+from models.contract.config import TaggingConfig, TrainConfig
 from models.data.bags import BAGS
 from models.data.clips import SPLITS, ClipData, balanced, feature_column, open_clips
 from models.data.parquet import MEMORY_LIMIT, open_part, read_table

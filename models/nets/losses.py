@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Outputs, TrainConfig
+from models.contract.batch import Batch, Outputs
+from models.contract.config import TrainConfig
 
 
 def clip_loss(probability: Tensor, target: Tensor) -> Tensor:

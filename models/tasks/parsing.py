@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.contract.base import Outputs, TrainConfig
+from models.contract.batch import Outputs
+from models.contract.config import TrainConfig
 from models.data.clips import ClipData
 from models.metrics import (
     AVVP_NAMES,

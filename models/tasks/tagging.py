@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.contract.base import TaggingConfig, TrainConfig
+from models.contract.config import TaggingConfig, TrainConfig
 from models.data.clips import ClipData
 from models.metrics import average_precision, micro_scores, roc_auc, tagging_scores
 from models.tasks.thresholds import Values, class_thresholds, global_threshold

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from models.contract.base import Batch, TrainConfig
+from models.contract.batch import Batch
+from models.contract.config import TrainConfig
 from models.data.clips import ClipData
 from models.runtime import distributed as parallel
 from models.runtime.console import progress_bar
@@ -158,7 +159,7 @@ def train_epoch(
         training.epoch += 1
         if training.before_epoch is not None:
             training.before_epoch(training)
-    rate = config.rate(training.epoch)
+    rate = config.learning_rate_at(training.epoch)
     for group in training.optimizer.param_groups:
         group["lr"] = rate
     training.model.train()

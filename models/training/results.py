@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from models.contract.base import Experiment, ModelCard, TrainConfig
+from models.contract.card import Experiment, ModelCard
+from models.contract.config import TrainConfig
 from models.data.clips import ClipData
 from models.tasks import tagging
 from models.tasks.intervals import bootstrap_intervals

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from models import registry
-from models.contract.base import TrainConfig
+from models.contract.config import TrainConfig
 from models.data.clips import ClipData
 from models.runtime import distributed as parallel
 from models.runtime import files

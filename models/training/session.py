@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from models import registry
-from models.contract.base import Experiment, TrainConfig
+from models.contract.card import Experiment
+from models.contract.config import TrainConfig
 from models.data.clips import ClipData
 from models.runtime import distributed as parallel
 from models.runtime import files

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from models.contract.base import Experiment, ModelCard
+from models.contract.card import Experiment, ModelCard
 from models.metrics import AVVP_NAMES
 
 COLUMNS = ("audio", "visual", "audio_visual", "type_av", "event_av")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from models.contract.base import Batch
+from models.contract.batch import Batch
 from models.nets.parsing import han
 
 Item = tuple[Tensor, Tensor, Tensor, Tensor]

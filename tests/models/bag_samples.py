@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from models.contract.base import Batch
+from models.contract.batch import Batch
 from models.data.bags import BAGS
 from schemas import table_schema
 from tests.models.samples import CLASSES, SECONDS, StoreWriter

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from models.contract.base import Batch
+from models.contract.batch import Batch
 from schemas import SCHEMA_VERSION, TABLES, table_schema
 
 CLASSES = ("Dog", "Car", "Speech", "Violin")

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from models import registry
-from models.contract.base import Batch, ModelCard, TrainConfig
+from models.contract.batch import Batch
+from models.contract.card import ModelCard
+from models.contract.config import TrainConfig
 from models.data.bags import BAGS
 from models.metrics import AVVP_NAMES
 from models.registry import MODELS, ModelModule

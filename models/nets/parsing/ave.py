@@ -11,7 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TrainConfig, five
+from models.contract.batch import Batch, Outputs
+from models.contract.bounds import Rate, Size
+from models.contract.card import Experiment, ModelCard, PaperRow, five
+from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, guided_terms, modality_targets, with_total
 from models.nets.parsing.layers import FusedPicture
 
@@ -20,19 +23,19 @@ from models.nets.parsing.layers import FusedPicture
 class Config(TrainConfig):
     """AVE on LLP."""
 
-    epochs: int = 250
+    epochs: Size = 250
     """How often the training clips are gone through."""
-    batch_size: int = 64
+    batch_size: Size = 64
     """Clips a step."""
-    learning_rate: float = 1e-3
+    learning_rate: Rate = 1e-3
     """Adam's rate in the first epochs."""
-    decay_every: int = 96
+    decay_every: Size = 96
     """The authors' 15,000 steps, in epochs of LLP's 10,000 training clips."""
-    hidden: int = 512
+    hidden: Size = 512
     """Width of the fused visual feature."""
-    recurrent: int = 128
+    recurrent: Size = 128
     """Width of the LSTMs, a direction."""
-    inner: int = 64
+    inner: Size = 64
     """Width inside each head."""
 
 

@@ -14,12 +14,15 @@ import logging
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Outputs, TrainConfig
+from models.contract.batch import Batch, Outputs
+from models.contract.bounds import AtLeast, Cosine, Dropout, Even, Rate, Seed, Share, Size
+from models.contract.config import TrainConfig
 from models.data.clips import ClipData, open_clips, shuffled
 from models.nets.losses import clip_loss, guided_terms, modality_targets, with_total
 from models.nets.parsing import cross_modal
@@ -36,46 +39,46 @@ logger = logging.getLogger(__name__)
 class Config(TrainConfig):
     """AVG on LLP."""
 
-    batch_size: int = 64
+    batch_size: Size = 64
     """Clips a step of the fine-tuning."""
-    learning_rate: float = 1e-6
+    learning_rate: Rate = 1e-6
     """Adam's rate, in pre-training and after."""
-    decay_factor: float = 1.0
+    decay_factor: Rate = 1.0
     """The rate stays."""
-    seed: int = 42
+    seed: Seed = 42
     """Fixes initial weights, order of clips and dropout."""
-    hidden: int = 512
+    hidden: Annotated[int, AtLeast(2), Even()] = 512
     """Width of the transformer (the authors' script has 1024); a multiple of `heads`, even."""
-    layers: int = 12
+    layers: Size = 12
     """Layers of the transformer."""
-    heads: int = 8
+    heads: Size = 8
     """Attention heads."""
-    feedforward: int = 3072
+    feedforward: Size = 3072
     """Width inside the feed-forward parts."""
-    dropout: float = 0.1
+    dropout: Dropout = 0.1
     """Of tokens and inside the transformer."""
-    width: int = 512
+    width: Size = 512
     """Width of the space of the parsing heads."""
-    smooth_visual: float = 0.1
+    smooth_visual: Share = 0.1
     """Smoothing of the visual labels in the fine-tuning."""
     objective: Objective = "multi"
     """Grounding within a modality, across, or both."""
     alternate: bool = False
     """With objective multi: cross in even epochs and uni in odd ones, as the authors' code does,
     instead of the sum of both."""
-    pretrain_epochs: int = 40
+    pretrain_epochs: Annotated[int, AtLeast(0)] = 40
     """Epochs of pre-training; 0 leaves it out."""
-    pretrain_batch_size: int = 16
+    pretrain_batch_size: Size = 16
     """Clips a step of the pre-training."""
     pretrain_features: str = ""
     """Feature store to pre-train on; empty: the training clips of the own store."""
-    margin: float = 0.7
+    margin: Cosine = 0.7
     """Cosine that positives are pulled above and negatives pushed below."""
     rule: Rule = "paper"
     """How seconds are joined (`models.nets.parsing.avg_grounding.graph_truth`)."""
-    picture_threshold: float = 0.96
+    picture_threshold: Cosine = 0.96
     """Cosine of ResNet-152 features from which pictures count as alike."""
-    sound_threshold: float = 0.99
+    sound_threshold: Cosine = 0.99
     """Cosine of VGGish features from which sounds count as alike."""
     silence_file: str = ""
     """A .npy file with the VGGish feature [128] of silence, for rule code; empty: no second counts
@@ -83,9 +86,9 @@ class Config(TrainConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.hidden % self.heads or self.hidden % 2:
+        if self.hidden % self.heads:
             raise ValueError(
-                f"hidden must be even and a multiple of heads, got {self.hidden} and {self.heads}"
+                f"hidden must be a multiple of heads, got {self.hidden} and {self.heads}"
             )
 
 

@@ -11,7 +11,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TrainConfig
+from models.contract.batch import Batch, Outputs
+from models.contract.bounds import Rate
+from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, with_total
 
 AUDIO, VISUAL = 128, 2048 + 512
@@ -21,7 +24,7 @@ AUDIO, VISUAL = 128, 2048 + 512
 class Config(TrainConfig):
     """Logistic regression on standardised features."""
 
-    learning_rate: float = 1e-3
+    learning_rate: Rate = 1e-3
     """Adam's rate in the first epochs."""
     sees: Literal["clip", "second"] = "clip"
     """What is classified: the mean of the clip, whose labels go into all its seconds, or each

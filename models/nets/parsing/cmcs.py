@@ -8,12 +8,16 @@ Differences: see `CARD.differences`.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TrainConfig
+from models.contract.batch import Batch, Outputs
+from models.contract.bounds import AtLeast, Dropout, Rate, Size, Weight
+from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, with_total
 from models.nets.parsing.layers import FusedPicture
 
@@ -22,29 +26,29 @@ from models.nets.parsing.layers import FusedPicture
 class Config(TrainConfig):
     """CMCS on LLP's visual features."""
 
-    epochs: int = 36
+    epochs: Size = 36
     """About the authors' 15,000 steps of 24 clips on LLP's 10,000 training clips."""
-    batch_size: int = 24
+    batch_size: Size = 24
     """Clips a step."""
-    learning_rate: float = 1e-4
+    learning_rate: Rate = 1e-4
     """Adam's rate."""
-    decay_factor: float = 1.0
+    decay_factor: Rate = 1.0
     """The rate stays."""
-    weight_decay: float = 1e-3
+    weight_decay: Weight = 1e-3
     """L2 penalty that Adam adds to the gradients."""
-    hidden: int = 512
+    hidden: Size = 512
     """Width of the fused visual feature."""
-    embed: int = 256
+    embed: Size = 256
     """Filters of the embedding."""
-    branch: int = 128
+    branch: Size = 128
     """Filters of each branch."""
-    branches: int = 4
+    branches: Annotated[int, AtLeast(2)] = 4
     """Classification branches, K, at least 2."""
-    dropout: float = 0.5
+    dropout: Dropout = 0.5
     """Share of input channels that are dropped whole."""
-    diversity_weight: float = 0.2
+    diversity_weight: Weight = 0.2
     """Weight of the term that keeps branches apart."""
-    norm_weight: float = 0.2
+    norm_weight: Weight = 0.2
     """Weight of the term that keeps branches equally strong."""
 
 

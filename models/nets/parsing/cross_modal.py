@@ -19,7 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TrainConfig, five
+from models.contract.batch import Batch, Outputs
+from models.contract.bounds import Dropout, Rate, Share, Size, Weight
+from models.contract.card import Experiment, ModelCard, PaperRow, five
+from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, guided_terms, modality_targets, with_total
 from models.nets.parsing.layers import AttentionLayer, ParsingModel, attention
 
@@ -28,19 +31,19 @@ from models.nets.parsing.layers import AttentionLayer, ParsingModel, attention
 class Config(TrainConfig):
     """The full model on LLP."""
 
-    batch_size: int = 64
+    batch_size: Size = 64
     """Clips a step."""
-    learning_rate: float = 3e-4
+    learning_rate: Rate = 3e-4
     """Adam's rate in the first epochs; the authors' code has 6e-4."""
-    decay_every: int = 5
+    decay_every: Size = 5
     """Epochs between decays; the authors' code has 6."""
-    decay_factor: float = 0.5
+    decay_factor: Rate = 0.5
     """What the rate is multiplied by."""
-    hidden: int = 512
+    hidden: Size = 512
     """Width of the shared space."""
-    feedforward: int = 512
+    feedforward: Size = 512
     """Width inside the feed-forward parts."""
-    dropout: float = 0.1
+    dropout: Dropout = 0.1
     """In attention, residuals and the feed-forward parts."""
     context: bool = True
     """Global context aware attention in place of ordinary attention."""
@@ -48,11 +51,11 @@ class Config(TrainConfig):
     """Add the self-attended features to what comes out of the cross attention."""
     adversarial: bool = True
     """Train against a discriminator of the modalities."""
-    smooth_visual: float = 0.1
+    smooth_visual: Share = 0.1
     """Smoothing of the visual labels."""
-    guided_weight: float = 0.3
+    guided_weight: Weight = 0.3
     """Weight of the audio and of the visual term: the paper's 0.6 over the mean of the two."""
-    adversarial_weight: float = 0.4
+    adversarial_weight: Weight = 0.4
     """Weight of the discriminator's term; the authors' code has 0.3."""
     faithful: bool = False
     """Do as the authors' code does where that looks like a slip: the attention of second 1 is added

@@ -8,11 +8,14 @@ Differences: see `CARD.differences`.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TrainConfig, five
+from models.contract.batch import Batch, Outputs
+from models.contract.bounds import AtLeast, Dropout, Even, Share, Size
+from models.contract.card import Experiment, ModelCard, PaperRow, five
+from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, guided_terms, modality_clips, modality_targets, with_total
 from models.nets.parsing.layers import HybridAttention, ParsingModel
 
@@ -21,11 +24,11 @@ from models.nets.parsing.layers import HybridAttention, ParsingModel
 class Config(TrainConfig):
     """HAN on LLP."""
 
-    hidden: int = 512
+    hidden: Annotated[int, AtLeast(2), Even()] = 512
     """Width of the shared space, d in the paper; even."""
-    feedforward: int = 512
+    feedforward: Size = 512
     """Width inside the feed-forward part."""
-    dropout: float = 0.1
+    dropout: Dropout = 0.1
     """In attention, residuals and the feed-forward part."""
     temporal: Literal["none", "gru", "transformer", "han"] = "han"
     """Temporal net between features and heads (table 2, rows 7 to 10)."""
@@ -35,17 +38,12 @@ class Config(TrainConfig):
     """Loss on the clip, on each modality, or both (table 2, rows 1 to 3)."""
     noise: Literal["none", "bootstrap", "smoothing"] = "smoothing"
     """What is done about labels that hold for one modality only (table 2, rows 11 to 13)."""
-    smooth_audio: float = 0.0
+    smooth_audio: Share = 0.0
     """Smoothing of the audio labels, epsilon_a."""
-    smooth_visual: float = 0.1
+    smooth_visual: Share = 0.1
     """Smoothing of the visual labels, epsilon_v."""
-    bootstrap_beta: float = 0.95
+    bootstrap_beta: Share = 0.95
     """Share of the label in a bootstrapped target; the rest is the model's own probability."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.hidden < 2 or self.hidden % 2:
-            raise ValueError(f"hidden must be even and at least 2, got {self.hidden}")
 
 
 class Recurrent(nn.Module):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Outputs
+from models.contract.batch import Batch, Outputs
 
 
 class FusedPicture(nn.Module):

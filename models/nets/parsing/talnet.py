@@ -8,11 +8,15 @@ Differences: see `CARD.differences`.
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TrainConfig
+from models.contract.batch import Batch, Outputs
+from models.contract.bounds import AtLeast, Even
+from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, with_total
 
 
@@ -20,7 +24,7 @@ from models.nets.losses import clip_loss, with_total
 class Config(TrainConfig):
     """TALNet on LLP's audio features."""
 
-    hidden: int = 512
+    hidden: Annotated[int, AtLeast(2), Even()] = 512
     """Width of the projected features and of the two GRU directions together; even."""
 
 

@@ -18,7 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TrainConfig, five
+from models.contract.batch import Batch, Outputs
+from models.contract.bounds import Dropout, Rate, Seed, Share, Size, Weight
+from models.contract.card import Experiment, ModelCard, PaperRow, five
+from models.contract.config import TrainConfig
 from models.data.clips import ClipData
 from models.nets.losses import clip_loss, guided_terms, modality_clips, modality_targets, with_total
 from models.nets.parsing.layers import HybridAttention, ParsingModel
@@ -32,29 +35,29 @@ logger = logging.getLogger(__name__)
 class Config(TrainConfig):
     """Wu and Yang on LLP."""
 
-    epochs: int = 12
+    epochs: Size = 12
     """Epochs of stage 1 and, again, of stage 3."""
     keep: Literal["best", "last"] = "last"
     """The authors test the last epoch."""
     gate: Literal["joint", "modality", "larger"] = "modality"
     """Each modality is let through by its own clip probability."""
-    hidden: int = 512
+    hidden: Size = 512
     """Width of the shared space."""
-    feedforward: int = 512
+    feedforward: Size = 512
     """Width inside the feed-forward part."""
-    dropout: float = 0.1
+    dropout: Dropout = 0.1
     """In attention, residuals and the feed-forward part."""
-    smooth_visual: float = 0.1
+    smooth_visual: Share = 0.1
     """Smoothing of the visual labels."""
-    temperature: float = 0.2
+    temperature: Rate = 0.2
     """Divides the cosines of the contrastive term."""
-    contrast_smoothing: float = 0.1
+    contrast_smoothing: Share = 0.1
     """What the contrastive target spreads over the other seconds."""
-    contrast_weight: float = 1.0
+    contrast_weight: Weight = 1.0
     """Weight of the contrastive term."""
     clean: bool = True
     """Run stages 1 and 2 first; without them this is stage 1 alone."""
-    swap_seed: int = 2
+    swap_seed: Seed = 2
     """Fixes which clips lend their tracks in stage 2."""
 
 

@@ -6,7 +6,7 @@ Paper: Ford, Tang, Grondin, Glass, "A deep residual network for large-scale acou
 Authors' code: none published.
 Differences: see `CARD.differences`.
 
-Letters besides those of `models.contract.base`: F frames of 10 ms, S steps of 32 frames.
+Letters besides those of `models.contract.batch`: F frames of 10 ms, S steps of 32 frames.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Experiment, LogMelConfig, ModelCard, Outputs, PaperRow
+from models.contract.batch import Batch, Outputs
+from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.config import LogMelConfig
 from models.data.clips import ClipData
 from models.nets.losses import ClipLoss
 from models.nets.tagging.logmel import BandNorm, fit_bands, refuse_other_bands, spectrogram

@@ -18,7 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from models.contract.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TaggingConfig
+from models.contract.batch import Batch, Outputs
+from models.contract.bounds import Rate, Share, Size
+from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.config import TaggingConfig
 from models.data.clips import ClipData
 from models.nets.losses import clip_loss, with_total
 from models.nets.tagging.logmel import refuse_other_bands
@@ -33,18 +36,18 @@ STATISTICS_CLIPS = 512
 class Config(TaggingConfig):
     """Gated convolutional recurrent net on log-mel."""
 
-    epochs: int = 30
-    batch_size: int = 44
-    learning_rate: float = 1e-3
-    decay_factor: float = 1.0
+    epochs: Size = 30
+    batch_size: Size = 44
+    learning_rate: Rate = 1e-3
+    decay_factor: Rate = 1.0
     keep: Literal["best", "last"] = "last"
     threshold: Literal["global", "class", "fixed"] = "fixed"
-    fixed_threshold: float = 0.3
+    fixed_threshold: Share = 0.3
     nets: Literal["tagging", "detection", "both"] = "tagging"
     """The net that averages frames, the one with attention over frames, or the mean of both."""
-    channels: int = 64
+    channels: Size = 64
     """Maps that come out of each gated block."""
-    snapshots: int = 10
+    snapshots: Size = 10
     """The probabilities of the last so many epochs are averaged; 1 takes the kept epoch alone."""
     balanced: bool = True
     """Draw clips so that rare classes come up more often."""

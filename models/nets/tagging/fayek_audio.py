@@ -7,20 +7,23 @@ Paper: Fayek, Kumar, "Large Scale Audiovisual Learning of Sounds with Weakly Lab
 Authors' code: none published.
 Differences: see `CARD.differences`.
 
-Letters besides those of `models.contract.base`: F frames of 10 ms, S segments.
+Letters besides those of `models.contract.batch`: F frames of 10 ms, S segments.
 """
 
 import copy
 import logging
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Experiment, LogMelConfig, ModelCard, Outputs, PaperRow
+from models.contract.batch import Batch, Outputs
+from models.contract.bounds import Share, Size, ZeroOr
+from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.config import LogMelConfig
 from models.data.clips import ClipData
 from models.nets.losses import clip_loss, with_total
 from models.nets.tagging.augment import Augmentation
@@ -45,40 +48,31 @@ logger = logging.getLogger(__name__)
 class Config(LogMelConfig):
     """The audio ConvNet on AudioSet."""
 
-    epochs: int = 60
+    epochs: Size = 60
     """How often the training clips are gone through, all stages together."""
-    batch_size: int = 144
+    batch_size: Size = 144
     """Clips a step; left at 144, a small set takes smaller batches (at least 20 steps an epoch)."""
-    stages: int = 3
+    stages: Size = 3
     """Nets in the sequence, each the teacher of the next; 1 trains on the labels alone. Small sets
     with --augment auto take 1."""
-    alpha: float = 0.5
+    alpha: Share = 0.5
     """Share of the labels in a student's target; the rest is what its teacher says."""
     augment: Literal["auto", "yes", "no"] = "auto"
     """Random crops, masks, levels and mixtures of training clips; auto does it for small sets,
     where the net would learn the clips by heart."""
-    crop_frames: int = 224
+    crop_frames: Annotated[int, ZeroOr(FIELD)] = 224
     """Frames of a training crop under augmentation; 0 takes the whole clip."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.stages < 1:
-            raise ValueError(f"stages must be at least 1, got {self.stages}")
-        if not 0.0 <= self.alpha <= 1.0:
-            raise ValueError(f"alpha must be from 0 to 1, got {self.alpha}")
-        if self.crop_frames and self.crop_frames < FIELD:
-            raise ValueError(f"crop_frames must be 0 or at least {FIELD}, got {self.crop_frames}")
 
     @property
     def stage_epochs(self) -> int:
         """Epochs of each stage; the last one may be shorter."""
         return math.ceil(self.epochs / self.stages)
 
-    def rate(self, epoch: int) -> float:
-        """Adam's rate in an epoch, counted from 1; each stage begins anew."""
+    def learning_rate_at(self, epoch: int) -> float:
+        """Return Adam's learning rate in an epoch, counted from 1; each stage begins anew."""
         length = self.stage_epochs
         stage = replace(self, stages=1, epochs=length)
-        return super(Config, stage).rate((epoch - 1) % length + 1)
+        return super(Config, stage).learning_rate_at((epoch - 1) % length + 1)
 
 
 def conv(inputs: int, outputs: int, kernel: tuple[int, int], padding: int) -> nn.Sequential:

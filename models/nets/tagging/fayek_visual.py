@@ -11,7 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TaggingConfig
+from models.contract.batch import Batch, Outputs
+from models.contract.bounds import Dropout, Rate, Size
+from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.config import TaggingConfig
 from models.nets.losses import ClipLoss
 
 WIDTHS = (2048, 2048, 1024, 1024)
@@ -22,15 +25,15 @@ WIDTHS = (2048, 2048, 1024, 1024)
 class Config(TaggingConfig):
     """The visual DNN on AudioSet."""
 
-    epochs: int = 20
+    epochs: Size = 20
     """How often the training clips are gone through."""
-    batch_size: int = 144
+    batch_size: Size = 144
     """Clips a pass through the net, in each process."""
-    learning_rate: float = 1e-4
+    learning_rate: Rate = 1e-4
     """Adam's rate; the paper chooses it by validation and does not print it."""
-    decay_factor: float = 1.0
+    decay_factor: Rate = 1.0
     """What the rate is multiplied by every `decay_every` epochs; 1 keeps it."""
-    dropout: float = 0.3
+    dropout: Dropout = 0.3
     """Behind the first and the second hidden layer."""
 
 

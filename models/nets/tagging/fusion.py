@@ -5,17 +5,20 @@ Paper: Fayek, Kumar, "Large Scale Audiovisual Learning of Sounds with Weakly Lab
 Authors' code: none published.
 Differences: see `CARD.differences`.
 
-Letters besides those of `models.contract.base`: U units.
+Letters besides those of `models.contract.batch`: U units.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TaggingConfig
+from models.contract.batch import Batch, Outputs
+from models.contract.bounds import AtLeast, Dropout, Rate, Size, Weight, ZeroOr
+from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.config import TaggingConfig
 from models.data.clips import ClipData
 from models.nets.losses import clip_loss, with_total
 from models.nets.tagging import fusion_inputs as single_scores
@@ -28,13 +31,13 @@ SIDES = ("audio", "visual")
 class Config(TaggingConfig):
     """Fusion of the scores of an audio and of a visual model on AudioSet."""
 
-    epochs: int = 100
+    epochs: Size = 100
     """How often the training clips are gone through."""
-    batch_size: int = 256
+    batch_size: Size = 256
     """Clips a pass through the net, in each process."""
-    learning_rate: float = 1e-3
+    learning_rate: Rate = 1e-3
     """Adam's rate; the paper chooses it by validation and does not print it."""
-    decay_factor: float = 1.0
+    decay_factor: Rate = 1.0
     """What the rate is multiplied by every `decay_every` epochs; 1 keeps it."""
     audio_run: str = ""
     """Run folder whose audio scores are fused; left out, `fayek_audio` is trained into
@@ -42,9 +45,9 @@ class Config(TaggingConfig):
     visual_run: str = ""
     """Run folder whose visual scores are fused; left out, `fayek_visual` is trained into
     RUN/visual."""
-    single_epochs: int = 0
+    single_epochs: Annotated[int, AtLeast(0)] = 0
     """Epochs of the two models when they are trained here; 0 takes their own."""
-    cross_fit: int = 0
+    cross_fit: Annotated[int, ZeroOr(2)] = 0
     """Scores of training clips come from models that have not seen them: so many of each modality
     are trained on parts of the clips. 0 takes the scores of the one model that has, as the paper
     does; on small sets these are too good to learn from."""
@@ -59,11 +62,11 @@ class Config(TaggingConfig):
     fused: Literal["classes", "units"] = "classes"
     """What is weighted and summed: a value a class (n_a and n_v end in a linear layer), or the 512
     units of n_a and n_v themselves. The paper says both: 527 weights, and 512 units."""
-    units: int = 512
+    units: Size = 512
     """Width of the hidden layers."""
-    dropout: float = 0.5
+    dropout: Dropout = 0.5
     """Behind the hidden layer of the MLP and of the attention."""
-    penalty: float = 1e-5
+    penalty: Weight = 1e-5
     """L2 penalty on the weights of the regression, lambda."""
 
     def __post_init__(self) -> None:
@@ -71,8 +74,6 @@ class Config(TaggingConfig):
         identity = "identity" in (self.transforms, self.output)
         if self.fused == "units" and identity:
             raise ValueError("fused units need transforms and output to be networks")
-        if self.cross_fit == 1 or self.cross_fit < 0:
-            raise ValueError(f"cross_fit must be 0 or at least 2, got {self.cross_fit}")
 
 
 class ScoreNorm(nn.Module):

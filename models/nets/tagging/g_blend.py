@@ -16,7 +16,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Experiment, LogMelConfig, ModelCard, Outputs, PaperRow
+from models.contract.batch import Batch, Outputs
+from models.contract.bounds import Size
+from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.config import LogMelConfig
 from models.data.clips import ClipData
 from models.nets.losses import clip_loss
 from models.nets.tagging.audio_resnet50 import Trunk
@@ -40,13 +43,8 @@ class Config(LogMelConfig):
 
     weights: Literal["published", "estimated"] = "published"
     """Weights of the three losses: the published ones, or estimated before the training."""
-    estimate_epochs: int = 3
+    estimate_epochs: Size = 3
     """Epochs that each head is trained for to estimate its weight."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.estimate_epochs < 1:
-            raise ValueError(f"estimate_epochs must be at least 1, got {self.estimate_epochs}")
 
 
 class Model(nn.Module):

@@ -1,6 +1,6 @@
 """Log-mel of a batch of clips as one spectrogram each, and how it is normalised.
 
-Letters besides those of `models.contract.base`: F frames of 10 ms.
+Letters besides those of `models.contract.batch`: F frames of 10 ms.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from models.contract.base import Batch
+from models.contract.batch import Batch
 from models.data.clips import ClipData
 from schemas import UsageError
 

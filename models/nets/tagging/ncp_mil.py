@@ -10,7 +10,7 @@ Differences: see `CARD.differences`.
 from dataclasses import dataclass
 from typing import Literal
 
-from models.contract.base import Experiment, ModelCard, PaperRow
+from models.contract.card import Experiment, ModelCard, PaperRow
 from models.nets.tagging import two_stream
 
 Model, Loss = two_stream.Model, two_stream.Loss

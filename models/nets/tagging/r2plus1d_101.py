@@ -13,7 +13,10 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TaggingConfig
+from models.contract.batch import Batch, Outputs
+from models.contract.bounds import Dropout, Rate, Size
+from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.config import TaggingConfig
 from models.nets.losses import ClipLoss
 from models.nets.tagging.fayek_visual import mean_over_seconds
 
@@ -25,16 +28,16 @@ BLOCKS = (3, 4, 23, 3)
 class Config(TaggingConfig):
     """R(2+1)D on AudioSet's pictures."""
 
-    epochs: int = 20
+    epochs: Size = 20
     """How often the training clips are gone through."""
-    learning_rate: float = 1e-3
+    learning_rate: Rate = 1e-3
     """Adam's rate at the start."""
     schedule: Literal["step", "cosine"] = "cosine"
     """How the rate falls."""
     trunk: Literal["stored", "frames"] = "stored"
     """What the classes are read from: the stored features `r2plus1d` of the net of depth 18, or 16
     frames that the net of depth 101 sees itself (feature `frames`, which no extractor stores)."""
-    dropout: float = 0.3
+    dropout: Dropout = 0.3
     """Before the last layer."""
 
 

@@ -17,7 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.contract.base import Batch, Experiment, ModelCard, Outputs, PaperRow, TaggingConfig
+from models.contract.batch import Batch, Outputs
+from models.contract.bounds import Dropout, Rate, Size
+from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.config import TaggingConfig
 from models.nets.losses import with_total
 from models.nets.tagging import mil
 from models.training.loop import Training
@@ -44,10 +47,10 @@ STATISTICS_CLIPS = 128
 class Config(TaggingConfig):
     """Two-stream scoring of boxes and stretches of sound."""
 
-    epochs: int = 25
-    batch_size: int = 24
-    learning_rate: float = 1e-5
-    decay_factor: float = 1.0
+    epochs: Size = 25
+    batch_size: Size = 24
+    learning_rate: Rate = 1e-5
+    decay_factor: Rate = 1.0
     streams: Literal["av", "audio", "video", "ncp", "ncp-audio", "ncp-video", "ncp-av"] = "av"
     """Which instances are scored: stretches of sound (audio), boxes (video), components of the
     sound (ncp)."""
@@ -57,21 +60,16 @@ class Config(TaggingConfig):
     loss: Literal["hinge", "bce"] = "hinge"
     """Multi-label hinge, or binary cross-entropy of the sigmoid of the score; wsddn always takes
     the cross-entropy of its own probability, summed over classes."""
-    hidden: int = 512
+    hidden: Size = 512
     """Width of the layer between an instance's feature and its scores."""
-    dropout: float = 0.5
+    dropout: Dropout = 0.5
     """On that layer."""
-    sharpness: float = 1.0
+    sharpness: Rate = 1.0
     """r of log-sum-exp."""
     normalise: bool = True
     """Divide the class scores of each modality by their length before they are added."""
     standardise: bool = True
     """Shift and scale each value of a feature to mean 0 and deviation 1 of training clips."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.sharpness <= 0:
-            raise ValueError(f"sharpness must be above 0, got {self.sharpness}")
 
 
 class Scorer(nn.Module):

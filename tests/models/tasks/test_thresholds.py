@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.contract.base import TaggingConfig
+from models.contract.config import TaggingConfig
 from models.data.clips import ClipData, open_clips
 from models.metrics import micro_scores
 from models.tasks import tagging

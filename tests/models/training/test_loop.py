@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from models import registry, train
-from models.contract.base import TrainConfig
+from models.contract.config import TrainConfig
 from models.data.clips import open_clips
 from models.nets.tagging import fusion
 from models.runtime import distributed as parallel
@@ -122,7 +122,7 @@ def test_low_precision_learns_about_the_same(store: Path) -> None:
 
 def test_cosine_rises_and_falls() -> None:
     config = TrainConfig(schedule="cosine", epochs=40, learning_rate=1.0)
-    rates = [config.rate(epoch) for epoch in range(1, 41)]
+    rates = [config.learning_rate_at(epoch) for epoch in range(1, 41)]
     assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1.0])
     assert rates[2:] == sorted(rates[2:], reverse=True)
     assert 0 < rates[-1] < 0.01

@@ -197,7 +197,7 @@ def test_experiment_may_be_given_with_an_equals_sign() -> None:
         ("hidden", "x", "hidden must be a whole number, got 'x'"),
         ("classes", 2.5, "classes must be a whole number, got 2.5"),
         ("learning_rate", float("nan"), "learning_rate must be above 0 and finite, got nan"),
-        ("hidden", 0, "hidden must be at least 1, got 0"),
+        ("hidden", 0, "hidden must be at least 2, got 0"),
         ("feedforward", -3, "feedforward must be at least 1, got -3"),
         ("weight_decay", -1.0, "weight_decay must be 0 or above, got -1.0"),
     ],

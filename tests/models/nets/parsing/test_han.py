@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from models.contract.base import Batch, Outputs
+from models.contract.batch import Batch, Outputs
 from models.nets.parsing import han
 from models.registry import build
 from tests.models.samples import fill_by_formula, formula_batch, make_batch

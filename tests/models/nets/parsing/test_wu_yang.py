@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.contract.base import Batch, Outputs
+from models.contract.batch import Batch, Outputs
 from models.data.clips import open_clips
 from models.nets.parsing import wu_yang
 from models.training import loop as engine

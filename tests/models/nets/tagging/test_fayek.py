@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from models import registry, train
-from models.contract.base import Batch
+from models.contract.batch import Batch
 from models.data.clips import open_clips
 from models.nets.tagging import fayek_audio, g_blend
 from models.nets.tagging.augment import crop

@@ -11,7 +11,7 @@ import torch
 
 from models import analysis, evaluate, registry, train
 from models.applications import class_analysis
-from models.contract.base import Batch
+from models.contract.batch import Batch
 from models.data.clips import ClipData, open_clips
 from models.metrics import tagging_scores
 from models.nets.tagging import fusion

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from models import registry
-from models.contract.base import Batch
+from models.contract.batch import Batch
 from models.data.clips import open_clips
 from models.nets.tagging import cvssp, two_stream
 from models.training import loop as engine

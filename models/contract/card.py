@@ -1,0 +1,70 @@
+"""What a net claims, and where that is written: the paper, its table rows, the differences."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperRow:
+    """One row of a paper's table."""
+
+    paper: str
+    """Authors and year."""
+    table: str
+    """Which tables."""
+    row: str
+    """The row as the paper names it."""
+    numbers: Mapping[str, float]
+    """Score name to the printed number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Settings that stand for one row, or several equal rows, of the papers' tables."""
+
+    name: str
+    """How the command line calls it."""
+    settings: Mapping[str, Any]
+    """What differs from the model's defaults."""
+    rows: tuple[PaperRow, ...]
+    """The rows with the paper's numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What a model claims, and where that is written."""
+
+    name: str
+    """Name in the registry."""
+    title: str
+    """Title of the paper."""
+    paper: str
+    """Authors, venue and year."""
+    url: str
+    """Address of the paper."""
+    code: str
+    """Address of the authors' code, or empty."""
+    needs: tuple[str, ...]
+    """Columns of the table `snippets` that it reads, and names of tables of instances."""
+    dataset: str
+    """Data set of the paper."""
+    modalities: tuple[Literal["audio", "visual"], ...]
+    """What it parses, or listens and looks at."""
+    experiments: tuple[Experiment, ...]
+    """Every row that it can run; the first one is the model's defaults."""
+    differences: tuple[str, ...]
+    """Where it leaves the paper or the authors' code, one sentence each."""
+    judge: str = ""
+    """Tagging score that picks the epoch, for a model that says which classes a clip has; empty for
+    a model that parses its seconds."""
+
+
+def five(level: Literal["segment", "event"], *numbers: float) -> dict[str, float]:
+    """Name the five numbers of a parsing table: audio, visual, audio-visual, Type@AV, Event@AV.
+
+    >>> five("event", 1.0, 2.0, 3.0, 4.0, 5.0)["event_type_av"]
+    4.0
+    """
+    kinds = ("audio", "visual", "audio_visual", "type_av", "event_av")
+    return {f"{level}_{kind}": number for kind, number in zip(kinds, numbers, strict=True)}

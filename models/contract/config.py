@@ -1,0 +1,111 @@
+"""Settings of training and evaluation. A net's own settings subclass them."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any, Literal, Self
+
+from models.contract.bounds import AtLeast, Rate, Seed, Share, Size, Weight, check
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Settings of training and evaluation; each net adds its own."""
+
+    epochs: Size = 40
+    """Number of epochs."""
+    batch_size: Size = 16
+    """Clips per forward pass, in each process."""
+    accumulate: Size = 1
+    """Forward passes per optimiser step: their gradients are averaged, so a step counts
+    batch_size * accumulate clips in each process."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
+    """Precision of matrix products and convolutions in training; auto takes bf16 where the device
+    has it, fp16 is for GPUs. Weights and losses stay fp32."""
+    learning_rate: Rate = 3e-4
+    """Adam's learning rate in the first epochs."""
+    decay_every: Size = 10
+    """Decay the learning rate by `decay_factor` every N epochs."""
+    decay_factor: Rate = 0.1
+    """Factor of each decay; 1 keeps the learning rate."""
+    schedule: Literal["step", "cosine"] = "step"
+    """Learning rate over the epochs: steps by `decay_every` and `decay_factor`, or half a cosine to
+    zero after a warm-up of a twentieth of the epochs."""
+    weight_decay: Weight = 0.0
+    """L2 penalty that Adam adds to the gradients."""
+    keep: Literal["best", "last"] = "best"
+    """Epoch whose weights are kept: the best by the task's selection metric on the validation clips
+    (ties take the later one), or the last."""
+    gate: Literal["joint", "modality", "larger"] = "joint"
+    """Clip probability that lets a class through at evaluation: the joint one (official), the
+    modality's own, or the larger of the two modalities'."""
+    seed: Seed = 1
+    """Seed of initial weights, order of clips and dropout."""
+    classes: Size = 25
+    """Number of classes; the trainer takes it from the feature store."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; `auto` takes the GPU when there is one."""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def learning_rate_at(self, epoch: int) -> float:
+        """Return Adam's learning rate in an epoch, counted from 1."""
+        if self.schedule == "step":
+            return self.learning_rate * self.decay_factor ** ((epoch - 1) // self.decay_every)
+        warmup = self.epochs // 20
+        if epoch <= warmup:
+            return self.learning_rate * epoch / (warmup + 1)
+        done = (epoch - 1 - warmup) / (self.epochs - warmup)
+        return self.learning_rate * (1.0 + math.cos(math.pi * done)) / 2
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every setting, ready for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the settings back from `to_json`; LookupError for one that does not exist."""
+        known = sorted(setting.name for setting in fields(cls))
+        for name in data:
+            if name not in known:
+                raise LookupError(f"unknown setting {name!r}; known: {', '.join(known)}")
+        return cls(**data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaggingConfig(TrainConfig):
+    """Settings of nets that say which classes a clip has, not when."""
+
+    threshold: Literal["global", "class", "fixed"] = "global"
+    """Score from which a class is a label: one threshold for all classes or one per class, tuned
+    for micro F1 on the validation clips, or `fixed_threshold`."""
+    fixed_threshold: Share = 0.5
+    """The threshold of `--threshold fixed`."""
+    unlabelled: Literal["count", "skip"] = "count"
+    """Clips that get no label: their true labels count as missed, or, as in the official script of
+    DCASE 2017 when a submission does not list them, the clips are left out."""
+    balanced: bool = False
+    """Draw training clips so that every class comes up about equally often."""
+    stream: Literal["auto", "yes", "no"] = "auto"
+    """Read features from disk while training instead of holding them; auto does so above 4 GB."""
+    buffer_clips: Size = 1024
+    """Clips in the shuffle buffer when streaming; twice as many are held in memory."""
+    workers: Annotated[int, AtLeast(0)] = 0
+    """Loader processes when streaming; 0 reads in the training process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogMelConfig(TaggingConfig):
+    """Settings of nets that learn from log-mel spectrograms, as on AudioSet."""
+
+    epochs: Size = 20
+    """Number of epochs."""
+    batch_size: Size = 32
+    """Clips per forward pass, in each process."""
+    learning_rate: Rate = 1e-3
+    """Adam's learning rate at the start."""
+    schedule: Literal["step", "cosine"] = "cosine"
+    """Learning rate over the epochs."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Precision of matrix products and convolutions in training."""
