@@ -94,7 +94,8 @@ class EdgeBoxes(PictureExtractor):
         height, width = frame.shape[:2]
         shrink = min(1.0, EDGE_SIDE / max(height, width))
         size = max(16, round(width * shrink)), max(16, round(height * shrink))
-        seen = frame if shrink == 1.0 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        shrunk = frame if shrink == 1.0 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        seen = np.asarray(shrunk, np.uint8)
         if self._edge_model is None:
             edges, angle = gradient_edges(seen)
         else:
@@ -165,7 +166,7 @@ def structured_edges(frame: NDArray[np.uint8], model: str) -> tuple[Array, Array
     forest = cv2.ximgproc.createStructuredEdgeDetection(model)
     edges = forest.detectEdges(frame.astype(np.float32) / 255.0)
     angle = forest.computeOrientation(edges)
-    return forest.edgesNms(edges, angle), angle
+    return np.asarray(forest.edgesNms(edges, angle), np.float32), np.asarray(angle, np.float32)
 
 
 def edge_boxes(edges: Array, angle: Array, most: int) -> tuple[Array, Array]:

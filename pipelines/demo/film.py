@@ -75,7 +75,8 @@ def film(options: DemoOptions, scene: Scene) -> tuple[NDArray[np.uint8], list[Bo
                         view[index])  # fmt: skip
         if grain is not None:
             top, left = int(index * 7 % 31), int(index * 13 % 37)
-            picture = cv2.add(picture, grain[top : top + HEIGHT, left : left + WIDTH], dtype=0)
+            shown = grain[top : top + HEIGHT, left : left + WIDTH]
+            picture = np.asarray(cv2.add(picture, shown, dtype=0), np.uint8)
         cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420, dst=frames[index])
     return frames, boxes
 

@@ -65,10 +65,12 @@ def probe(path: Path) -> Probe:
             ends = _ends(container, [s for s in (picture, sound) if s is not None])
             rate = picture and (picture.average_rate or picture.guessed_rate)
             found = Probe(
-                picture=picture
-                and Track(picture.index, ends[picture.index], float(rate) if rate else None),
-                sound=sound
-                and Track(sound.index, ends[sound.index], float(sound.rate), sound.channels),
+                picture=None
+                if picture is None
+                else Track(picture.index, ends[picture.index], float(rate) if rate else None),
+                sound=None
+                if sound is None
+                else Track(sound.index, ends[sound.index], float(sound.rate), sound.channels),
             )
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise KnownError(
@@ -88,7 +90,9 @@ def _is_picture(stream: "av.VideoStream") -> bool:
     return not cover and stream.codec_context is not None and stream.width > 0
 
 
-def _ends(container: "av.container.InputContainer", streams: list["av.Stream"]) -> dict[int, float]:
+def _ends(
+    container: "av.container.InputContainer", streams: list["av.stream.Stream"]
+) -> dict[int, float]:
     """End of each stream in seconds after the container's start, as far as packets can be read."""
     origin = (container.start_time or 0) / av.time_base
     ends = {stream.index: origin for stream in streams}

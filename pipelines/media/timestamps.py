@@ -53,6 +53,7 @@ def _shown(path: Path, track: int, start_s: float) -> Iterator[tuple["av.VideoFr
     """Frames with the time until which each is shown, from `start_s` or earlier on."""
     with av.open(str(path)) as container:
         stream = container.streams[track]
+        assert isinstance(stream, av.VideoStream)
         stream.thread_type = "AUTO"
         origin = (container.start_time or 0) / av.time_base
         if start_s > 1.0:
@@ -60,7 +61,7 @@ def _shown(path: Path, track: int, start_s: float) -> Iterator[tuple["av.VideoFr
         last: av.VideoFrame | None = None
         try:
             for frame in container.decode(stream):
-                if frame.pts is None:
+                if frame.pts is None or frame.time_base is None:
                     continue
                 if last is not None:
                     yield last, float(frame.pts * frame.time_base) - origin
@@ -76,7 +77,7 @@ def _png(frame: "av.VideoFrame") -> bytes:
     """An upright frame as PNG."""
     pixels = frame.to_ndarray(format="bgr24")
     quarter_turns = round((frame.rotation or 0) / 90) % 4
-    upright = np.ascontiguousarray(np.rot90(pixels, quarter_turns))
+    upright = np.ascontiguousarray(np.rot90(pixels, quarter_turns), np.uint8)
     done, data = cv2.imencode(".png", upright, _PNG_FAST)
     if not done:
         raise RuntimeError(f"cannot write a frame of {upright.shape} as PNG")

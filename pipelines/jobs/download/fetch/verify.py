@@ -4,6 +4,7 @@ The file is opened by the libraries behind ffprobe, and only as one of the plain
 playlist or a script that calls itself `.mp4` would make them read other files.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,7 +127,7 @@ def _is_picture(stream: "av.VideoStream") -> bool:
 
 
 def _spans(
-    container: "av.container.InputContainer", streams: list["av.stream.Stream"]
+    container: "av.container.InputContainer", streams: Sequence["av.stream.Stream"]
 ) -> dict[int, tuple[float, float]]:
     """Start and end of each stream's packets, as far as they can be read."""
     spans: dict[int, tuple[float, float]] = {}
@@ -143,21 +144,24 @@ def _spans(
     return spans
 
 
-def _stream(stream: "av.stream.Stream", start_s: float, end_s: float, origin: float) -> Stream:
+def _stream(
+    stream: "av.VideoStream | av.AudioStream", start_s: float, end_s: float, origin: float
+) -> Stream:
     header = None
     if stream.duration is not None and stream.time_base is not None:
         header = float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin
-    picture = stream.type == "video"
-    rate = (stream.average_rate or stream.guessed_rate) if picture else None
+    picture = stream if isinstance(stream, av.VideoStream) else None
+    sound = stream if isinstance(stream, av.AudioStream) else None
+    rate = picture and (picture.average_rate or picture.guessed_rate)
     return Stream(
         index=stream.index,
         codec=stream.codec_context.name,
         start_s=start_s - origin,
         end_s=end_s - origin,
         header_end_s=header,
-        width=stream.width if picture else None,
-        height=stream.height if picture else None,
+        width=picture.width if picture else None,
+        height=picture.height if picture else None,
         fps=float(rate) if rate else None,
-        sample_rate=None if picture else stream.rate,
-        channels=None if picture else stream.channels,
+        sample_rate=sound.rate if sound else None,
+        channels=sound.channels if sound else None,
     )

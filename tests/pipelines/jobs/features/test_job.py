@@ -78,7 +78,9 @@ def test_tables_open_everywhere(undisturbed: Path) -> None:
     assert len(pd.read_parquet(part)) == n
     assert pl.read_parquet(part).height == n
     query = f"select count(*) from '{part}' where resnet152 is null"
-    assert duckdb.sql(query).fetchall() == [(n,)]
+    answer = duckdb.sql(query)
+    assert answer is not None
+    assert answer.fetchall() == [(n,)]
     folder = undisturbed / "snippets"
     assert len(pd.read_parquet(folder)) == read_table(undisturbed, "snippets").num_rows
     dataset = load_dataset(
