@@ -1,6 +1,5 @@
 """Sound and frames of one media file, as the features job decodes them, for output and figures."""
 
-import shutil
 import subprocess
 import wave
 from pathlib import Path
@@ -9,19 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas import SAMPLE_RATE, JobError
+from schemas.ffmpeg import ffmpeg_binary
 
 FRAME_WIDTH = 320
 """Frames for figures are this wide, in pixels."""
-
-
-def ffmpeg() -> str:
-    """Path of the system's ffmpeg, else of the one in the package `imageio-ffmpeg`."""
-    found = shutil.which("ffmpeg")
-    if found:
-        return found
-    import imageio_ffmpeg
-
-    return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 def read_sound(path: Path, seconds: int) -> NDArray[np.float32]:
@@ -64,7 +54,16 @@ def _pictures(raw: bytes) -> list[NDArray[np.uint8]]:
 
 
 def _run(path: Path, *options: str) -> bytes:
-    command = [ffmpeg(), "-nostdin", "-v", "error", "-i", f"file:{path.resolve()}", *options, "-"]
+    command = [
+        ffmpeg_binary(),
+        "-nostdin",
+        "-v",
+        "error",
+        "-i",
+        f"file:{path.resolve()}",
+        *options,
+        "-",
+    ]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()

@@ -14,8 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from extractors.nets.weights import WEIGHTS, find_weights, missing_weights
-from pipelines.media.ffmpeg import ffmpeg_binary, ffmpeg_version
+from pipelines.media.ffmpeg import ffmpeg_version
 from schemas import KnownError, UsageError
+from schemas.ffmpeg import ffmpeg_binary
 
 _OLD_DAYS = 60
 

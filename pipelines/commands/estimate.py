@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pipelines.media.find import Found, MediaIndex
+from pipelines.media.media_index import MediaFile, MediaIndex
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.units import ClipTask, into_units
@@ -51,7 +51,7 @@ class Count:
             if media.find(clip) is None:
                 missing.add(clip.video_id)
             if n <= _SAMPLE:
-                place = Found(files.join(folder, f"{clip.key}.mp4"), cut=True)
+                place = MediaFile(files.join(folder, f"{clip.key}.mp4"), cut=True)
                 sample.append(ClipTask(clip, place, 1))
         units = sum(len(unit.encode()) for unit in into_units(sample, unit_size))
         return cls(

@@ -15,7 +15,7 @@ from pipelines.commands.estimate import Count, Measured, table_bytes
 from pipelines.commands.preemption import Workload
 from pipelines.jobs.download.identity import DEFAULT_PER_HOUR
 from pipelines.jobs.download.rate_limit import MEAN_SLOWDOWN
-from pipelines.media.find import MediaIndex
+from pipelines.media.media_index import MediaIndex
 from pipelines.store import files
 from schemas import UsageError
 from schemas.manifests import read_manifest

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipelines.demo.motion import HEIGHT, WIDTH
 from pipelines.demo.scene import SECONDS
 from pipelines.demo.sounds import RATE
-from pipelines.media.ffmpeg import ffmpeg_binary, run_child
+from pipelines.media.ffmpeg import run_child
 from schemas import JobError, UsageError
 from schemas.demo import (
     AUDIO_FILE,
@@ -26,6 +26,7 @@ from schemas.demo import (
     FRAME_RATE,
     VISUAL_FILE,
 )
+from schemas.ffmpeg import ffmpeg_binary
 
 COLOURS = (
     "#2f9e44", "#e03131", "#f08c00", "#a0522d", "#f2c200", "#0b7285", "#12b886", "#d6336c",

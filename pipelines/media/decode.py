@@ -18,11 +18,12 @@ import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.media.ffmpeg import ffmpeg_binary, run_child
+from pipelines.media.ffmpeg import run_child
 from pipelines.media.frames import ImageFile, PickedFrames
 from pipelines.media.probe import Probe
 from pipelines.media.timestamps import frames_at
 from schemas import SAMPLE_RATE, Clip, ClipMedia, KnownError, Reason, Recipe
+from schemas.ffmpeg import ffmpeg_binary
 
 _FULL = "No space left on device"
 FRAMES, SOUND, LOG = "frames.images", "sound.pcm", "ffmpeg.log"
@@ -115,7 +116,7 @@ def _run_ffmpeg(
     path: Path, probe: Probe, window: Window, recipe: Recipe, work: Path, timeout_s: float
 ) -> None:
     """Both tracks in one run; when that fails, each by itself, so that one broken track is one."""
-    both = (probe.picture if recipe.sampler == "ffmpeg-r" else None, probe.sound)
+    both = (probe.video if recipe.sampler == "ffmpeg-r" else None, probe.audio)
     attempts = [both, (both[0], None), (None, both[1])] if all(both) else [both]
     for picture, sound in attempts:
         source = ffmpeg.input(
@@ -173,9 +174,9 @@ def _on_grid(samples: NDArray[np.int16], n_snippets: int) -> NDArray[np.float32]
 
 def _picture_seconds(probe: Probe, window: Window, recipe: Recipe, work: Path) -> float:
     """How much picture the window holds; none when no frame could be decoded."""
-    if probe.picture is None:
+    if probe.video is None:
         return 0.0
-    length = min(probe.picture.end_s - window.start_s, window.length_s)
+    length = min(probe.video.end_s - window.start_s, window.length_s)
     if recipe.sampler == "timestamp":
         return length
     path = work / FRAMES
@@ -199,8 +200,8 @@ def _frames(
         file = ImageFile(work / FRAMES)
         picked = np.round(np.linspace(0, len(file) - 1, n)).astype(int).tolist()
     else:
-        assert probe.picture is not None
+        assert probe.video is not None
         moments = window.start_s + (np.arange(n) + 0.5) / recipe.frames_per_second
-        file, picked = frames_at(path, probe.picture.index, moments, work / FRAMES, timeout_s)
+        file, picked = frames_at(path, probe.video.index, moments, work / FRAMES, timeout_s)
     absent = (n_snippets - seen) * recipe.frames_per_second
     return PickedFrames(file, picked + picked[-1:] * absent)

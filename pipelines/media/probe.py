@@ -1,23 +1,27 @@
-"""What is in a media file: its best picture and sound track and how long they really last.
+"""What is in a media file: its best video and audio track and how long they really last.
 
 Durations come from walking the packets (no decoding), so files without a duration in the header
-are measured too. Tracks are chosen as `ffmpeg` does without `-map`: the picture with the most
-pixels, the sound with the most channels, the first of equals; a cover picture is no picture.
+are measured too. Tracks are chosen as `ffmpeg` does without `-map`: the video with the most
+pixels, the audio with the most channels, the first of equals; a cover picture is no video.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import av.error
 
+from pipelines.media.containers import open_media
 from schemas import KnownError, Reason
 
 _log = logging.getLogger(__name__)
-_OPEN_AND_READ_TIMEOUT_S = 20.0
+_READ_TIMEOUT_S = 20.0
 _MOST_PIXELS = 8192 * 8192
-_MOST_HOURS = 8
+MOST_HOURS = 8
+"""Neither a file nor a clip may last longer."""
 
 
 @dataclass(frozen=True)
@@ -29,71 +33,83 @@ class Track:
     end_s: float
     """Where its last packet ends, in seconds after the start of the file."""
     rate: float | None
-    """Frames a second, or samples a second; None when the file does not say."""
+    """Frames per second of video, samples per second of audio; None when the file does not say."""
     channels: int | None = None
-    """Channels of a sound."""
+    """Number of channels of audio; None for video."""
 
 
 @dataclass(frozen=True)
 class Probe:
     """The tracks that decoding will use; None where the file has no such track."""
 
-    picture: Track | None
-    sound: Track | None
+    video: Track | None
+    audio: Track | None
 
     @property
     def duration_s(self) -> float:
-        """Where the longer track ends."""
-        return max(track.end_s for track in (self.picture, self.sound) if track is not None)
+        """Where the longer track ends, in seconds."""
+        return max(track.end_s for track in (self.video, self.audio) if track is not None)
 
 
 def probe(path: Path) -> Probe:
-    """Look into a media file.
+    """Measure the tracks of a media file.
 
     Raises `KnownError`: `corrupt` when it cannot be opened, `no_streams` when it holds neither
-    picture nor sound, `too_large` above 8192 x 8192 pixels or 8 hours.
+    video nor audio, `too_large` above 8192 x 8192 pixels or 8 hours.
     """
     try:
-        with av.open(str(path), timeout=_OPEN_AND_READ_TIMEOUT_S) as container:
-            pictures = [s for s in container.streams.video if _is_picture(s)]
-            sounds = [s for s in container.streams.audio if s.codec_context is not None]
-            picture = max(pictures, key=lambda s: s.width * s.height, default=None)
-            sound = max(sounds, key=lambda s: s.channels or 0, default=None)
-            if picture is not None and picture.width * picture.height > _MOST_PIXELS:
-                size = f"{picture.width} x {picture.height} pixels"
-                raise KnownError(Reason.TOO_LARGE, f"the picture has {size}, 8192 x 8192 at most")
-            ends = _ends(container, [s for s in (picture, sound) if s is not None])
-            rate = picture and (picture.average_rate or picture.guessed_rate)
-            found = Probe(
-                picture=None
-                if picture is None
-                else Track(picture.index, ends[picture.index], float(rate) if rate else None),
-                sound=None
-                if sound is None
-                else Track(sound.index, ends[sound.index], float(sound.rate), sound.channels),
-            )
+        with open_media(path, _READ_TIMEOUT_S) as container:
+            found = _measure(container)
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise KnownError(
             Reason.CORRUPT,
             f"the file cannot be opened: {getattr(error, 'strerror', None) or error}",
         ) from None
-    if found.picture is None and found.sound is None:
-        raise KnownError(Reason.NO_STREAMS, "the file holds neither picture nor sound")
-    if found.duration_s > _MOST_HOURS * 3600:
+    if found.duration_s > MOST_HOURS * 3600:
         hours = found.duration_s / 3600
-        raise KnownError(Reason.TOO_LARGE, f"the file lasts {hours:.1f} h, {_MOST_HOURS} h at most")
+        raise KnownError(Reason.TOO_LARGE, f"the file lasts {hours:.1f} h, {MOST_HOURS} h at most")
     return found
 
 
-def _is_picture(stream: "av.VideoStream") -> bool:
+def _measure(container: "av.container.InputContainer") -> Probe:
+    videos = [stream for stream in container.streams.video if _is_moving(stream)]
+    audios = [stream for stream in container.streams.audio if stream.codec_context is not None]
+    video = max(videos, key=lambda stream: stream.width * stream.height, default=None)
+    audio = max(audios, key=lambda stream: stream.channels or 0, default=None)
+    chosen = [stream for stream in (video, audio) if stream is not None]
+    if not chosen:
+        raise KnownError(Reason.NO_STREAMS, "the file holds neither video nor audio")
+    if video is not None and video.width * video.height > _MOST_PIXELS:
+        size = f"{video.width} x {video.height} pixels"
+        raise KnownError(Reason.TOO_LARGE, f"the video has {size}, 8192 x 8192 at most")
+    ends = _ends(container, chosen)
+    rate = None if video is None else video.average_rate or video.guessed_rate
+    return Probe(
+        None if video is None else Track(video.index, ends[video.index], _number(rate)),
+        None
+        if audio is None
+        else Track(audio.index, ends[audio.index], _number(audio.rate), audio.channels),
+    )
+
+
+def _number(rate: Fraction | int | None) -> float | None:
+    """Return a rate as a number; a file may give none, or 0."""
+    return float(rate) if rate else None
+
+
+def _is_moving(stream: "av.VideoStream") -> bool:
+    """Tell video from a cover picture and from a track of a size that the file does not say."""
     cover = stream.disposition & av.stream.Disposition.attached_pic
     return not cover and stream.codec_context is not None and stream.width > 0
 
 
 def _ends(
-    container: "av.container.InputContainer", streams: list["av.stream.Stream"]
+    container: "av.container.InputContainer", streams: Sequence["av.stream.Stream"]
 ) -> dict[int, float]:
-    """End of each stream in seconds after the container's start, as far as packets can be read."""
+    """Return where each stream ends, in seconds after the start of the file.
+
+    Counts the packets that can be read: a file that is cut off ends where it was cut.
+    """
     origin = (container.start_time or 0) / av.time_base
     ends = {stream.index: origin for stream in streams}
     try:
@@ -103,5 +119,5 @@ def _ends(
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             ends[packet.stream_index] = max(ends[packet.stream_index], end)
     except av.error.FFmpegError as error:
-        _log.info("%s: packets end early: %s", container.name, error)  # what was read counts
+        _log.info("%s: packets end early: %s", container.name, error)
     return {index: end - origin for index, end in ends.items()}

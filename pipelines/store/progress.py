@@ -28,6 +28,19 @@ PROGRESS_FILE = ".progress"
 _EVERY_S = 0.5
 
 
+class ProgressFile:
+    """What a worker writes for the bar: one byte per clip, in a local store only."""
+
+    def __init__(self, store: str) -> None:
+        self._path = Path(store, PROGRESS_FILE) if files.is_local(store) else None
+
+    def count(self, clips: int = 1) -> None:
+        """Add clips that were tried; a file that cannot be written costs nothing but the bar."""
+        if self._path is not None:
+            with suppress(OSError), self._path.open("ab") as file:
+                file.write(b"." * clips)
+
+
 class Progress:
     """Shows the bar while its `with` block runs; silent where nobody watches."""
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipelines.media.find import Found, MediaIndex
+from pipelines.media.media_index import MediaFile, MediaIndex
 from schemas import Clip, Failure, Reason
 
 _MISSING_PER_UNIT = 4096
@@ -22,7 +22,7 @@ class ClipTask:
     """One clip to do."""
 
     clip: Clip
-    media: Found | None
+    media: MediaFile | None
     """Its media file; None when the media folder has none."""
     attempt: int
     """1 for the first time."""
@@ -68,7 +68,7 @@ def _task_to_json(task: ClipTask) -> dict[str, Any]:
 
 def _task_from_json(raw: dict[str, Any]) -> ClipTask:
     clip = Clip(**{**raw["clip"], "labels": tuple(raw["clip"]["labels"])})
-    media = Found(**raw["media"]) if raw["media"] else None
+    media = MediaFile(**raw["media"]) if raw["media"] else None
     return ClipTask(clip, media, raw["attempt"], raw["shared_video"])
 
 

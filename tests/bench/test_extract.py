@@ -18,7 +18,7 @@ from extractors.nets.precision import resolve_precision
 from extractors.nets.shared import shared_net
 from extractors.nets.torchvision_trunks import TRUNKS
 from pipelines.jobs.features.worker import Runtime, UnitWorker, load_extractors
-from pipelines.media.find import Found
+from pipelines.media.media_index import MediaFile
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.receipts import Receipt
 from pipelines.store.units import ClipTask, Unit
@@ -51,7 +51,7 @@ def our_seconds(media: Path, work: Path, wanted: Recipe) -> dict[str, float]:
     """
     loaded = load_extractors(wanted, Runtime())
     clips = [Clip("BjCEufrlXm4", 20.0 + number, 30.0 + number) for number in range(UNIT)]
-    unit = Unit.of(tuple(ClipTask(clip, Found(str(media), cut=True), 1) for clip in clips))
+    unit = Unit.of(tuple(ClipTask(clip, MediaFile(str(media), cut=True), 1) for clip in clips))
     runs: list[dict[str, float]] = []
     for repeat in range(REPEATS + 1):  # the first one warms up
         folder = work / f"{wanted.hash}-{repeat}"

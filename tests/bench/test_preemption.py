@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from pipelines.commands.preemption import Workload
 from pipelines.jobs.features.command import Config
 from pipelines.jobs.features.worker import Runtime, UnitWorker, load_extractors
-from pipelines.media.find import Found
+from pipelines.media.media_index import MediaFile
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.units import ClipTask, Unit
 from schemas import RECIPES, Clip
@@ -50,7 +50,7 @@ def unit_seconds(media: Path, work: Path) -> dict[str, float]:
     for place, size in enumerate((1, *sizes)):  # the first one warms up
         first = 100.0 * place
         tasks = (Clip("BjCEufrlXm4", first + n, first + n + 10) for n in range(size))
-        unit = Unit.of(tuple(ClipTask(clip, Found(str(media), cut=True), 1) for clip in tasks))
+        unit = Unit.of(tuple(ClipTask(clip, MediaFile(str(media), cut=True), 1) for clip in tasks))
         started = time.perf_counter()
         receipt = worker.do(unit)
         walls.append(time.perf_counter() - started)

@@ -10,7 +10,7 @@ import pytest
 from apache_beam.runners.portability.local_job_service import LocalJobServicer
 
 from pipelines.cli import main
-from pipelines.media.ffmpeg import ffmpeg_binary
+from schemas.ffmpeg import ffmpeg_binary
 
 Beam = Callable[..., subprocess.CompletedProcess[str]]
 

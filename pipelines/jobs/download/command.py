@@ -18,13 +18,14 @@ from pipelines.jobs.download.identity import (
     read_identities,
 )
 from pipelines.jobs.download.job import YOUTUBE, DownloadJob
-from pipelines.jobs.download.pool import sweep
+from pipelines.jobs.download.pool import SCRATCH_PREFIX
 from pipelines.jobs.download.rate_limit import Manners
 from pipelines.jobs.download.summary import print_summary
 from pipelines.runners.launch import check_out, locked, print_left, read_reasons, run_job
 from pipelines.runners.presets import Destination, check_places, choose_destination, find_preset
 from pipelines.store import files
 from pipelines.store.progress import Progress
+from pipelines.store.scratch import sweep_scratch_folders
 from schemas import UsageError
 from schemas.manifests import DATASETS
 from schemas.manifests.folder import media_stems
@@ -140,7 +141,7 @@ def run_download(job: DownloadJob, destination: Destination, max_failed: float) 
     with locked(job.media, "--media"):
         store = job.store()
         if files.is_local(job.media):
-            sweep(Path(job.media))
+            sweep_scratch_folders(SCRATCH_PREFIX, job.media)
         saved = store.recover_journals()
         if saved:
             _log.info("%d clips of a job that was killed are kept", saved)

@@ -11,7 +11,7 @@ from pipelines.jobs.download.fetch.local_sources import list_places
 from pipelines.jobs.download.fetch.messages import Limits
 from pipelines.jobs.download.identity import Identity
 from pipelines.jobs.download.rate_limit import Manners
-from pipelines.media.find import Found, MediaIndex
+from pipelines.media.media_index import MediaFile, MediaIndex
 from pipelines.runners.versions import Versions
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
@@ -123,7 +123,7 @@ class DownloadJob:
                 continue
             yield ClipTask(
                 clip,
-                Found(found, cut=cut) if found else None,
+                MediaFile(found, cut=cut) if found else None,
                 state.attempts[clip.key] + 1,
                 clip.video_id in repeated,
             )

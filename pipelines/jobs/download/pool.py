@@ -16,8 +16,10 @@ import psutil
 
 from pipelines.jobs.download.fetch.messages import Request
 from pipelines.jobs.download.fetch.process import Answer
+from pipelines.store.scratch import make_scratch_folder
 from schemas import JobError, Reason
 
+SCRATCH_PREFIX = ".tmp-fetch-"
 _START_S = 60.0
 _GRACE_S = 5.0
 """A process keeps its time limit by itself; after so much more it is killed."""
@@ -130,7 +132,7 @@ class Pool:
 
     def __init__(self, size: int, folder: str | None, source: str) -> None:
         """`folder` is where to write, the system's temporary folder when None."""
-        self.folder = Path(tempfile.mkdtemp(prefix=work_prefix(os.getpid()), dir=folder))
+        self.folder = make_scratch_folder(SCRATCH_PREFIX, folder)
         self._children = [Child(self.folder / f"child{i}", source) for i in range(size)]
         self._free: queue.SimpleQueue[Child] = queue.SimpleQueue()
         for child in self._children:
@@ -159,19 +161,3 @@ class Pool:
         for child in self._children:
             child.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-WORK_PREFIX = ".tmp-fetch-"
-
-
-def work_prefix(pid: int) -> str:
-    """How a process's scratch folder begins: it says whose it is, so that leftovers can be told."""
-    return f"{WORK_PREFIX}{pid}-"
-
-
-def sweep(folder: Path) -> None:
-    """Remove scratch folders of processes that are no more."""
-    for path in folder.glob(f"{WORK_PREFIX}*"):
-        owner = path.name.removeprefix(WORK_PREFIX).split("-")[0]
-        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(path, ignore_errors=True)

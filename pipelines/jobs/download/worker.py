@@ -6,7 +6,6 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 from apache_beam.io.filesystem import BeamIOError
@@ -26,7 +25,7 @@ from pipelines.jobs.download.rate_limit import HELD_BACK, Gate, HandBack, Leave
 from pipelines.media.ffmpeg import ffmpeg_version
 from pipelines.store import files
 from pipelines.store.media_store import Outcome
-from pipelines.store.progress import PROGRESS_FILE
+from pipelines.store.progress import ProgressFile
 from pipelines.store.receipts import Receipt
 from pipelines.store.units import ClipTask, Unit
 from schemas import Failure, JobError, KnownError, Reason
@@ -48,7 +47,7 @@ class UnitFetcher:
         local = files.is_local(job.media)
         self._pool = Pool(job.parallel, job.media if local else None, job.kind)
         self._gate = Gate(job.identities, job.manners) if job.kind != "place" else None
-        self._progress = Path(job.media, PROGRESS_FILE) if local else None
+        self._progress = ProgressFile(job.media)
         self._lock = threading.Lock()
         self._tools = {
             "yt-dlp": importlib.metadata.version("yt-dlp"), "ffmpeg": ffmpeg_version()
@@ -86,9 +85,7 @@ class UnitFetcher:
             self._store.append_journal(unit.name, outcome, self._lock)
         except OSError as error:
             raise JobError(self._no_room(error.strerror or str(error))) from error
-        if self._progress is not None:
-            with suppress(OSError), self._progress.open("ab") as file:
-                file.write(b".")
+        self._progress.count()
         return outcome
 
     def _fate(self, task: ClipTask) -> Outcome:

@@ -16,7 +16,7 @@ from extractors.registry import EXTRACTORS
 from pipelines.demo import DemoOptions, demo_folder, generate
 from pipelines.jobs.features.job import NO_ANNOTATIONS, FeaturesJob
 from pipelines.jobs.features.summary import print_summary
-from pipelines.jobs.features.worker import Runtime, sweep_work_folders
+from pipelines.jobs.features.worker import SCRATCH_PREFIX, Runtime
 from pipelines.runners.launch import check_out, locked, print_left, read_reasons, run_job
 from pipelines.runners.presets import (
     check_places,
@@ -27,6 +27,7 @@ from pipelines.runners.presets import (
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.progress import Progress
+from pipelines.store.scratch import sweep_scratch_folders
 from schemas import RECIPES, Recipe, UsageError
 from schemas.manifests import DATASETS
 from schemas.messages import unknown
@@ -117,7 +118,7 @@ def run(config: Config, rest: list[str]) -> int:
         store = job.store()
         before = store.state()
         started = time.monotonic()
-        sweep_work_folders()
+        sweep_scratch_folders(SCRATCH_PREFIX)
         with Progress(job.out, "features", lambda: job.n_open(before)):
             run_job(lambda: _run(job, destination.arguments))
         if destination.leaves:

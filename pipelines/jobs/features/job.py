@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.jobs.features.worker import Runtime
-from pipelines.media.find import MediaIndex
+from pipelines.media.media_index import MediaIndex
 from pipelines.runners.versions import Versions
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore

@@ -62,7 +62,7 @@ def clip_tables(found: Extracted, recipe: Recipe) -> dict[TableName, pa.Table]:
 def _clips(found: Extracted) -> pa.Table:
     clip, media, probe, quality = found.clip, found.media, found.probe, found.quality
     height, width = media.frames[0].shape[:2] if media.frames is not None else (None, None)
-    sound = probe.sound if media.sound is not None else None
+    sound = probe.audio if media.sound is not None else None
     duration = probe.duration_s
     row = {
         "clip_key": clip.key,
@@ -77,7 +77,7 @@ def _clips(found: Extracted) -> pa.Table:
         "duration_s": duration,
         "width": width,
         "height": height,
-        "fps": probe.picture.rate if probe.picture and media.frames is not None else None,
+        "fps": probe.video.rate if probe.video and media.frames is not None else None,
         "sample_rate": int(sound.rate) if sound and sound.rate else None,
         "audio_channels": sound.channels if sound else None,
         "media_sha256": found.media_sha256,

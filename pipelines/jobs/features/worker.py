@@ -12,12 +12,11 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import file_digest
 from pathlib import Path
 
-import psutil
 import pyarrow as pa
 from apache_beam.io.filesystem import BeamIOError
 
@@ -31,14 +30,15 @@ from pipelines.media.probe import Probe, probe
 from pipelines.media.quality import measure
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
-from pipelines.store.progress import PROGRESS_FILE
+from pipelines.store.progress import ProgressFile
 from pipelines.store.receipts import Receipt
+from pipelines.store.scratch import make_scratch_folder
 from pipelines.store.units import ClipTask, Unit
 from schemas import ClipMedia, Failure, JobError, KnownError, Reason, Recipe, TableName
 from schemas.clock import utc_stamp
 
 _log = logging.getLogger(__name__)
-_WORK_PREFIX = "earsight-"
+SCRATCH_PREFIX = "earsight-"
 
 Tables = dict[TableName, pa.Table]
 
@@ -112,7 +112,7 @@ class UnitWorker:
         load: Callable[[], dict[str, Extractor]],
     ) -> None:
         self._store, self._recipe, self._runtime, self._load = store, recipe, runtime, load
-        self._progress = Path(store.out, PROGRESS_FILE) if files.is_local(store.out) else None
+        self._progress = ProgressFile(store.out)
 
     def do(self, unit: Unit) -> Receipt:
         """Do a unit and commit it; a unit that is committed already gives its receipt at once."""
@@ -122,11 +122,12 @@ class UnitWorker:
         watch, started = Stopwatch(), time.perf_counter()
         done: list[Tables] = []
         failed: list[Failure] = []
-        with _work_folder() as work, closing(self._decoded_ahead(unit, work)) as decoded:
+        with _scratch_folder() as work, closing(self._decoded_ahead(unit, work)) as decoded:
             for task, media in decoded:
                 outcome = media if isinstance(media, Failure) else self._extract(task, media, watch)
                 (failed if isinstance(outcome, Failure) else done).append(outcome)  # type: ignore[arg-type]
-                self._tick(task)
+                if task.media is not None:
+                    self._progress.count()
         with watch("write"):
             tables = join_tables(done)
         receipt = self._store.commit(
@@ -215,12 +216,6 @@ class UnitWorker:
             facts.update(extractor.provenance)
         return facts
 
-    def _tick(self, task: ClipTask) -> None:
-        """One byte a clip, so that the launcher can show progress within a unit."""
-        if self._progress is not None and task.media is not None:
-            with suppress(OSError), self._progress.open("ab") as file:
-                file.write(b".")
-
 
 def _failure(task: ClipTask, step: str, trouble: Exception) -> Failure:
     """The failure of a clip; raises what is not the clip's fault."""
@@ -251,19 +246,13 @@ def _no_room(trouble: OSError) -> JobError:
 
 
 @contextmanager
-def _work_folder() -> Iterator[Path]:
-    """A unit's scratch folder; it carries the process id, so that a killed job's can be found."""
+def _scratch_folder() -> Iterator[Path]:
+    """Lend a unit its scratch folder, and remove it afterwards."""
     try:
-        folder = tempfile.TemporaryDirectory(prefix=f"{_WORK_PREFIX}{os.getpid()}-")
+        folder = make_scratch_folder(SCRATCH_PREFIX)
     except OSError as trouble:
         raise _no_room(trouble) from trouble
-    with folder as name:
-        yield Path(name)
-
-
-def sweep_work_folders() -> None:
-    """Remove scratch folders that killed jobs left behind."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_WORK_PREFIX}*-*"):
-        owner = folder.name.removeprefix(_WORK_PREFIX).split("-")[0]
-        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)

@@ -1,15 +1,12 @@
 """The steps of a pack: plan shards, make a shard, finish."""
 
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 
 import apache_beam as beam
 
 from pipelines.jobs.pack import pack
-from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
-from pipelines.store.progress import PROGRESS_FILE
+from pipelines.store.progress import ProgressFile
 
 
 class PlanShards(beam.DoFn):
@@ -29,14 +26,12 @@ class PackShard(beam.DoFn):
 
     def __init__(self, out: str) -> None:
         self._store = FeatureStore(out)
-        self._progress = Path(out, PROGRESS_FILE) if files.is_local(out) else None
+        self._progress = ProgressFile(out)
 
     def process(self, shard: bytes) -> Iterator[bytes]:
         """The name of the shard, once its receipt stands."""
         receipt = pack.pack(self._store, pack.Shard.decode(shard))
-        if self._progress is not None:
-            with suppress(OSError), self._progress.open("ab") as file:
-                file.write(b"." * len(receipt.done))
+        self._progress.count(len(receipt.done))
         yield receipt.unit.encode()
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.commands.estimate import Count, Measured, table_bytes
 from pipelines.commands.plan import Config, Plan
-from pipelines.media.find import MediaIndex
+from pipelines.media.media_index import MediaIndex
 from schemas import Clip, TableName, read_store_manifest
 from tests.pipelines.conftest import Beam, make_clip
 from tests.pipelines.stores import add_units, pack_at_once

@@ -14,9 +14,9 @@ from pipelines.demo.motion import HEIGHT, MOVES, WIDTH
 from pipelines.demo.scene import SECONDS, Scene, SceneEvent, plan_scene
 from pipelines.demo.sounds import RATE, VOICES, sing
 from pipelines.demo.track import record
-from pipelines.media.ffmpeg import ffmpeg_binary
 from schemas import Vocabulary, second_grid
 from schemas.demo import FRAME_RATE
+from schemas.ffmpeg import ffmpeg_binary
 from schemas.manifests import read_events, read_manifest, vocabulary
 
 OPTIONS = DemoOptions(clips=14, seed=1, classes=6, sources=True)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipelines.media.decode import Window, decode, find_window
-from pipelines.media.ffmpeg import ffmpeg_binary, ffmpeg_version, run_child
+from pipelines.media.ffmpeg import ffmpeg_version, run_child
 from pipelines.media.frames import ImageFile, PickedFrames
 from pipelines.media.probe import Probe, Track, probe
 from schemas import RECIPES, Clip, ClipMedia, KnownError, Reason
+from schemas.ffmpeg import ffmpeg_binary
 from tests.pipelines.conftest import make_clip
 
 RECIPE = RECIPES["llp-eccv20"]

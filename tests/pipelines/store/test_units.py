@@ -1,6 +1,6 @@
 """Units of work: deterministic, complete, and named by what they hold."""
 
-from pipelines.media.find import MediaIndex
+from pipelines.media.media_index import MediaIndex
 from pipelines.store.units import ClipTask, Unit, into_units, open_tasks, repeated_videos
 from schemas import Clip, Failure, Reason
 

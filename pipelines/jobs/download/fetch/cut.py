@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.jobs.download.fetch.messages import Fetched, Part, Request
-from pipelines.jobs.download.fetch.verify import CONTAINERS, Inside, look_inside
-from pipelines.media.ffmpeg import ffmpeg_binary, run_child
+from pipelines.jobs.download.fetch.verify import Inside, look_inside
+from pipelines.media.containers import READ_OPTIONS
+from pipelines.media.ffmpeg import run_child
 from schemas import KnownError, Reason
+from schemas.ffmpeg import ffmpeg_binary
 
 TOLERANCE_S = 0.2
 """A clip's length may differ from the request by so much; sound and picture may drift so much."""
@@ -158,8 +160,9 @@ def _picture_filter(height: int) -> str:
 def _reading(request: Request, fetched: Fetched) -> list[str]:
     """Options of an input: which containers and protocols it may use."""
     if not fetched.remote:
-        return ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS]
-    words = ["-protocol_whitelist", _REMOTE, "-format_whitelist", CONTAINERS]
+        return [word for name, value in READ_OPTIONS.items() for word in (f"-{name}", value)]
+    words = ["-protocol_whitelist", _REMOTE]
+    words += ["-format_whitelist", READ_OPTIONS["format_whitelist"]]
     words += ["-rw_timeout", "20000000"]
     plain = {name: value for name, value in fetched.headers.items() if (name + value).isprintable()}
     agent = plain.pop("User-Agent", None)

@@ -11,12 +11,9 @@ from pathlib import Path
 import av
 import av.error
 
+from pipelines.media.containers import open_media
 from schemas import KnownError, Reason
 
-CONTAINERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,wav,mp3,flac,aac,asf,w64,aiff"
-)
-"""Containers that may be opened."""
 _OPEN_AND_READ_TIMEOUT_S = 30.0
 _MOST_PIXELS = 8192 * 8192
 _TRUNCATED_S = 0.5
@@ -75,10 +72,7 @@ def look_inside(path: Path) -> Inside:
     `no_streams` without picture and sound, `too_large` above 8192 x 8192 pixels.
     """
     try:
-        with av.open(
-            str(path), timeout=_OPEN_AND_READ_TIMEOUT_S, metadata_errors="replace",
-            options={"protocol_whitelist": "file", "format_whitelist": CONTAINERS},
-        ) as container:  # fmt: skip
+        with open_media(path, _OPEN_AND_READ_TIMEOUT_S) as container:
             inside = _walk(container)
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise KnownError(

@@ -13,8 +13,8 @@ from yt_dlp.networking.exceptions import HTTPError
 
 from pipelines.jobs.download.fetch.guard import Allowance, GuardedYoutubeDL
 from pipelines.jobs.download.fetch.messages import Fetched, Request, by_section
-from pipelines.media.ffmpeg import ffmpeg_binary
 from schemas import KnownError, Reason
+from schemas.ffmpeg import ffmpeg_binary
 
 JAVASCRIPT = ("deno", "node", "bun", "quickjs")
 """Runtimes that yt-dlp can use for YouTube; it looks for their programs by itself."""

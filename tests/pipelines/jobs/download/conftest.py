@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.media.ffmpeg import ffmpeg_binary
 from schemas import Clip, read_store_manifest
+from schemas.ffmpeg import ffmpeg_binary
 from tests.pipelines.conftest import Beam
 from tests.pipelines.jobs.download.server import Site, serving
 

@@ -13,7 +13,7 @@ import pytest
 from extractors.base import Extractor, Features
 from pipelines.jobs.features.worker import Runtime, UnitWorker
 from pipelines.media.decode import decode
-from pipelines.media.find import Found
+from pipelines.media.media_index import MediaFile
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.progress import PROGRESS_FILE
 from pipelines.store.receipts import Receipt
@@ -56,7 +56,7 @@ def work(folder: Path, names: list[str], recipe: Recipe = RECIPE) -> tuple[Recei
     tasks = [
         ClipTask(
             Clip(name, 0.0, 3.0, name=name),
-            Found(str(make_clip(folder / f"{name}.mp4", 2.0)), cut=True),
+            MediaFile(str(make_clip(folder / f"{name}.mp4", 2.0)), cut=True),
             1,
         )
         for name in names
@@ -100,7 +100,9 @@ def test_absent_second_is_null(tmp_path: Path, frames: str, shape: tuple[int, ..
 
 def test_short_file_of_a_repeated_video_is_ambiguous(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "video.mp4", 2.0)
-    task = ClipTask(Clip("video", 30.0, 32.0), Found(str(path), cut=False), 1, shared_video=True)
+    task = ClipTask(
+        Clip("video", 30.0, 32.0), MediaFile(str(path), cut=False), 1, shared_video=True
+    )
     worker = UnitWorker(FeatureStore(str(tmp_path / "out")), RECIPE, Runtime(), dict)
     (tmp_path / "out").mkdir()
     (failure,) = worker.do(Unit.of((task,))).failed
@@ -109,7 +111,7 @@ def test_short_file_of_a_repeated_video_is_ambiguous(tmp_path: Path) -> None:
 
 
 def test_file_that_vanishes_is_not_found(tmp_path: Path) -> None:
-    task = ClipTask(Clip("x", 0.0, 3.0), Found(str(tmp_path / "x.mp4"), cut=True), 1)
+    task = ClipTask(Clip("x", 0.0, 3.0), MediaFile(str(tmp_path / "x.mp4"), cut=True), 1)
     worker = UnitWorker(FeatureStore(str(tmp_path / "out")), RECIPE, Runtime(), dict)
     (failure,) = worker.do(Unit.of((task,))).failed
     assert (failure.step, failure.reason) == ("find", Reason.NOT_FOUND)

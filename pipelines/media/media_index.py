@@ -9,7 +9,7 @@ from schemas.manifests.folder import MEDIA_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class MediaFile:
     """The file of a clip."""
 
     uri: str
@@ -38,10 +38,10 @@ class MediaIndex:
         """The file of a stem; KeyError when there is none."""
         return self._by_stem[stem]
 
-    def find(self, clip: Clip) -> Found | None:
+    def find(self, clip: Clip) -> MediaFile | None:
         """The file of a clip, or None."""
         if clip.key in self._by_stem:
-            return Found(self._by_stem[clip.key], cut=True)
+            return MediaFile(self._by_stem[clip.key], cut=True)
         if clip.video_id in self._by_stem:
-            return Found(self._by_stem[clip.video_id], cut=False)
+            return MediaFile(self._by_stem[clip.video_id], cut=False)
         return None
