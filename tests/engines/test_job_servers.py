@@ -17,6 +17,7 @@ import pytest
 
 from pipelines.demo import DemoOptions, generate
 from schemas import TableName
+from schemas.messages import ERROR_PREFIX
 from tests.engines.job_server import FLINK, SPARK, Engine, serving, worker_pool
 from tests.pipelines.tables import counts, same_rows
 from tests.places import ROOT
@@ -136,7 +137,7 @@ def test_worker_pool_that_is_not_there(cluster: Cluster, media: Path, tmp_path: 
     options = [one for one in cluster.options if not one.startswith("--environment_config")]
     done = run(media, tmp_path / "out", *options, "--environment_config=localhost:9")
     assert done.returncode == 1
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("beam:")]
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith(ERROR_PREFIX)]
     assert "the engine gave the job up" in line
     assert "Connection refused" in line
     assert "Traceback" not in done.stderr

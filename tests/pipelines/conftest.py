@@ -11,6 +11,7 @@ from apache_beam.runners.portability.local_job_service import LocalJobServicer
 
 from pipelines.cli import main
 from schemas.ffmpeg import ffmpeg_binary
+from schemas.messages import ERROR_PREFIX
 
 Beam = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -74,10 +75,10 @@ def loopback() -> Iterator[tuple[str, ...]]:
 
 
 def sentence(done: "subprocess.CompletedProcess[str]", status: int) -> str:
-    """The one line that starts with `beam:`; no traceback anywhere."""
+    """The one line that starts with the error prefix; no traceback anywhere."""
     assert done.returncode == status, done.stderr[-1500:]
     assert "Traceback" not in done.stderr + done.stdout
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("beam:")]
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith(ERROR_PREFIX)]
     return line
 
 
