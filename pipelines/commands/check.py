@@ -174,28 +174,29 @@ def _cookies(path: Path) -> Finding:
 
 def _test_download(config: Config, video_id: str) -> Finding:
     """Ten seconds of one video, by the very process that jobs use; the file is thrown away."""
-    from pipelines.jobs.download.fetch.messages import Limits, Request, youtube_address
+    from pipelines.jobs.download.fetch.addresses import youtube_address
+    from pipelines.jobs.download.fetch.messages import FetchRequest, Limits
     from pipelines.jobs.download.fetch.ytdlp import YOUTUBE_HOSTS
-    from pipelines.jobs.download.pool import Pool
+    from pipelines.jobs.download.pool import ProcessPool
 
     try:
         address = youtube_address(video_id)
     except KnownError as error:
         raise UsageError(f"--test-download: {error.detail}") from None
-    pool = Pool(1, None, "youtube")
+    pool = ProcessPool(1, None, "youtube")
     try:
-        with pool.child() as child, pool.work() as work:
-            request = Request(
+        with pool.process() as process, pool.work_folder() as folder:
+            request = FetchRequest(
                 key=video_id, video_id=video_id, start_s=0.0, end_s=10.0, source="youtube",
-                where=address, part="video", work=str(work), limits=Limits(),
+                location=address, extent="video", folder=str(folder), limits=Limits(),
                 hosts=(*YOUTUBE_HOSTS, *filter(None, config.hosts.split(","))),
                 cookies=config.cookies, proxy=config.proxy,
             )  # fmt: skip
-            answer = child.ask(request)
+            result = process.ask(request)
     finally:
         pool.close()
-    if answer.facts is None:
-        return Finding("test download", "bad", f"{answer.reason}: {answer.detail[:300]}")
-    facts = answer.facts
+    if result.facts is None:
+        return Finding("test download", "bad", f"{result.reason}: {result.detail[:300]}")
+    facts = result.facts
     found = f"format {facts['format_id']}, {facts['duration_s']:.1f} s, {facts['size']:,} bytes"
     return Finding("test download", "ok", found)

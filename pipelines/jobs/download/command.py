@@ -9,17 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from extractors.nets.weights import cache_folder
-from pipelines.jobs.download.fetch.local_sources import list_places
-from pipelines.jobs.download.fetch.messages import Limits, check_template, read_site_args
+from pipelines.jobs.download.fetch.addresses import check_template, read_site_args
+from pipelines.jobs.download.fetch.local_sources import list_locations
+from pipelines.jobs.download.fetch.messages import Limits
 from pipelines.jobs.download.identity import (
     DEFAULT_PER_HOUR,
     Identity,
-    one_identity,
+    make_identity,
     read_identities,
 )
 from pipelines.jobs.download.job import YOUTUBE, DownloadJob
 from pipelines.jobs.download.pool import SCRATCH_PREFIX
-from pipelines.jobs.download.rate_limit import Manners
+from pipelines.jobs.download.rate_limit import RatePolicy
 from pipelines.jobs.download.summary import print_summary
 from pipelines.runners.launch import check_out, locked, print_left, read_reasons, run_job
 from pipelines.runners.presets import Destination, check_places, choose_destination, find_preset
@@ -101,7 +102,7 @@ class Config:
     state: str | None = None
     """Folder of the budgets, shared by all jobs of this machine; in the cache when left out."""
     height: int = 360
-    """Most lines of a picture; 0 for no cap. The sound keeps the quality of its source."""
+    """Most lines of a video; 0 for no cap. The audio keeps the quality of its source."""
     section_above_mb: float = 50.0
     """Fetch only a section of videos larger than this."""
     max_mb: float = 2048.0
@@ -168,7 +169,7 @@ def make_job(config: Config) -> DownloadJob:
         media=media,
         source=source,
         identities=_identities(config, site),
-        manners=_manners(config, site),
+        rate_policy=_rate_policy(config, site),
         hosts=hosts,
         site_args=read_site_args(config.youtube_args),
         limits=Limits(
@@ -229,14 +230,14 @@ def _find_source(config: Config) -> tuple[str, tuple[str, ...], str]:
             "addresses, and the path of a folder, a .tar or a .parquet file"
         )
     source = files.absolute(config.source)
-    if files.is_local(source) and next(list_places(Path(source)), None) is None:
+    if files.is_local(source) and next(list_locations(Path(source)), None) is None:
         raise UsageError(f"--source {config.source} holds no media, tar or Parquet file")
     return source, (), "local"
 
 
-def _manners(config: Config, site: str) -> Manners:
+def _rate_policy(config: Config, site: str) -> RatePolicy:
     state = config.state or str(cache_folder() / "egress")
-    return Manners(
+    return RatePolicy(
         folder=str(Path(state).absolute()),
         site=site,
         patience_s=60 * config.patience_minutes,
@@ -253,7 +254,7 @@ def _identities(config: Config, site: str) -> tuple[Identity, ...]:
         pace = DEFAULT_PER_HOUR if site == YOUTUBE else 0.0
     if config.identities is None:
         found: tuple[Identity, ...] = (
-            one_identity(config.cookies, config.proxy, config.user_agent, pace),
+            make_identity(config.cookies, config.proxy, config.user_agent, pace),
         )
     elif config.cookies or config.proxy or config.user_agent:
         raise UsageError("--identities already names cookies, proxies and user agents; drop these")

@@ -1,19 +1,82 @@
-"""`beam run download`: clips of a data set into a media store.
+"""`beam run download`: the Beam graph that fills a media store.
 
-    read manifest -> units -> drop what is done -> Reshuffle (ids only) -> FetchUnit -> Finish
+    read manifest -> units -> drop finished clips -> Reshuffle (ids only) -> FetchUnit -> Finish
 
-A clip is asked for, cut, checked and stored inside one step; no media ever travels between steps.
+One step fetches, cuts, verifies and stores a clip; no media ever travels between steps.
 """
+
+from collections.abc import Iterator
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipelines.jobs.download.finish import finish
 from pipelines.jobs.download.job import DownloadJob
-from pipelines.jobs.download.steps import FetchUnit, FinishDownload, PlanDownload
+from pipelines.jobs.download.worker import UnitFetcher
+from pipelines.store.units import Unit
+
+
+class PlanDownload(beam.DoFn):
+    """Turn one start element into the encoded units that are left to do."""
+
+    def __init__(self, job: DownloadJob) -> None:
+        self._job = job
+
+    def setup(self) -> None:
+        """Refuse a worker of another version before anything is planned."""
+        self._job.launcher.check()
+
+    def process(self, start: bytes) -> Iterator[bytes]:
+        """Yield encoded units of clips."""
+        for unit in self._job.units():
+            yield unit.encode()
+
+
+class FetchUnit(beam.DoFn):
+    """Fetch and commit one unit; every worker process has its own fetching processes."""
+
+    def __init__(self, job: DownloadJob) -> None:
+        self._job = job
+        self._worker: UnitFetcher | None = None
+
+    def setup(self) -> None:
+        """Refuse a worker of another version."""
+        self._job.launcher.check()
+
+    def process(self, unit: bytes) -> Iterator[bytes]:
+        """Yield the name of the unit once its receipt is written."""
+        if self._worker is None:
+            self._worker = UnitFetcher(self._job)
+        try:
+            receipt = self._worker.do(Unit.decode(unit))
+        except BaseException:
+            self.teardown()  # which Beam leaves out when a step fails
+            raise
+        for reason in (failure.reason for failure in receipt.failed):
+            beam.metrics.Metrics.counter("failed", reason).inc()
+        beam.metrics.Metrics.counter("clips", "done").inc(len(receipt.done))
+        yield receipt.unit.encode()
+
+    def teardown(self) -> None:
+        """End the fetching processes."""
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+
+class FinishDownload(beam.DoFn):
+    """Write manifest and coverage once, after every unit."""
+
+    def __init__(self, job: DownloadJob) -> None:
+        self._job = job
+
+    def process(self, n_units: int) -> Iterator[bytes]:
+        """Write the manifest and yield the subset id."""
+        yield finish(self._job)["subset_id"].encode()
 
 
 def build(pipeline: beam.Pipeline, job: DownloadJob) -> beam.PCollection[bytes]:
-    """The graph; yields the subset id once the manifest is written."""
+    """Build the graph; it yields the subset id once the manifest is written."""
     return (
         pipeline
         | "start" >> beam.Create([b"start"], reshuffle=False)

@@ -5,12 +5,11 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from pipelines.jobs.download.fetch.local_sources import list_places
-from pipelines.jobs.download.fetch.messages import Limits
+from pipelines.jobs.download.fetch.local_sources import list_locations
+from pipelines.jobs.download.fetch.messages import Limits, SourceKind
 from pipelines.jobs.download.identity import Identity
-from pipelines.jobs.download.rate_limit import Manners
+from pipelines.jobs.download.rate_limit import RatePolicy
 from pipelines.media.media_index import MediaFile, MediaIndex
 from pipelines.runners.versions import Versions
 from pipelines.store import files
@@ -21,7 +20,7 @@ from schemas import Clip, Reason
 from schemas.manifests import read_manifest
 
 YOUTUBE = "youtube"
-NO_STARTS = frozenset({"ave"})
+WITHOUT_START_TIMES = frozenset({"ave"})
 """Data sets that do not say where in its video a clip starts: their media are the clips."""
 
 
@@ -37,14 +36,14 @@ class DownloadJob:
     source: str
     """`youtube`, the address of a mirror with fields in braces, or a path or URI."""
     identities: tuple[Identity, ...]
-    manners: Manners
+    rate_policy: RatePolicy
     hosts: tuple[str, ...]
     """Hosts that may be asked."""
     site_args: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """yt-dlp's extractor arguments for YouTube."""
     limits: Limits = field(default_factory=Limits)
     parallel: int = 2
-    """Clips that one worker gets side by side."""
+    """Clips that one worker fetches at the same time."""
     tries: int = 3
     """How often a clip is tried in one run when the network fails."""
     unit_size: int = 32
@@ -54,60 +53,60 @@ class DownloadJob:
     repair: bool = False
     command: str = ""
     launcher: Versions = field(default_factory=Versions.here)
-    """What every worker must have too."""
+    """Versions that every worker must have too."""
     features: str | None = None
-    """Feature store whose clips need no file any more."""
+    """Feature store; clips whose features it holds need no file any more."""
     batch: int | None = None
-    """Only so many clips that are still to do."""
+    """Only this many of the clips that are left to do."""
     not_since: str = ""
     """A failure from this moment on (ISO 8601) is not tried again."""
 
     @property
-    def kind(self) -> Literal["youtube", "address", "place"]:
-        """What sort of source it is."""
+    def source_kind(self) -> SourceKind:
+        """Return what sort of source it is."""
         if self.source == YOUTUBE:
             return "youtube"
-        return "address" if self.source.startswith(("http://", "https://")) else "place"
+        return "mirror" if self.source.startswith(("http://", "https://")) else "files"
 
     def store(self) -> MediaStore:
-        """The store that the job fills."""
+        """Return the store that the job fills."""
         return MediaStore(self.media)
 
     def clips(self) -> Iterator[Clip]:
-        """The manifest's clips in order."""
+        """Yield the manifest's clips in order."""
         if self.annotations is not None:
             folder = files.local_folder(self.annotations)
             clips = read_manifest(self.dataset, folder, self.split, repair=self.repair)
         else:
-            stems = sorted(dict(self.places()))
+            stems = sorted(dict(self.locations()))
             clips = (Clip(stem, 0.0, math.inf, name=stem) for stem in stems)
         return itertools.islice(clips, self.limit)
 
-    def places(self) -> Iterator[tuple[str, str]]:
-        """Stem and place of everything that a source on this machine or in a bucket has."""
-        if self.kind != "place":
+    def locations(self) -> Iterator[tuple[str, str]]:
+        """Yield stem and location of every file of a source on this machine or in a bucket."""
+        if self.source_kind != "files":
             return iter(())
         if files.is_local(self.source):
-            return list_places(Path(self.source))
+            return list_locations(Path(self.source))
         index = MediaIndex(files.list_folder(self.source))
         return ((stem, index.uri(stem)) for stem in index.stems())
 
     def media_state(self) -> MediaState:
-        """Where every clip stands."""
+        """Return which clips are done and which have failed."""
         kept: frozenset[str] = frozenset()
         if self.features is not None:
             kept = FeatureStore(self.features).state().done
         return self.store().media_state(kept)
 
     def open_tasks(self) -> Iterator[ClipTask]:
-        """What is left to do: clips without a file whose failure, if any, is to be retried."""
+        """Yield what is left: clips without a file whose failure, if any, is to be retried."""
         return itertools.islice(self._open_tasks(), self.batch)
 
     def _open_tasks(self) -> Iterator[ClipTask]:
         state = self.media_state()
-        places: dict[str, str] = {}
-        for stem, place in self.places():
-            places.setdefault(stem, place)
+        locations: dict[str, str] = {}
+        for stem, uri in self.locations():
+            locations.setdefault(stem, uri)
         repeated = repeated_videos(self.clips())
         for clip in self.clips():
             failure = state.failed.get(clip.key)
@@ -116,23 +115,22 @@ class DownloadJob:
                 and (failure.reason not in self.retry or failure.at >= (self.not_since or "~"))
             ):
                 continue
-            cut = clip.key in places
-            found = places.get(clip.key) or places.get(clip.video_id)
-            waits = failure is not None and failure.reason is Reason.NOT_FOUND
-            if waits and self.kind == "place" and not found:
+            location = locations.get(clip.key) or locations.get(clip.video_id)
+            missing = failure is not None and failure.reason is Reason.NOT_FOUND
+            if missing and self.source_kind == "files" and not location:
                 continue
             yield ClipTask(
                 clip,
-                MediaFile(found, cut=cut) if found else None,
+                MediaFile(location, cut=clip.key in locations) if location else None,
                 state.attempts[clip.key] + 1,
                 clip.video_id in repeated,
             )
 
     def units(self) -> Iterator[Unit]:
-        """What is left to do, in units; clips that the source lacks apart, by the thousand."""
+        """Yield what is left in units; clips that the source lacks apart, by the thousand."""
         tasks = self.open_tasks()
-        if self.kind == "place":
+        if self.source_kind == "files":
             yield from into_units(tasks, self.unit_size)
             return
-        while some := tuple(itertools.islice(tasks, self.unit_size)):
-            yield Unit.of(some)
+        while unit := tuple(itertools.islice(tasks, self.unit_size)):
+            yield Unit.of(unit)

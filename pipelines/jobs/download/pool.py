@@ -14,21 +14,20 @@ from pathlib import Path
 
 import psutil
 
-from pipelines.jobs.download.fetch.messages import Request
-from pipelines.jobs.download.fetch.process import Answer
+from pipelines.jobs.download.fetch.messages import FetchRequest, FetchResult
 from pipelines.store.scratch import make_scratch_folder
 from schemas import JobError, Reason
 
 SCRATCH_PREFIX = ".tmp-fetch-"
 _START_S = 60.0
 _GRACE_S = 5.0
-"""A process keeps its time limit by itself; after so much more it is killed."""
-_CLIPS_EACH = 500
-"""Then a process makes way for a fresh one, whatever a library may have kept in memory."""
+"""A process keeps its time limit by itself; it is killed after this much more, in seconds."""
+_CLIPS_PER_PROCESS = 500
+"""A process is replaced after this many, whatever a library may have kept in memory."""
 
 
-class Child:
-    """One fetching process, started when it is first asked and again after it died."""
+class FetchProcess:
+    """One fetching process, started by its first request and again after it died."""
 
     def __init__(self, folder: Path, source: str) -> None:
         self._folder, self._source = folder, source
@@ -36,8 +35,8 @@ class Child:
         self._asked = 0
         self._buffer = b""
 
-    def ask(self, request: Request) -> Answer:
-        """The answer to one request; a process that is too slow or dies gives a failure."""
+    def ask(self, request: FetchRequest) -> FetchResult:
+        """Return the result of one request; a process that is too slow or dies is a failure."""
         self.be_ready()
         assert self._process is not None
         assert self._process.stdin is not None
@@ -50,23 +49,23 @@ class Child:
         line = self._read_line(request.limits.timeout_s + _GRACE_S)
         if line is None:
             self.close()
-            return Answer(
+            return FetchResult(
                 key=request.key, step="fetch", reason=Reason.TIMEOUT,
                 detail=f"not here after {request.limits.timeout_s:g} s (--clip-timeout)",
             )  # fmt: skip
-        return Answer.decode(line) if line else self._died(request)
+        return FetchResult.decode(line) if line else self._died(request)
 
     def be_ready(self) -> None:
-        """Start the process unless it runs; a request then goes out at once."""
-        if self._process is None or self._asked >= _CLIPS_EACH:
+        """Start the process unless it runs, so that the next request goes out at once."""
+        if self._process is None or self._asked >= _CLIPS_PER_PROCESS:
             self._start()
 
-    def _died(self, request: Request) -> Answer:
+    def _died(self, request: FetchRequest) -> FetchResult:
         said = self._log().read_text(errors="replace").strip().splitlines()
         status = self._process.wait() if self._process else None
         self.close()
         last = f": {said[-1][:300]}" if said else ""
-        return Answer(
+        return FetchResult(
             key=request.key, step="fetch", reason=Reason.CORRUPT,
             detail=f"the fetching process ended with status {status} on this clip{last}",
         )  # fmt: skip
@@ -91,10 +90,10 @@ class Child:
             )
 
     def _log(self) -> Path:
-        return self._folder / "child.log"
+        return self._folder / "process.log"
 
     def _read_line(self, timeout_s: float) -> bytes | None:
-        """One line, empty when the process has ended, None when time is up."""
+        """Read one line: empty when the process has ended, None when time is up."""
         assert self._process is not None
         assert self._process.stdout is not None
         ends = time.monotonic() + timeout_s
@@ -111,7 +110,7 @@ class Child:
         return line
 
     def close(self) -> None:
-        """End the process and everything that it started."""
+        """Kill the process and everything that it started."""
         if self._process is None:
             return
         with suppress(psutil.NoSuchProcess):
@@ -127,29 +126,29 @@ class Child:
         self._process = None
 
 
-class Pool:
-    """Several children; `child()` lends one."""
+class ProcessPool:
+    """Several fetching processes; `process()` lends one."""
 
     def __init__(self, size: int, folder: str | None, source: str) -> None:
-        """`folder` is where to write, the system's temporary folder when None."""
+        """Write under `folder`, under the system's temporary folder when it is None."""
         self.folder = make_scratch_folder(SCRATCH_PREFIX, folder)
-        self._children = [Child(self.folder / f"child{i}", source) for i in range(size)]
-        self._free: queue.SimpleQueue[Child] = queue.SimpleQueue()
-        for child in self._children:
-            self._free.put(child)
+        self._processes = [FetchProcess(self.folder / f"process{i}", source) for i in range(size)]
+        self._free: queue.SimpleQueue[FetchProcess] = queue.SimpleQueue()
+        for process in self._processes:
+            self._free.put(process)
 
     @contextmanager
-    def child(self) -> Iterator[Child]:
-        """A child for the block alone."""
-        child = self._free.get()
+    def process(self) -> Iterator[FetchProcess]:
+        """Lend a process to the block alone."""
+        process = self._free.get()
         try:
-            yield child
+            yield process
         finally:
-            self._free.put(child)
+            self._free.put(process)
 
     @contextmanager
-    def work(self) -> Iterator[Path]:
-        """An empty folder for one try."""
+    def work_folder(self) -> Iterator[Path]:
+        """Lend an empty folder for one try."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         try:
             yield folder
@@ -157,7 +156,7 @@ class Pool:
             shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
-        """End all children and remove what they wrote."""
-        for child in self._children:
-            child.close()
+        """End all processes and remove what they wrote."""
+        for process in self._processes:
+            process.close()
         shutil.rmtree(self.folder, ignore_errors=True)

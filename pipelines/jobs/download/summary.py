@@ -1,4 +1,4 @@
-"""What a download leaves on the screen: where, how many, what failed, how fast, who asked."""
+"""The summary of a download on the screen: counts, failures, speed, identities."""
 
 import shlex
 
@@ -7,21 +7,21 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.jobs.download.job import YOUTUBE, DownloadJob
-from pipelines.jobs.download.rate_limit import Gate
+from pipelines.jobs.download.rate_limit import RateLimiter
 from pipelines.runners.summary import failures_table, shown
 from pipelines.store import files
 from pipelines.store.media_store import MediaState
 
 
 def print_summary(job: DownloadJob, before: MediaState, wall_s: float, max_failed: float) -> int:
-    """Print the tables of a finished run; 1 when too large a share of the clips failed."""
+    """Print the tables of a finished run; return 1 when too large a share of the clips failed."""
     console = Console()
     after = job.media_state()
     tried = sum((after.attempts - before.attempts).values())
     console.print(_counts(job, before, after, tried, wall_s))
     if after.failed:
         console.print(failures_table(after.failed.values()))
-    if job.kind != "place":
+    if job.source_kind != "files":
         console.print(_identities(job))
     if not tried:
         console.print("Nothing was left to do.")
@@ -51,23 +51,23 @@ def _counts(
     table.add_row("clips here", f"{len(after.done):,} ({here:,} in this run)")
     table.add_row("clips failed", f"{len(after.failed):,}")
     table.add_row("coverage", escape(files.join(shown(job.media), "coverage.md")))
-    pace = f", {here / wall_s:.1f} clips a second" if here and wall_s else ""
+    pace = f", {here / wall_s:.1f} clips per second" if here and wall_s else ""
     table.add_row("time", f"{wall_s:,.1f} s{pace} ({tried:,} clips tried)")
     return table
 
 
 def _identities(job: DownloadJob) -> Table:
-    gate = Gate(job.identities, job.manners)
+    limiter = RateLimiter(job.identities, job.rate_policy)
     unit = "videos" if job.source == YOUTUBE else "files"
     table = Table(
-        "identity", f"{unit} an hour", f"{unit} asked for", "breaker", title_justify="left"
+        "identity", f"{unit} per hour", f"{unit} requested", "breaker", title_justify="left"
     )
     for identity in job.identities:
-        standing = gate.standing(identity)
+        state = limiter.state(identity)
         table.add_row(
             escape(identity.name),
             f"{identity.per_hour:g}" if identity.per_hour else "no budget",
-            f"{standing.asked:,}",
-            f"opened {standing.opened} times" if standing.opened else "never opened",
+            f"{state.asked:,}",
+            f"opened {state.opened} times" if state.opened else "never opened",
         )
     return table

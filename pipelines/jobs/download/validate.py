@@ -1,4 +1,4 @@
-"""What `beam validate` looks for in a media store."""
+"""The checks of `beam validate` on a media store."""
 
 import hashlib
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _TABLES: tuple[TableName, ...] = ("media", "failures")
 
 
 def find_media_problems(manifest: StoreManifest) -> Iterator[str]:
-    """One sentence for everything that is off, by reading every file of a media store back."""
+    """Read every file of a media store back; yield one sentence for each problem."""
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     for name in _TABLES:
         found: dict[str, dict[str, Any]] = {}

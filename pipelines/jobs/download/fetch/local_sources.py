@@ -38,7 +38,7 @@ class MediaColumn:
     """Column with the key; None when the struct's `path` gives it."""
 
 
-def list_places(source: Path) -> Iterator[tuple[str, str]]:
+def list_locations(source: Path) -> Iterator[tuple[str, str]]:
     """Stem and place of everything in a folder, or in one tar or Parquet file.
 
     `UsageError` for a source that is not there, a packed tar file, or a Parquet file without media.
@@ -123,7 +123,7 @@ def _names(table: pa.Table, media: MediaColumn) -> Iterator[str | None]:
         yield None if name is None else name.stem if suffix in MEDIA_SUFFIXES else name.name
 
 
-def copy_out(place: str, root: Path, target: Path, max_bytes: int) -> Path:
+def extract_media(place: str, root: Path, target: Path, max_bytes: int) -> Path:
     """The media of a place as a file: itself when it is one, else a copy at `target`.
 
     Raises `KnownError`: `unsafe_input` for a place outside `root` (links are followed first),

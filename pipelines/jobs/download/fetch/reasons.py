@@ -72,7 +72,7 @@ _LONGEST_WAIT_S = 86_400.0
 
 
 @dataclass(frozen=True)
-class Trouble:
+class FetchFailure:
     """Why a try failed, and what the site asked for."""
 
     reason: Reason
@@ -81,13 +81,13 @@ class Trouble:
     """Seconds that the site wants to be left alone."""
 
 
-def explain(
+def classify_error(
     error: BaseException,
     *,
     site: bool,
     warnings: Sequence[str] = (),
     refusals: Sequence[HTTPError] = (),
-) -> Trouble:
+) -> FetchFailure:
     """The reason behind an exception out of yt-dlp.
 
     `site` says that a site was asked rather than a mirror: there a refused media file (403) is the
@@ -98,7 +98,7 @@ def explain(
     chain = list(_chain(error))
     known = next((one for one in chain if isinstance(one, KnownError)), None)
     if known is not None:
-        return Trouble(known.reason, known.detail)
+        return FetchFailure(known.reason, known.detail)
     text = _message(error)
     detail = " | ".join(dict.fromkeys([text, *warnings[-3:]]))[:_MOST_DETAIL]
     http = next((one for one in chain if isinstance(one, HTTPError)), None)
@@ -106,7 +106,7 @@ def explain(
     if reason is None and refusals:
         reason = _of_status(refusals[-1].status, site)
     waits = (retry_after(one.response.get_header("Retry-After")) for one in refusals)
-    return Trouble(reason or Reason.NETWORK, detail, max(filter(None, waits), default=None))
+    return FetchFailure(reason or Reason.NETWORK, detail, max(filter(None, waits), default=None))
 
 
 def _of_exceptions(

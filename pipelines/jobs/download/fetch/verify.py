@@ -20,7 +20,7 @@ _TRUNCATED_S = 0.5
 
 
 @dataclass(frozen=True)
-class Stream:
+class Track:
     """One track: the codec, and where its packets begin and end, in seconds after the file's start.
 
     The file starts where the first packet of its chosen tracks does, as `ffmpeg -ss` counts.
@@ -40,17 +40,17 @@ class Stream:
 
 
 @dataclass(frozen=True)
-class Inside:
-    """The best picture and sound track of a file; None where it has none."""
+class MediaTracks:
+    """The best video and audio track of a file; None where it has none."""
 
     container: str
-    picture: Stream | None
-    sound: Stream | None
+    video: Track | None
+    audio: Track | None
 
     @property
-    def streams(self) -> list[Stream]:
+    def streams(self) -> list[Track]:
         """The tracks there are."""
-        return [one for one in (self.picture, self.sound) if one is not None]
+        return [one for one in (self.video, self.audio) if one is not None]
 
     @property
     def duration_s(self) -> float:
@@ -59,63 +59,61 @@ class Inside:
 
     @property
     def offset_s(self) -> float | None:
-        """How much later the sound begins than the picture; None without both."""
-        if self.picture is None or self.sound is None:
+        """How much later the audio begins than the video; None without both."""
+        if self.video is None or self.audio is None:
             return None
-        return self.sound.start_s - self.picture.start_s
+        return self.audio.start_s - self.video.start_s
 
 
-def look_inside(path: Path) -> Inside:
+def read_tracks(path: Path) -> MediaTracks:
     """Open a file and walk its packets.
 
     Raises `KnownError`: `corrupt` when it cannot be opened, is cut off or holds no packet,
-    `no_streams` without picture and sound, `too_large` above 8192 x 8192 pixels.
+    `no_streams` without video and audio, `too_large` above 8192 x 8192 pixels.
     """
     try:
         with open_media(path, _OPEN_AND_READ_TIMEOUT_S) as container:
-            inside = _walk(container)
+            tracks = _walk(container)
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise KnownError(
             Reason.CORRUPT,
             f"the file cannot be opened: {getattr(error, 'strerror', None) or error}",
         ) from None
-    for one in inside.streams:
+    for one in tracks.streams:
         if one.header_end_s is not None and one.end_s < one.header_end_s - _TRUNCATED_S:
             raise KnownError(
                 Reason.CORRUPT,
                 f"the file is cut off: its header says {one.header_end_s:.2f} s, its packets end "
                 f"at {one.end_s:.2f} s",
             )
-    return inside
+    return tracks
 
 
-def _walk(container: "av.container.InputContainer") -> Inside:
-    pictures = [one for one in container.streams.video if _is_picture(one)]
-    sounds = [one for one in container.streams.audio if one.codec_context is not None]
-    picture = max(pictures, key=lambda one: one.width * one.height, default=None)
-    sound = max(sounds, key=lambda one: one.channels or 0, default=None)
-    chosen = [one for one in (picture, sound) if one is not None]
+def _walk(container: "av.container.InputContainer") -> MediaTracks:
+    videos = [one for one in container.streams.video if _is_video(one)]
+    audios = [one for one in container.streams.audio if one.codec_context is not None]
+    video = max(videos, key=lambda one: one.width * one.height, default=None)
+    audio = max(audios, key=lambda one: one.channels or 0, default=None)
+    chosen = [one for one in (video, audio) if one is not None]
     if not chosen:
-        raise KnownError(Reason.NO_STREAMS, "the file holds neither picture nor sound")
-    if picture is not None and picture.width * picture.height > _MOST_PIXELS:
-        raise KnownError(
-            Reason.TOO_LARGE, f"the picture has {picture.width} x {picture.height} pixels"
-        )
+        raise KnownError(Reason.NO_STREAMS, "the file holds neither video nor audio")
+    if video is not None and video.width * video.height > _MOST_PIXELS:
+        raise KnownError(Reason.TOO_LARGE, f"the video has {video.width} x {video.height} pixels")
     spans = _spans(container, chosen)
     if not spans:
-        raise KnownError(Reason.CORRUPT, "no packet of picture or sound can be read")
+        raise KnownError(Reason.CORRUPT, "no packet of video or audio can be read")
     origin = min(start for start, _ in spans.values())
     found = {
         one.index: _stream(one, *spans[one.index], origin) for one in chosen if one.index in spans
     }
-    return Inside(
+    return MediaTracks(
         container.format.name,
-        found.get(picture.index) if picture is not None else None,
-        found.get(sound.index) if sound is not None else None,
+        found.get(video.index) if video is not None else None,
+        found.get(audio.index) if audio is not None else None,
     )
 
 
-def _is_picture(stream: "av.VideoStream") -> bool:
+def _is_video(stream: "av.VideoStream") -> bool:
     cover = stream.disposition & av.stream.Disposition.attached_pic
     return not cover and stream.codec_context is not None and stream.width > 0
 
@@ -140,22 +138,22 @@ def _spans(
 
 def _stream(
     stream: "av.VideoStream | av.AudioStream", start_s: float, end_s: float, origin: float
-) -> Stream:
+) -> Track:
     header = None
     if stream.duration is not None and stream.time_base is not None:
         header = float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin
-    picture = stream if isinstance(stream, av.VideoStream) else None
-    sound = stream if isinstance(stream, av.AudioStream) else None
-    rate = picture and (picture.average_rate or picture.guessed_rate)
-    return Stream(
+    video = stream if isinstance(stream, av.VideoStream) else None
+    audio = stream if isinstance(stream, av.AudioStream) else None
+    rate = video and (video.average_rate or video.guessed_rate)
+    return Track(
         index=stream.index,
         codec=stream.codec_context.name,
         start_s=start_s - origin,
         end_s=end_s - origin,
         header_end_s=header,
-        width=picture.width if picture else None,
-        height=picture.height if picture else None,
+        width=video.width if video else None,
+        height=video.height if video else None,
         fps=float(rate) if rate else None,
-        sample_rate=sound.rate if sound else None,
-        channels=sound.channels if sound else None,
+        sample_rate=audio.rate if audio else None,
+        channels=audio.channels if audio else None,
     )

@@ -11,8 +11,9 @@ from typing import Any
 
 from yt_dlp.networking.exceptions import HTTPError
 
+from pipelines.jobs.download.fetch.cut import by_section
 from pipelines.jobs.download.fetch.guard import Allowance, GuardedYoutubeDL
-from pipelines.jobs.download.fetch.messages import Fetched, Request, by_section
+from pipelines.jobs.download.fetch.messages import FetchedMedia, FetchRequest
 from schemas import KnownError, Reason
 from schemas.ffmpeg import ffmpeg_binary
 
@@ -26,7 +27,7 @@ _RETRIES = 2
 _FIRST_BYTES = 512
 
 
-class Listener:
+class MessageLog:
     """The logger that yt-dlp is given; keeps what it says for the failure's detail."""
 
     def __init__(self) -> None:
@@ -48,10 +49,10 @@ class Listener:
 class Downloader:
     """yt-dlp set up for one identity and one set of limits."""
 
-    def __init__(self, request: Request, folder: Path) -> None:
-        self.listener = Listener()
+    def __init__(self, request: FetchRequest, folder: Path) -> None:
+        self.messages = MessageLog()
         params: dict[str, Any] = {
-            "quiet": True, "noprogress": True, "no_color": True, "logger": self.listener,
+            "quiet": True, "noprogress": True, "no_color": True, "logger": self.messages,
             "cachedir": str(folder / "cache"), "noplaylist": True, "playlist_items": "1",
             "retries": _RETRIES, "extractor_retries": 1, "file_access_retries": 0,
             "retry_sleep_functions": {"http": lambda n: 0.5 * 2**n},
@@ -76,36 +77,36 @@ class Downloader:
             params["http_headers"]["User-Agent"] = request.user_agent
         self._ydl = GuardedYoutubeDL(params)
 
-    def fetch(self, request: Request) -> Fetched:
-        """The clip's media; `KnownError`, or whatever yt-dlp raises, for `reasons.explain`."""
-        self.listener.warnings.clear()
-        self.listener.errors.clear()
+    def fetch(self, request: FetchRequest) -> FetchedMedia:
+        """Fetch a clip's media; may raise whatever yt-dlp raises (see `reasons.classify_error`)."""
+        self.messages.warnings.clear()
+        self.messages.errors.clear()
         self._ydl.refusals.clear()
         limits = request.limits
         self._ydl.allowance = Allowance(request.hosts, limits.max_bytes, limits.timeout_s)
-        steps: dict[str, Callable[[Request], Fetched]] = {
-            "youtube": self._youtube, "address": self._address
+        steps: dict[str, Callable[[FetchRequest], FetchedMedia]] = {
+            "youtube": self._youtube, "mirror": self._mirror
         }  # fmt: skip
         return steps[request.source](request)
 
-    def _address(self, request: Request) -> Fetched:
+    def _mirror(self, request: FetchRequest) -> FetchedMedia:
         self._ydl.media_only = True
         info = {
-            "id": request.key, "title": request.key, "url": request.where, "protocol": "http",
+            "id": request.key, "title": request.key, "url": request.location, "protocol": "http",
             "extractor": "mirror", "ext": "mp4",
         }  # fmt: skip
-        path = self._download(info, Path(request.work, "source.media"))
+        path = self._download(info, Path(request.folder, "source.media"))
         _check_head(path)
-        return Fetched(str(path), None, request.where, "mirror", None)
+        return FetchedMedia(str(path), None, request.location, "mirror", None)
 
-    def _youtube(self, request: Request) -> Fetched:
+    def _youtube(self, request: FetchRequest) -> FetchedMedia:
         self._ydl.media_only = False
-        info = self._ydl.extract_info(request.where, download=False)
+        info = self._ydl.extract_info(request.location, download=False)
         if info is None or info.get("_type", "video") != "video":
-            raise KnownError(Reason.UNSAFE_INPUT, f"{request.where} gave a list, not a video")
+            raise KnownError(Reason.UNSAFE_INPUT, f"{request.location} gave a list, not a video")
         if info.get("id") != request.video_id:
             raise KnownError(
-                Reason.UNSAFE_INPUT, f"{request.where} gave another video: {info.get('id')!r}"
+                Reason.UNSAFE_INPUT, f"{request.location} gave another video: {info.get('id')!r}"
             )
         if info.get("live_status") in ("is_live", "post_live"):
             raise KnownError(Reason.NOT_FOUND, "the video is being sent live")
@@ -125,20 +126,22 @@ class Downloader:
                 self._ydl.allowance.check_address(one["url"])
             addresses = [one["url"] for one in formats]
             headers = {**info.get("http_headers", {}), **formats[0].get("http_headers", {})}
-            return Fetched(addresses[0], _second(addresses), **chosen, remote=True, headers=headers)
+            return FetchedMedia(
+                addresses[0], _second(addresses), **chosen, remote=True, headers=headers
+            )
         paths = []
         for number, one in enumerate(formats):
-            path = self._download({**info, **one}, Path(request.work, f"source{number}.media"))
+            path = self._download({**info, **one}, Path(request.folder, f"source{number}.media"))
             _check_head(path)
             paths.append(str(path))
-        return Fetched(paths[0], _second(paths), **chosen)
+        return FetchedMedia(paths[0], _second(paths), **chosen)
 
     def _download(self, info: dict[str, Any], path: Path) -> Path:
         """One file by yt-dlp's own downloader, which resumes after a break."""
         info.pop("requested_formats", None)
         done, _ = self._ydl.dl(str(path), info)
         if not done or not path.exists():
-            said = [*self.listener.warnings, *self.listener.errors]
+            said = [*self.messages.warnings, *self.messages.errors]
             raise KnownError(Reason.NETWORK, f"yt-dlp stopped: {said[-1] if said else '?'}")
         return path
 
@@ -164,7 +167,7 @@ def _second(names: list[str]) -> str | None:
 
 
 def _format(height: int) -> str:
-    """yt-dlp's choice: direct files only, H.264 before others, the best sound there is."""
+    """yt-dlp's choice: direct files only, H.264 before others, the best audio there is."""
     cap = f"[height<={height}]" if height else ""
     direct = "[protocol~='^https?$']"
     return "/".join(

@@ -76,7 +76,7 @@ class Site:
     def refuse(
         self, video_id: str, reason: str, subreason: str = "", status: str = "ERROR"
     ) -> None:
-        """Answer as YouTube does for a video that it does not play."""
+        """FetchResult as YouTube does for a video that it does not play."""
         screen = {"reason": {"simpleText": reason}}
         if subreason:
             screen["subreason"] = {"simpleText": subreason}

@@ -1,4 +1,4 @@
-"""The clip is the stretch that was asked for: frames and sound are those of the source there."""
+"""The clip is the stretch that was asked for: frames and audio are those of the source there."""
 
 import hashlib
 import math
@@ -9,23 +9,25 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipelines.jobs.download.fetch.cut import cut
-from pipelines.jobs.download.fetch.messages import Fetched, Limits, Part, Request, by_section
-from pipelines.jobs.download.fetch.verify import look_inside
+from pipelines.jobs.download.fetch.cut import by_section, cut_clip
+from pipelines.jobs.download.fetch.messages import FetchedMedia, FetchRequest, Limits, MediaExtent
+from pipelines.jobs.download.fetch.verify import read_tracks
 from schemas import KnownError, Reason
 from tests.pipelines.jobs.download.conftest import make_film
 
 
-def request(work: Path, start: float, end: float, part: Part = "video", **limits: int) -> Request:
+def request(
+    work: Path, start: float, end: float, extent: MediaExtent = "video", **limits: int
+) -> FetchRequest:
     work.mkdir(exist_ok=True)
-    return Request(
-        key="a_clip", video_id="a", start_s=start, end_s=end, source="place", where="", part=part,
-        work=str(work), limits=Limits(**limits),
+    return FetchRequest(
+        key="a_clip", video_id="a", start_s=start, end_s=end, source="files", location="",
+        extent=extent, folder=str(work), limits=Limits(**limits),
     )  # fmt: skip
 
 
-def of(film: Path) -> Fetched:
-    return Fetched(str(film), None, "test", "file", None)
+def of(film: Path) -> FetchedMedia:
+    return FetchedMedia(str(film), None, "test", "file", None)
 
 
 def frames(path: Path) -> NDArray[np.float32]:
@@ -35,7 +37,7 @@ def frames(path: Path) -> NDArray[np.float32]:
     return np.stack(grey).astype(np.float32)
 
 
-def sound(path: Path) -> NDArray[np.float32]:
+def audio(path: Path) -> NDArray[np.float32]:
     """All samples of the first channel."""
     with av.open(str(path)) as container:
         blocks = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
@@ -46,7 +48,7 @@ def sound(path: Path) -> NDArray[np.float32]:
 def test_cut_is_exact_to_the_frame(films: dict[str, Path], tmp_path: Path, start: float) -> None:
     source = frames(films["video"])
     work = tmp_path / "work"
-    made = cut(request(work, start, start + 3.0), of(films["video"]), work)
+    made = cut_clip(request(work, start, start + 3.0), of(films["video"]), work)
     found = frames(made.path)
     assert abs(len(found) - 75) <= 1
     first = math.ceil(start * 25 - 1e-6)  # the first frame that begins in the clip
@@ -59,62 +61,62 @@ def test_cut_is_exact_to_the_frame(films: dict[str, Path], tmp_path: Path, start
 
 def test_sound_stays_with_the_picture(tmp_path: Path) -> None:
     film = make_film(tmp_path / "beep.mp4", 8.0, "-af", "volume='if(gte(t,5),1,0)':eval=frame")
-    made = cut(request(tmp_path / "work", 3.0, 7.0), of(film), tmp_path / "work")
-    heard = np.abs(sound(made.path))
+    made = cut_clip(request(tmp_path / "work", 3.0, 7.0), of(film), tmp_path / "work")
+    heard = np.abs(audio(made.path))
     onset = np.flatnonzero(heard > 0.05)[0] / 44_100
     assert abs(onset - 2.0) < 0.05  # the tone begins at 5 s, two seconds into the clip
-    assert abs(made.inside.offset_s or 0.0) < 0.05
+    assert abs(made.tracks.offset_s or 0.0) < 0.05
 
 
 def test_clip_in_the_right_form_is_taken_as_it_is(films: dict[str, Path], tmp_path: Path) -> None:
     work = tmp_path / "work"
-    made = cut(request(work, 30.0, 33.0, "clip"), of(films["clip"]), work)
+    made = cut_clip(request(work, 30.0, 33.0, "clip"), of(films["clip"]), work)
     assert (made.how, made.path, made.start_s) == ("as_is", films["clip"], 30.0)
 
 
 def test_other_codecs_and_sizes_are_encoded_anew(films: dict[str, Path], tmp_path: Path) -> None:
     work = tmp_path / "work"
     big = make_film(tmp_path / "big.mkv", 3.0, size="854x480")
-    made = cut(request(work, 0.0, 3.0, "clip"), of(big), work)
-    assert made.inside.picture is not None
-    assert (made.how, made.inside.picture.height, made.inside.picture.width) == ("cut", 360, 640)
-    kept = cut(request(work, 0.0, 3.0, "clip", height=0), of(big), work)
-    assert kept.inside.picture is not None
-    assert kept.inside.picture.height == 480
-    assert made.inside.sound is not None
-    assert made.inside.sound.sample_rate == 44_100
+    made = cut_clip(request(work, 0.0, 3.0, "clip"), of(big), work)
+    assert made.tracks.video is not None
+    assert (made.how, made.tracks.video.height, made.tracks.video.width) == ("cut", 360, 640)
+    kept = cut_clip(request(work, 0.0, 3.0, "clip", height=0), of(big), work)
+    assert kept.tracks.video is not None
+    assert kept.tracks.video.height == 480
+    assert made.tracks.audio is not None
+    assert made.tracks.audio.sample_rate == 44_100
 
 
 def test_slide_show_is_no_broken_clip(tmp_path: Path) -> None:
     work = tmp_path / "work"
     for name, more in (("with.mp4", ()), ("without.mp4", ("-an",))):
         slides = make_film(tmp_path / name, 20.0, *more, rate=1, size="160x120")
-        made = cut(request(work, 5.5, 8.5), of(slides), work)
+        made = cut_clip(request(work, 5.5, 8.5), of(slides), work)
         assert made.how == "cut"
-        assert abs(made.inside.duration_s - 3.0) <= 1.0
+        assert abs(made.tracks.duration_s - 3.0) <= 1.0
 
 
 def test_odd_sides_are_made_even(tmp_path: Path) -> None:
     work = tmp_path / "work"
     film = make_film(tmp_path / "odd.mkv", 2.0, "-pix_fmt", "yuv444p", size="161x121")
-    made = cut(request(work, 0.0, 2.0, "clip", height=0), of(film), work)
-    assert made.inside.picture is not None
-    assert (made.inside.picture.width, made.inside.picture.height) == (160, 120)
+    made = cut_clip(request(work, 0.0, 2.0, "clip", height=0), of(film), work)
+    assert made.tracks.video is not None
+    assert (made.tracks.video.width, made.tracks.video.height) == (160, 120)
 
 
 def test_two_files_become_one_clip(films: dict[str, Path], tmp_path: Path) -> None:
-    picture = make_film(tmp_path / "picture.mp4", 6.0, "-an")
-    heard = make_film(tmp_path / "sound.m4a", 6.0, "-vn")
+    video = make_film(tmp_path / "video.mp4", 6.0, "-an")
+    heard = make_film(tmp_path / "audio.m4a", 6.0, "-vn")
     work = tmp_path / "work"
-    fetched = Fetched(str(picture), str(heard), "test", "134+140", None)
-    made = cut(request(work, 1.0, 4.0), fetched, work)
-    assert made.inside.picture is not None
-    assert made.inside.sound is not None
-    assert abs(made.inside.duration_s - 3.0) <= 0.2
+    fetched = FetchedMedia(str(video), str(heard), "test", "134+140", None)
+    made = cut_clip(request(work, 1.0, 4.0), fetched, work)
+    assert made.tracks.video is not None
+    assert made.tracks.audio is not None
+    assert abs(made.tracks.duration_s - 3.0) <= 0.2
 
 
 @pytest.mark.parametrize(
-    ("film", "start", "part", "reason"),
+    ("film", "start", "extent", "reason"),
     [
         ("video", 0.0, "clip", Reason.FORMAT),
         ("video", 19.8, "video", Reason.TOO_SHORT),
@@ -122,17 +124,22 @@ def test_two_files_become_one_clip(films: dict[str, Path], tmp_path: Path) -> No
     ],
 )
 def test_file_that_is_not_the_clip_is_refused(
-    films: dict[str, Path], tmp_path: Path, film: str, start: float, part: Part, reason: Reason
+    films: dict[str, Path],
+    tmp_path: Path,
+    film: str,
+    start: float,
+    extent: MediaExtent,
+    reason: Reason,
 ) -> None:
     work = tmp_path / "work"
     with pytest.raises(KnownError) as caught:
-        cut(request(work, start, start + 3.0, part), of(films[film]), work)
+        cut_clip(request(work, start, start + 3.0, extent), of(films[film]), work)
     assert caught.value.reason is reason
 
 
 def test_open_clip_keeps_its_bytes(films: dict[str, Path], tmp_path: Path) -> None:
     work = tmp_path / "work"
-    made = cut(request(work, 0.0, float("inf"), "clip"), of(films["video"]), work)
+    made = cut_clip(request(work, 0.0, float("inf"), "clip"), of(films["video"]), work)
     digest = hashlib.sha256(films["video"].read_bytes()).hexdigest()
     assert hashlib.sha256(made.path.read_bytes()).hexdigest() == digest
     assert not made.shorter
@@ -144,7 +151,7 @@ def test_playlist_that_calls_itself_a_film_is_not_opened(tmp_path: Path) -> None
         path = tmp_path / "film.mp4"
         path.write_text(text)
         with pytest.raises(KnownError) as caught:
-            look_inside(path)
+            read_tracks(path)
         assert caught.value.reason is Reason.CORRUPT
 
 

@@ -196,20 +196,20 @@ def test_best_picture_under_the_cap_and_best_sound_are_chosen(
 ) -> None:
     name = youtube_id(0)
     site.play(name, "/both.mp4", 20.0)
-    picture = {"mimeType": 'video/mp4; codecs="avc1.4d4015"', "quality": "medium", "fps": 25}
+    video = {"mimeType": 'video/mp4; codecs="avc1.4d4015"', "quality": "medium", "fps": 25}
     heard = {"mimeType": 'audio/mp4; codecs="mp4a.40.2"', "audioSampleRate": "44100"}
     streams = [
-        {"itag": 136, "height": 720, "width": 1280, "bitrate": 2_000_000, **picture},
-        {"itag": 134, "height": 360, "width": 640, "bitrate": 400_000, **picture},
-        {"itag": 133, "height": 240, "width": 426, "bitrate": 200_000, **picture},
+        {"itag": 136, "height": 720, "width": 1280, "bitrate": 2_000_000, **video},
+        {"itag": 134, "height": 360, "width": 640, "bitrate": 400_000, **video},
+        {"itag": 133, "height": 240, "width": 426, "bitrate": 200_000, **video},
         {"itag": 139, "audioQuality": "AUDIO_QUALITY_ULTRALOW", "bitrate": 48_000, **heard},
         {"itag": 140, "audioQuality": "AUDIO_QUALITY_MEDIUM", "bitrate": 128_000, **heard},
     ]
     for stream in streams:
         stream |= {"url": f"{site.address}/{stream['itag']}", "approxDurationMs": "20000"}
     site.videos[name]["streamingData"]["adaptiveFormats"] = streams
-    site.files["/134"] = make_film(tmp_path / "picture.mp4", 20.0, "-an")
-    site.files["/140"] = make_film(tmp_path / "sound.m4a", 20.0, "-vn")
+    site.files["/134"] = make_film(tmp_path / "video.mp4", 20.0, "-an")
+    site.files["/140"] = make_film(tmp_path / "audio.m4a", 20.0, "-vn")
     clips = write_clips(tmp_path / "clips", [(name, 6.5, 9.5)])
     more = ("--hosts", "127.0.0.1", "--videos-per-hour", 0)
     done = download(clips, *more, "--youtube-args", "formats=missing_pot")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.jobs.download.fetch.guard import Allowance
-from pipelines.jobs.download.fetch.messages import (
+from pipelines.jobs.download.fetch.addresses import (
     check_name,
     check_template,
     mirror_address,
     youtube_address,
 )
+from pipelines.jobs.download.fetch.guard import Allowance
 from pipelines.store.coverage import Coverage
 from schemas import Clip, KnownError, Reason, UsageError
 from tests.pipelines.conftest import Beam

@@ -231,7 +231,7 @@ def test_wrong_calls_get_one_sentence(tmp_path: Path, beam: Beam, films: dict[st
     (tmp_path / "bad.json").write_text('[{"nam": "x"}]')
     (tmp_path / "file").write_text("x")
     calls = (
-        (("--videos-per-hour", "-1"), "videos an hour is -1"),
+        (("--videos-per-hour", "-1"), "videos per hour is -1"),
         (("--cookies", tmp_path / "none.txt"), "cannot be read"),
         (("--proxy", "not an address"), "--proxy must be an address"),
         (("--identities", tmp_path / "bad.json"), "unknown field 'nam'"),

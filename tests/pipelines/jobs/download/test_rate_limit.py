@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from pipelines.jobs.download.identity import Identity
-from pipelines.jobs.download.rate_limit import Gate, HandBack, Leave, Manners
+from pipelines.jobs.download.rate_limit import Deferred, Permit, RateLimiter, RatePolicy
 from schemas import Reason
 from tests.pipelines.jobs.download.conftest import Download, read_media, write_clips, youtube_id
 from tests.pipelines.jobs.download.server import Fault, Site
@@ -26,25 +26,27 @@ class Clock:
         self.now += seconds
 
 
-def gate(folder: Path, clock: Clock, *identities: Identity, **manners: float) -> Gate:
-    """A gate on a clock of its own."""
-    wanted = Manners(folder=str(folder), site="youtube", **manners)  # type: ignore[arg-type]
-    return Gate(identities, wanted, clock=clock, sleep=clock.sleep)
+def make_limiter(
+    folder: Path, clock: Clock, *identities: Identity, **rate_policy: float
+) -> RateLimiter:
+    """A limiter on a clock of its own."""
+    wanted = RatePolicy(folder=str(folder), site="youtube", **rate_policy)  # type: ignore[arg-type]
+    return RateLimiter(identities, wanted, clock=clock, sleep=clock.sleep)
 
 
-def enter(one: Gate) -> Leave:
+def acquire(limiter: RateLimiter) -> Permit:
     """Leave to ask; a hand-back is wrong here."""
-    leave = one.enter()
-    assert isinstance(leave, Leave), leave
-    return leave
+    permit = limiter.acquire()
+    assert isinstance(permit, Permit), permit
+    return permit
 
 
 def test_no_hour_sees_more_than_the_pace(tmp_path: Path) -> None:
     clock = Clock()
-    one = gate(tmp_path, clock, Identity(per_hour=280.0))
+    limiter = make_limiter(tmp_path, clock, Identity(per_hour=280.0))
     moments = []
     for _ in range(600):
-        one.leave(enter(one), None, None)
+        limiter.release(acquire(limiter), None, None)
         moments.append(clock.now)
     for first in moments[::50]:
         assert sum(first <= moment < first + 3600 for moment in moments) <= 280
@@ -56,41 +58,43 @@ def test_no_hour_sees_more_than_the_pace(tmp_path: Path) -> None:
 
 def test_bot_checks_open_the_breaker_and_a_clip_closes_it(tmp_path: Path) -> None:
     clock = Clock()
-    one = gate(tmp_path, clock, Identity(per_hour=0), breaker_s=100.0, probe_s=50.0)
+    limiter = make_limiter(tmp_path, clock, Identity(per_hour=0), breaker_s=100.0, probe_s=50.0)
     for _ in range(3):
-        one.leave(enter(one), Reason.BOT_CHECK, None)
+        limiter.release(acquire(limiter), Reason.BOT_CHECK, None)
     started = clock.now
-    leave = enter(one)  # waits until the breaker lets one try through
-    assert leave.probe
+    permit = acquire(limiter)  # waits until the breaker lets one try through
+    assert permit.probe
     assert 100.0 <= clock.now - started < 106.0
-    one.leave(leave, Reason.BOT_CHECK, None)
+    limiter.release(permit, Reason.BOT_CHECK, None)
     started = clock.now
-    leave = enter(one)
+    permit = acquire(limiter)
     assert 200.0 <= clock.now - started < 206.0  # twice as long
-    one.leave(leave, None, None)
+    limiter.release(permit, None, None)
     started = clock.now
-    assert not enter(one).probe
+    assert not acquire(limiter).probe
     assert clock.now == started
 
 
 def test_while_one_tries_the_others_wait(tmp_path: Path) -> None:
     clock = Clock()
-    one = gate(tmp_path, clock, Identity(per_hour=0), breaker_s=100.0, probe_s=50.0, patience_s=120)
+    limiter = make_limiter(
+        tmp_path, clock, Identity(per_hour=0), breaker_s=100.0, probe_s=50.0, patience_s=120
+    )
     for _ in range(3):
-        one.leave(enter(one), Reason.RATE_LIMITED, None)
-    assert enter(one).probe
+        limiter.release(acquire(limiter), Reason.RATE_LIMITED, None)
+    assert acquire(limiter).probe
     started = clock.now
-    assert enter(one).probe  # the first never came back: its time is over, another may try
+    assert acquire(limiter).probe  # the first never came back: its time is over, another may try
     assert clock.now - started >= 50.0
 
 
 def test_clips_are_handed_back_when_patience_ends(tmp_path: Path) -> None:
     clock = Clock()
-    one = gate(tmp_path, clock, Identity(per_hour=0), breaker_s=1000.0, patience_s=60.0)
+    limiter = make_limiter(tmp_path, clock, Identity(per_hour=0), breaker_s=1000.0, patience_s=60.0)
     for _ in range(3):
-        one.leave(enter(one), Reason.BOT_CHECK, None)
-    back = one.enter()
-    assert isinstance(back, HandBack)
+        limiter.release(acquire(limiter), Reason.BOT_CHECK, None)
+    back = limiter.acquire()
+    assert isinstance(back, Deferred)
     assert back.reason is Reason.BOT_CHECK
     assert "the next run tries this clip" in back.detail
     assert clock.now == 1_000_000.0  # told at once
@@ -99,31 +103,31 @@ def test_clips_are_handed_back_when_patience_ends(tmp_path: Path) -> None:
 def test_another_identity_takes_over(tmp_path: Path) -> None:
     clock = Clock()
     home, lab = Identity(name="home", per_hour=0), Identity(name="lab", user_agent="x", per_hour=0)
-    only_home = gate(tmp_path, clock, home)
+    only_home = make_limiter(tmp_path, clock, home)
     for _ in range(3):
-        only_home.leave(enter(only_home), Reason.BOT_CHECK, None)
-    both = gate(tmp_path, clock, home, lab)
-    assert {enter(both).identity.name for _ in range(20)} == {"lab"}
+        only_home.release(acquire(only_home), Reason.BOT_CHECK, None)
+    both = make_limiter(tmp_path, clock, home, lab)
+    assert {acquire(both).identity.name for _ in range(20)} == {"lab"}
     assert clock.now == 1_000_000.0
 
 
 def test_retry_after_is_obeyed(tmp_path: Path) -> None:
     clock = Clock()
-    one = gate(tmp_path, clock, Identity(per_hour=0))
-    one.leave(enter(one), Reason.RATE_LIMITED, 777.0)
+    limiter = make_limiter(tmp_path, clock, Identity(per_hour=0))
+    limiter.release(acquire(limiter), Reason.RATE_LIMITED, 777.0)
     started = clock.now
-    enter(one)
+    acquire(limiter)
     assert clock.now - started >= 777.0
 
 
 def ask(folder: str, per_hour: float, n: int, moments: "multiprocessing.Queue[float]") -> None:
     """A worker process: enter `n` times."""
-    one = Gate((Identity(per_hour=per_hour),), Manners(folder=folder, site="youtube"))
+    limiter = RateLimiter((Identity(per_hour=per_hour),), RatePolicy(folder=folder, site="youtube"))
     for _ in range(n):
-        leave = one.enter()
+        permit = limiter.acquire()
         moments.put(time.time())
-        assert isinstance(leave, Leave)
-        one.leave(leave, None, None)
+        assert isinstance(permit, Permit)
+        limiter.release(permit, None, None)
 
 
 def test_processes_share_one_pace(tmp_path: Path) -> None:
@@ -195,17 +199,17 @@ def test_breaker_hands_clips_back_unharmed_and_closes(
 
 
 def test_threads_do_not_tread_on_each_other(tmp_path: Path) -> None:
-    one = Gate((Identity(per_hour=0),), Manners(folder=str(tmp_path), site="youtube"))
+    limiter = RateLimiter((Identity(per_hour=0),), RatePolicy(folder=str(tmp_path), site="youtube"))
 
     def work() -> None:
         for _ in range(50):
-            leave = one.enter()
-            assert isinstance(leave, Leave)
-            one.leave(leave, None, None)
+            permit = limiter.acquire()
+            assert isinstance(permit, Permit)
+            limiter.release(permit, None, None)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert one.standing(Identity(per_hour=0)).asked == 200
+    assert limiter.state(Identity(per_hour=0)).asked == 200

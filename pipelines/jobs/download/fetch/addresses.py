@@ -1,0 +1,94 @@
+"""Names and addresses of clips: what may stand in a path, a YouTube address, a mirror's address.
+
+A name from an annotation file becomes part of a path and of an address, so it may hold only
+letters, digits and a few other characters, and a YouTube id must look like one. No name is ever a
+word of a command line: programs get paths that this package made up.
+"""
+
+import re
+from urllib.parse import quote, urlsplit
+
+from pipelines.jobs.download.fetch.messages import MediaExtent
+from schemas import Clip, KnownError, Reason, UsageError
+
+_NAME = re.compile(r"[\w-][\w.+,=@() -]*")
+_YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+_MOST_NAME_BYTES = 200
+_FIELD = re.compile(r"\{([^{}]*)\}")
+_FIELDS = ("video_id", "clip_key", "start", "end")
+
+
+def check_name(name: str) -> str:
+    """Return the name itself when it may stand in a path, else raise `unsafe_input`."""
+    if not _NAME.fullmatch(name) or len(name.encode()) > _MOST_NAME_BYTES:
+        raise KnownError(
+            Reason.UNSAFE_INPUT,
+            f"the name {name[:80]!r} may hold only letters, digits, blanks and _ - . + , = @ ( ), "
+            f"must not start with a dot, and has at most {_MOST_NAME_BYTES} bytes",
+        )
+    return name
+
+
+def youtube_address(video_id: str) -> str:
+    """Return the address of a video's page; `unsafe_input` for what is no YouTube id."""
+    if not _YOUTUBE_ID.fullmatch(video_id):
+        raise KnownError(
+            Reason.UNSAFE_INPUT,
+            f"{video_id[:80]!r} is no YouTube id (11 letters, digits, - or _)",
+        )
+    return f"https://www.youtube.com/watch?v={video_id}"
+
+
+def check_template(template: str) -> str:
+    """Return the host of a mirror's address; `UsageError` when the template is not one."""
+    try:
+        parts = urlsplit(template)
+        host = (parts.hostname or "") if parts.scheme in ("http", "https") else ""
+    except ValueError:
+        host = ""
+    unknown = [name for name in _FIELD.findall(template) if name not in _FIELDS]
+    if unknown or "{" in host or not host or not template.isprintable() or " " in template:
+        raise UsageError(
+            f"--source {template!r} is no address of a mirror; give http or https with a host and "
+            f"{', '.join(f'{{{name}}}' for name in _FIELDS)} for what differs, such as "
+            "https://mirror.example/llp/{clip_key}.mp4"
+        )
+    if not {"video_id", "clip_key"} & set(_FIELD.findall(template)):
+        raise UsageError(
+            f"--source {template!r} gives every clip one address; put {{video_id}} or {{clip_key}} "
+            "into it"
+        )
+    return host
+
+
+def mirror_address(template: str, clip: Clip) -> str:
+    """Return the address of a clip's file; unusual characters of a name are percent-encoded."""
+    values = {
+        "video_id": check_name(clip.video_id),
+        "clip_key": check_name(clip.key),
+        "start": f"{clip.start_s:g}",
+        "end": f"{clip.end_s:g}",
+    }
+    return _FIELD.sub(lambda match: quote(values[match[1]], safe=""), template)
+
+
+def mirror_extent(template: str) -> MediaExtent:
+    """Return `clip` when the address names start or end, else `either`."""
+    return "clip" if {"clip_key", "start", "end"} & set(_FIELD.findall(template)) else "either"
+
+
+def read_site_args(text: str) -> dict[str, tuple[str, ...]]:
+    """Parse yt-dlp's extractor arguments; `UsageError` unless name=value,value;name=value.
+
+    >>> read_site_args("player_client=mweb,tv;formats=missing_pot")
+    {'player_client': ('mweb', 'tv'), 'formats': ('missing_pot',)}
+    """
+    args = {}
+    for argument in filter(None, text.split(";")):
+        name, sign, values = argument.partition("=")
+        if not sign or not re.fullmatch(r"[a-z_]+", name):
+            raise UsageError(
+                f"--youtube-args {argument!r} is not name=value,value; several are separated by ;"
+            )
+        args[name] = tuple(values.split(","))
+    return args
