@@ -20,8 +20,8 @@ from pipelines.jobs.features.finish import finish
 from pipelines.jobs.features.job import FeaturesJob
 from pipelines.jobs.features.rows import join_tables
 from pipelines.jobs.features.worker import Runtime
-from pipelines.runners.launch import locked
 from pipelines.store import files
+from pipelines.store.locking import locked
 from pipelines.store.receipts import StoreState
 from pipelines.store.units import ClipTask, Unit
 from schemas import (

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 from pipelines.jobs.download import command as download_command
 from pipelines.jobs.download.job import DownloadJob
 from pipelines.jobs.features import command as features_command
-from pipelines.runners.launch import locked, run_job
+from pipelines.runners.launch import run_job
 from pipelines.runners.presets import Destination, choose_destination, is_dataflow
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
+from pipelines.store.locking import locked
 from pipelines.store.media_store import SUFFIX
 from schemas import UsageError
 from schemas.clock import utc_stamp

@@ -1,16 +1,13 @@
 """What the commands of all jobs do before and around their pipeline."""
 
-import contextlib
-import fcntl
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
 from pipelines.runners.engines import engine_trouble
 from pipelines.store import files
-from pipelines.store.lease import leased
 from schemas import JobError, Reason, UsageError
 from schemas.messages import quoted, suggestion
 
@@ -55,23 +52,6 @@ def read_reasons(text: str) -> frozenset[Reason]:
             known = [*named, *Reason]
             raise UsageError(f"--retry knows no {quoted(word)}{suggestion(word, known)}")
     return frozenset(Reason(word) for word in wanted)
-
-
-@contextlib.contextmanager
-def locked(out: str, option: str = "--out") -> Iterator[None]:
-    """Hold a store alone; a local lock goes with the process, however it ends."""
-    if not files.is_local(out):
-        with leased(out, option):
-            yield
-        return
-    with Path(out, ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"another job is writing to {out}; wait for it or give another {option}"
-            ) from None
-        yield
 
 
 def run_job(run: Callable[[], None]) -> None:

@@ -26,26 +26,26 @@ TEMPORARY = ".tmp-"
 
 
 def is_local(uri: str) -> bool:
-    """True for a path of this machine."""
+    """Tell whether the path is one of this machine."""
     return "://" not in uri
 
 
 def absolute(uri: str) -> str:
-    """A local path from the root, a URI as it is; `file://` is a local path."""
+    """Return a local path from the root, a URI as it is; `file://` is a local path."""
     plain = uri.removeprefix("file://")
     return str(Path(plain).absolute()) if is_local(plain) else uri
 
 
 def join(folder: str, *names: str) -> str:
-    """Path or URI of something in a folder."""
+    """Return the path or URI of something in a folder."""
     return (
         os.path.join(folder, *names) if is_local(folder) else "/".join([folder.rstrip("/"), *names])
     )
 
 
 @contextmanager
-def _as_beam_errors() -> Iterator[None]:
-    """Google's errors as those of Beam's other filesystems, so that every bucket fails alike."""
+def as_beam_errors() -> Iterator[None]:
+    """Raise Google's errors as those of Beam's filesystems, so that every bucket fails alike."""
     try:
         yield
     except NotFound as error:
@@ -57,45 +57,52 @@ def _as_beam_errors() -> Iterator[None]:
 
 
 def exists(uri: str) -> bool:
-    """Whether the file is there; `UsageError` for an address that Beam cannot use."""
+    """Tell whether the file exists; `UsageError` for an address that Beam cannot use."""
     try:
-        with _as_beam_errors():
+        with as_beam_errors():
             return bool(FileSystems.exists(uri))
     except (ValueError, BeamIOError) as error:
         raise UsageError(_unusable(uri, error)) from None
 
 
 def read(uri: str) -> bytes:
-    """The whole file."""
-    with _as_beam_errors(), open_read(uri) as file:
+    """Read a whole file."""
+    with as_beam_errors(), open_read(uri) as file:
         return bytes(file.read())
 
 
 def open_read(uri: str) -> BinaryIO:
-    """The file opened to read from any place in it."""
+    """Open a file for reading at any position."""
     file: BinaryIO = FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
     return file
 
 
 def write(uri: str, data: bytes) -> None:
-    """Write a whole file so that nobody ever sees a part of it; errors as for `create`."""
+    """Write a whole file so that readers never see a part of it; errors as for `create`."""
     with create(uri) as file:
         file.write(data)
 
 
 @contextmanager
 def create(uri: str) -> Iterator[BinaryIO]:
-    """A new file to be written piece by piece; it is there, whole, when the block ends.
+    """Open a new file to be written piece by piece; it is there, whole, when the block ends.
 
     Raises `JobError` with one sentence when the disk or the bucket cannot be written.
     """
-    try:
+    with as_job_errors(uri):
         if is_local(uri):
             with _create_local(Path(uri)) as file:
                 yield file
         else:
-            with _as_beam_errors(), _create_remote(uri) as file:
+            with as_beam_errors(), _create_remote(uri) as file:
                 yield file
+
+
+@contextmanager
+def as_job_errors(uri: str) -> Iterator[None]:
+    """Raise trouble with writing a file as `JobError`: one sentence that says what to do."""
+    try:
+        yield
     except (OSError, BeamIOError) as error:
         reason = getattr(error, "strerror", None) or _first_line(error)
         cure = "make room" if is_local(uri) else "see that the bucket is there and takes objects"
@@ -138,7 +145,7 @@ def _first_line(error: Exception) -> str:
 
 
 def list_folder(folder: str) -> list[str]:
-    """Files directly in a folder, sorted; empty when there is no such folder."""
+    """List the files directly in a folder, sorted; empty when there is no such folder."""
     if is_local(folder):
         root = Path(folder)
         return (
@@ -148,12 +155,15 @@ def list_folder(folder: str) -> list[str]:
 
 
 def sizes(folder: str) -> dict[str, int]:
-    """Bytes of the files directly in a folder, by name; empty when there is no such folder."""
+    """Return the sizes in bytes of the files directly in a folder, by name.
+
+    Empty when there is no such folder.
+    """
     if is_local(folder):
-        found = {path: os.stat(path).st_size for path in list_folder(folder)}
+        by_path = {path: os.stat(path).st_size for path in list_folder(folder)}
     else:
-        found = _remote_sizes(folder)
-    return {path.rsplit("/", 1)[1]: size for path, size in found.items()}
+        by_path = _remote_sizes(folder)
+    return {path.rsplit("/", 1)[1]: size for path, size in by_path.items()}
 
 
 def _remote_sizes(folder: str) -> dict[str, int]:
@@ -165,7 +175,7 @@ def _remote_sizes(folder: str) -> dict[str, int]:
 
 
 def delete(uris: list[str]) -> None:
-    """Remove files; those already gone are no trouble.
+    """Remove files, unless they are gone already.
 
     Raises `JobError` with one sentence where a bucket does not allow it.
     """
@@ -184,12 +194,12 @@ def delete(uris: list[str]) -> None:
 
 @contextmanager
 def local_copy(uri: str, work: Path) -> Iterator[Path]:
-    """The file as a local path: itself when it is local, else a copy in `work`."""
+    """Yield the file as a local path: itself when it is local, else a copy in `work`."""
     if is_local(uri):
         yield Path(uri)
         return
     copy = work / uri.rsplit("/", 1)[1]
-    with _as_beam_errors(), open_read(uri) as source, copy.open("wb") as target:
+    with as_beam_errors(), open_read(uri) as source, copy.open("wb") as target:
         shutil.copyfileobj(source, target)
     try:
         yield copy
@@ -198,13 +208,13 @@ def local_copy(uri: str, work: Path) -> Iterator[Path]:
 
 
 def local_folder(folder: str) -> Path:
-    """The folder itself when it is local, else a copy of its files, made once a process."""
+    """Return the folder itself when it is local, else a copy, made once per process."""
     return Path(folder) if is_local(folder) else Path(_fetched_folder(folder).name)
 
 
 @functools.cache
 def _fetched_folder(folder: str) -> "tempfile.TemporaryDirectory[str]":
-    """A copy of the files directly in a folder; it goes with the process."""
+    """Copy the files directly in a folder; the copy is removed when the process ends."""
     paths = list_folder(folder)
     if not paths:
         raise UsageError(f"{folder} holds no files")

@@ -27,6 +27,8 @@ class Cloud:
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], bytes] = {}
+        self.generations: dict[tuple[str, str], int] = {}
+        self.changes = threading.Lock()
         self.jobs: list[dict[str, Any]] = []
         self.fetched: list[str] = []
         self.uploads: dict[str, tuple[str, str, bytes]] = {}
@@ -48,14 +50,39 @@ class Cloud:
                 path.write_bytes(data)
         return folder
 
+    def generation(self, bucket: str, name: str) -> int:
+        """Version of an object; 0 when there is none."""
+        place = bucket, name
+        return self.generations.get(place, 1) if place in self.objects else 0
+
+    def put(self, bucket: str, name: str, data: bytes, condition: str | None) -> bool:
+        """Keep an object as its next version, unless `condition` names another than it has."""
+        with self.changes:
+            if condition not in (None, str(self.generation(bucket, name))):
+                return False
+            self.objects[bucket, name] = data
+            self.generations[bucket, name] = self.generations.get((bucket, name), 1) + 1
+            return True
+
+    def remove(self, bucket: str, name: str, condition: str | None) -> int:
+        """Remove an object as `put` keeps one; the status of the answer."""
+        with self.changes:
+            if (bucket, name) not in self.objects:
+                return 404
+            if condition not in (None, str(self.generation(bucket, name))):
+                return 412
+            del self.objects[bucket, name]
+            return 204
+
     def describe(self, bucket: str, name: str) -> dict[str, Any]:
         """Metadata of an object as the JSON interface gives it."""
         data = self.objects[bucket, name]
         crc = google_crc32c.value(data).to_bytes(4, "big")
         return {
-            "kind": "storage#object", "name": name, "bucket": bucket, "generation": "1",
-            "metageneration": "1", "size": str(len(data)), "updated": "2026-01-01T00:00:00Z",
-            "contentType": "application/octet-stream", "crc32c": base64.b64encode(crc).decode(),
+            "kind": "storage#object", "name": name, "bucket": bucket, "metageneration": "1",
+            "generation": str(self.generation(bucket, name)), "size": str(len(data)),
+            "updated": "2026-01-01T00:00:00Z", "contentType": "application/octet-stream",
+            "crc32c": base64.b64encode(crc).decode(),
             "md5Hash": base64.b64encode(hashlib.md5(data).digest()).decode(),
         }  # fmt: skip
 
@@ -84,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        self.cloud.objects[bucket, name] = data
+        self.cloud.put(bucket, name, data, None)
         self._answer(200, self.cloud.describe(bucket, name))
 
     def do_POST(self) -> None:
@@ -105,6 +132,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(403, {"error": {"code": 403, "message": "no storage.objects.create"}})
             return
         asked = parse_qs(query)
+        if asked["uploadType"] == ["multipart"]:
+            self._upload_at_once(bucket, asked, body)
+            return
         name = asked["name"][0] if "name" in asked else json.loads(body)["name"]
         upload = str(next(self.cloud.numbers))
         self.cloud.uploads[upload] = bucket, name, b""
@@ -113,11 +143,22 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
+    def _upload_at_once(self, bucket: str, asked: dict[str, list[str]], body: bytes) -> None:
+        """Metadata and content in one request, perhaps on condition of a generation."""
+        mark = body.split(b"\r\n", 1)[0]
+        _, metadata, content = (part.partition(b"\r\n\r\n")[2] for part in body.split(mark)[:3])
+        name, data = json.loads(metadata)["name"], content.removesuffix(b"\r\n")
+        if self.cloud.put(bucket, name, data, asked.get("ifGenerationMatch", [None])[0]):
+            self._answer(200, self.cloud.describe(bucket, name))
+        else:
+            self._answer(412, {"error": {"code": 412, "message": "conditionNotMet"}})
+
     def _batch(self, body: bytes) -> None:
         """Deletions in one request."""
         lines = []
         for address in re.findall(r"^DELETE (\S+)", body.decode(), re.M):
-            status, _ = self._delete(*self._place(urlsplit(address).path))
+            bucket, name = self._place(urlsplit(address).path)
+            status = self.cloud.remove(bucket, name or "", None)
             lines.append(
                 "--b\r\nContent-Type: application/http\r\n\r\n"
                 f"HTTP/1.1 {status} -\r\nContent-Type: application/json\r\n\r\n{{}}\r\n"
@@ -135,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
             found = [n for n in names if n.startswith(asked.get("prefix", ""))]
             self._answer(200, {"items": [self.cloud.describe(bucket, n) for n in found]})
         elif method == "DELETE":
-            self._answer(*self._delete(bucket, name))
+            self._answer(self.cloud.remove(bucket, name, asked.get("ifGenerationMatch")), {})
         elif (bucket, name) not in self.cloud.objects:
             self._answer(404, {"error": {"code": 404, "message": f"no object {name}"}})
         elif asked.get("alt") == "media":
@@ -165,10 +206,6 @@ class _Handler(BaseHTTPRequestHandler):
         if len(words) == 1:
             return words[0], None
         return words[0], unquote(words[2]) if len(words) == 3 else ""
-
-    def _delete(self, bucket: str, name: str | None) -> tuple[int, dict[str, Any]]:
-        gone = self.cloud.objects.pop((bucket, name or ""), None)
-        return (404, {"error": {"code": 404}}) if gone is None else (204, {})
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") == "chunked":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.runners.launch import locked
+from pipelines.store.locking import locked
 from tests.pipelines.conftest import Beam, sentence
 
 FOLDER = ("run", "features", "--dataset", "folder", "--weights", "seeded", "--extractors", "logmel")

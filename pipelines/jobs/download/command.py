@@ -22,9 +22,10 @@ from pipelines.jobs.download.job import YOUTUBE, DownloadJob
 from pipelines.jobs.download.pool import SCRATCH_PREFIX
 from pipelines.jobs.download.rate_limit import RatePolicy
 from pipelines.jobs.download.summary import print_summary
-from pipelines.runners.launch import check_out, locked, print_left, read_reasons, run_job
+from pipelines.runners.launch import check_out, print_left, read_reasons, run_job
 from pipelines.runners.presets import Destination, check_places, choose_destination, find_preset
 from pipelines.store import files
+from pipelines.store.locking import locked
 from pipelines.store.progress import Progress
 from pipelines.store.scratch import sweep_scratch_folders
 from schemas import UsageError

@@ -17,7 +17,7 @@ from pipelines.demo import DemoOptions, demo_folder, generate
 from pipelines.jobs.features.job import NO_ANNOTATIONS, FeaturesJob
 from pipelines.jobs.features.summary import print_summary
 from pipelines.jobs.features.worker import SCRATCH_PREFIX, Runtime
-from pipelines.runners.launch import check_out, locked, print_left, read_reasons, run_job
+from pipelines.runners.launch import check_out, print_left, read_reasons, run_job
 from pipelines.runners.presets import (
     check_places,
     choose_destination,
@@ -26,6 +26,7 @@ from pipelines.runners.presets import (
 )
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
+from pipelines.store.locking import locked
 from pipelines.store.progress import Progress
 from pipelines.store.scratch import sweep_scratch_folders
 from schemas import RECIPES, Recipe, UsageError

@@ -11,11 +11,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.jobs.pack import pack
-from pipelines.runners.launch import check_out, locked, print_left, run_job
+from pipelines.runners.launch import check_out, print_left, run_job
 from pipelines.runners.presets import check_places, choose_destination
 from pipelines.runners.summary import shown
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
+from pipelines.store.locking import locked
 from pipelines.store.progress import Progress
 from pipelines.store.receipts import subset_id
 from schemas import JobError, UsageError

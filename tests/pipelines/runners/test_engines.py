@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.runners.launch import locked, run_job
+from pipelines.runners.launch import run_job
+from pipelines.store.locking import locked
 from pipelines.store.units import Unit
 from schemas import JobError
 from tests.pipelines.conftest import Beam, make_clip, sentence

@@ -109,7 +109,6 @@ def test_a_store_in_a_bucket_becomes_the_same(
     loose = all_bytes(here)
     pack_at_once(here, 1_000_000)
     with cloud_for_clients(tmp_path) as cloud:
-        monkeypatch.setattr("pipelines.store.lease._SETTLES_S", 0.1)
         for name, data in loose.items():
             cloud.objects["bucket", f"store/{name}"] = data
         done = beam("run", "pack", "--out", "gs://bucket/store", "--shard-mb", 1)
