@@ -1,7 +1,7 @@
-"""What is there of a data set and what is not: by split, by class, by reason.
+"""Coverage of a data set: clips present and missing by split, class and reason.
 
 Every lab has another subset of the same YouTube clips, so a score means little without this page.
-It lies beside `manifest.json` as `coverage.json`, which the trainer reads, and `coverage.md`.
+It is written beside `manifest.json` as `coverage.json`, which the trainer reads, and `coverage.md`.
 """
 
 import io
@@ -18,19 +18,19 @@ from schemas import Clip
 from schemas.clock import utc_stamp
 
 NOT_TRIED = "not_tried"
-"""Stands for a clip that has neither been fetched nor failed."""
+"""Reason of a clip that has neither been fetched nor failed."""
 
 
 @dataclass
 class Share:
-    """Clips that there should be, that are there, and why the others are not."""
+    """Clips of the data set, clips present, and why the others are missing."""
 
     clips: int = 0
     present: int = 0
     missing: Counter[str] = field(default_factory=Counter)
 
     def add(self, reason: str | None) -> None:
-        """Count a clip; `reason` is None when it is there."""
+        """Count a clip; `reason` is None when it is present."""
         self.clips += 1
         if reason is None:
             self.present += 1
@@ -38,18 +38,18 @@ class Share:
             self.missing[reason] += 1
 
     def add_all(self, other: "Share") -> None:
-        """Count the clips of another share too."""
+        """Add the counts of another share."""
         self.clips += other.clips
         self.present += other.present
         self.missing.update(other.missing)
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> "Share":
-        """The share back from `to_json`."""
+        """Read a share back from `to_json`."""
         return cls(raw["clips"], raw["present"], Counter(raw["missing"]))
 
     def to_json(self) -> dict[str, Any]:
-        """Counts, reasons in order of their weight."""
+        """Return the counts, reasons in order of their number."""
         return {
             "clips": self.clips, "present": self.present,
             "missing": dict(self.missing.most_common()),
@@ -63,7 +63,7 @@ class Coverage:
     dataset: str
     subset_id: str
     date: str
-    """When it was counted, ISO 8601 in UTC."""
+    """Time of the count, ISO 8601 in UTC."""
     all: Share
     splits: dict[str, Share]
     """Split, `(none)` for clips without one."""
@@ -81,31 +81,31 @@ class Coverage:
     ) -> "Coverage":
         """Count clips by key: those in `present`, the others by their reason."""
         now = utc_stamp()
-        found = cls(dataset, subset_id, now, Share(), {}, {})
+        coverage = cls(dataset, subset_id, now, Share(), {}, {})
         for clip in clips:
             reason = None if clip.key in present else reasons.get(clip.key, NOT_TRIED)
             split = clip.split or "(none)"
-            found.all.add(reason)
-            found.splits.setdefault(split, Share()).add(reason)
-            by_class = found.classes.setdefault(split, {})
+            coverage.all.add(reason)
+            coverage.splits.setdefault(split, Share()).add(reason)
+            by_class = coverage.classes.setdefault(split, {})
             for label in clip.labels:
                 by_class.setdefault(label, Share()).add(reason)
-        return found
+        return coverage
 
-    def keep(self, earlier: Mapping[str, Any]) -> None:
-        """Take over splits that this run did not look at from an earlier `coverage.json`."""
+    def keep_other_splits(self, earlier: Mapping[str, Any]) -> None:
+        """Take over splits that this run did not count from an earlier `coverage.json`."""
         if earlier.get("dataset") != self.dataset:
             return
         for split, raw in earlier["splits"].items():
             if split not in self.splits:
                 self.splits[split] = Share.from_json(raw)
                 self.classes[split] = {
-                    label: Share.from_json(one) for label, one in raw["classes"].items()
+                    label: Share.from_json(share) for label, share in raw["classes"].items()
                 }
                 self.all.add_all(self.splits[split])
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, as it stands in `coverage.json`."""
+        """Return the content of `coverage.json`."""
         return {
             "dataset": self.dataset,
             "subset_id": self.subset_id,
@@ -115,7 +115,8 @@ class Coverage:
                 split: {
                     **share.to_json(),
                     "classes": {
-                        label: one.to_json() for label, one in sorted(self.classes[split].items())
+                        label: counts.to_json()
+                        for label, counts in sorted(self.classes[split].items())
                     },
                 }
                 for split, share in self.splits.items()
@@ -123,11 +124,11 @@ class Coverage:
         }
 
     def to_markdown(self) -> str:
-        """The same as a page of tables."""
+        """Return the same as a page of tables."""
         lines = [
             f"# Coverage of {_cell(self.dataset)}",
             "",
-            f"{_words(self.all)}. Subset `{self.subset_id}`, {self.date}.",
+            f"{_sentence(self.all)}. Subset `{self.subset_id}`, {self.date}.",
             "",
             *_table("split", self.splits),
         ]
@@ -145,31 +146,31 @@ def write_coverage(store: str, coverage: Coverage) -> None:
     """
     path = files.join(store, "coverage.json")
     if files.exists(path):
-        coverage.keep(json.loads(files.read(path)))
+        coverage.keep_other_splits(json.loads(files.read(path)))
     text = json.dumps(coverage.to_json(), indent=1)
     files.write(path, text.encode())
     files.write(files.join(store, "coverage.md"), coverage.to_markdown().encode())
 
 
 def read_reasons(store: str) -> dict[str, str]:
-    """Clip key to the reason why a media store lacks it; empty when it is no media store."""
+    """Return the reason why a media store lacks each clip; empty when it is no media store."""
     path = files.join(store, "manifest.json")
     if not store or not files.exists(path):
         return {}
     manifest = json.loads(files.read(path))
     if manifest.get("kind") != "media":
         return {}
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for name in manifest["tables"]["failures"]:
         data = files.read(files.join(store, *name.split("/")))
         table = pq.read_table(io.BytesIO(data), columns=["clip_key", "reason"])
-        found.update(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    return found
+        reasons.update(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return reasons
 
 
-def _words(share: Share) -> str:
+def _sentence(share: Share) -> str:
     part = f"{share.present / share.clips:.1%}" if share.clips else "0"
-    return f"{share.present:,} of {share.clips:,} clips are there ({part})"
+    return f"{share.present:,} of {share.clips:,} clips are present ({part})"
 
 
 def _table(head: str, shares: Mapping[str, Share]) -> list[str]:
@@ -192,6 +193,6 @@ def _table(head: str, shares: Mapping[str, Share]) -> list[str]:
 
 
 def _cell(text: str) -> str:
-    """Text that cannot break out of a table."""
-    plain = "".join(sign if sign.isprintable() else " " for sign in text)
+    """Return text that cannot break out of a table."""
+    plain = "".join(character if character.isprintable() else " " for character in text)
     return plain.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

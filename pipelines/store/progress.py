@@ -1,7 +1,7 @@
-"""Progress of a local job: a bar with clips, speed and time left, when someone is watching.
+"""Progress of a local job: a bar with clips, speed and time left, on a terminal only.
 
-A runner that works in the launcher's process blocks it, so a thread watches the store instead:
-the progress file (a byte a clip) and nothing else.
+A runner in the launcher's process blocks the main thread, so another thread follows the progress
+file, which workers append one byte per clip to.
 """
 
 import threading
@@ -42,7 +42,7 @@ class ProgressFile:
 
 
 class Progress:
-    """Shows the bar while its `with` block runs; silent where nobody watches."""
+    """Show the bar while the `with` block runs; no output where there is no terminal."""
 
     def __init__(self, store: str, label: str, total: Callable[[], int]) -> None:
         """`total` counts the clips to try; it runs beside the job."""

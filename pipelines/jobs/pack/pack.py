@@ -1,14 +1,14 @@
-"""Many small parts of a feature store made into few large shards.
+"""Join the many small parts of a feature store into few large shards.
 
-A pack is a unit like any other, only larger: one part a table, and one receipt that names the units
-whose place it takes. So shards of one name hold the same clips in every table, a job that dies
+A pack is a unit like any other, only larger: one part per table, and one receipt that names the
+units that it replaces. So shards of one name hold the same clips in every table, a killed job
 loses nothing, and `beam run features` finds its clips done.
 
     OUT/snippets/unit-<hash>.parquet  ...      OUT/snippets/pack-<n>-<hash>.parquet
     OUT/receipts/unit-<hash>.json     ...  ->  OUT/receipts/pack-<n>-<hash>.json
 
-The order of the clips stays what it was, so that training on either gives the same numbers. Rows go
-from file to file a row group at a time; no row group, and so no shard, cuts a clip.
+The order of the clips does not change, so training on either gives the same numbers. Rows go from
+file to file one row group at a time; no row group, and so no shard, splits a clip.
 """
 
 import hashlib
@@ -30,47 +30,51 @@ from pipelines.store.receipts import Receipt, StoreState, merge_provenance
 from schemas import JobError
 
 ROW_GROUP_BYTES = 32 * 2**20
-"""Bytes of a row group before compression: a column of it is still worth a request to a bucket."""
+"""Bytes of a row group before compression: one column of it is worth a request to a bucket."""
 _ROWS_AT_ONCE = 256
 _PREFIX = "pack-"
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A pack to be made."""
+    """A pack to make."""
 
     name: str
     units: tuple[str, ...]
-    """The units that it joins, in order."""
+    """Units that it joins, in order."""
 
     @classmethod
     def of(cls, number: int, units: tuple[str, ...]) -> "Shard":
-        """A shard with its name made from its place in the order and its units."""
+        """Return a shard, named by its number in the order and a hash of its units."""
         digest = hashlib.sha256("\n".join(units).encode()).hexdigest()
         return cls(f"{_PREFIX}{number:06d}-{digest[:16]}", units)
 
     def encode(self) -> bytes:
-        """The shard as JSON: names only, what crosses the shuffle."""
-        return json.dumps([self.name, self.units]).encode()
+        """Return the shard as JSON, which crosses the shuffle: names only."""
+        return json.dumps({"name": self.name, "units": self.units}).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> "Shard":
-        """The shard back from `encode`."""
-        name, units = json.loads(data)
-        return cls(name, tuple(units))
+        """Read a shard back from `encode`."""
+        raw = json.loads(data)
+        return cls(raw["name"], tuple(raw["units"]))
 
 
 def plan(store: FeatureStore, most: int) -> list[Shard]:
-    """The shards to make so that the largest table of each has about `most` bytes.
+    """Return the shards to make so that the largest table of each has about `most` bytes.
 
-    What a killed pack job has made is planned as it was then, so that it is found done; made for
-    another `most`, it is withdrawn. The parts that it was made of stand until the manifest is
-    swapped.
+    What a killed pack job has made is planned again as it was, and found done; if it was made for
+    another `most`, its receipt is removed. The parts that it joins stay until the manifest is
+    replaced.
     """
     receipts = list(store.receipts())
     names = {receipt.unit for receipt in receipts}
-    unfinished = {one.unit for one in receipts if one.replaces and names.issuperset(one.replaces)}
-    before = StoreState.of(one for one in receipts if one.unit not in unfinished)
+    unfinished = {
+        receipt.unit
+        for receipt in receipts
+        if receipt.replaces and names.issuperset(receipt.replaces)
+    }
+    before = StoreState.of(receipt for receipt in receipts if receipt.unit not in unfinished)
     sizes = {str(name): files.sizes(files.join(store.out, name)) for name in store.tables}
     shards = list(plan_shards(before.receipts, sizes, most))
     store.delete_receipts(before.replaced | (unfinished - {shard.name for shard in shards}))
@@ -80,10 +84,10 @@ def plan(store: FeatureStore, most: int) -> list[Shard]:
 def plan_shards(
     receipts: Iterable[Receipt], sizes: Mapping[str, Mapping[str, int]], most: int
 ) -> Iterator[Shard]:
-    """The shards to make so that the largest table of each has about `most` bytes.
+    """Yield the shards to make so that the largest table of each has about `most` bytes.
 
     `sizes` are the bytes of every part, by table and file name. Neighbours are joined in order; a
-    pack that is at least half full stays, so that a second call finds nothing to do.
+    pack that is at least half full stays, so a second call finds nothing to do.
     """
     number = 0
     for group in _groups(receipts, sizes, most):
@@ -117,10 +121,10 @@ def _groups(
 
 
 def pack(store: FeatureStore, shard: Shard) -> Receipt:
-    """Make one shard and sign its receipt; the parts that it was made of stay.
+    """Make and commit one shard and return its receipt; the parts that it joins stay.
 
-    A shard that stands already gives its receipt at once. Raises `JobError` when a part is not what
-    its receipt says.
+    A shard that is committed already gives its receipt at once. Raises `JobError` when a part is
+    not what its receipt says.
     """
     receipt = store.receipt(shard.name)
     if receipt is not None:
@@ -133,19 +137,23 @@ def pack(store: FeatureStore, shard: Shard) -> Receipt:
     rows: dict[str, int] = {}
     size = 0
     for table in store.tables:
-        sources = {one.parts[table]: one.rows[table] for one in receipts if table in one.parts}
+        sources = {
+            receipt.parts[table]: receipt.rows[table]
+            for receipt in receipts
+            if table in receipt.parts
+        }
         if sources:
             parts[table] = f"{table}/{shard.name}.parquet"
             size += _join(store, sources, parts[table])
             rows[table] = sum(sources.values())
     packed = Receipt(
         unit=shard.name,
-        done=tuple(key for one in receipts for key in one.done),
-        failed=tuple(failure for one in receipts for failure in one.failed),
+        done=tuple(key for member in receipts for key in member.done),
+        failed=tuple(failure for member in receipts for failure in member.failed),
         parts=parts,
         rows=rows,
         size=size,
-        seconds=_summed(one.seconds for one in receipts),
+        seconds=_sum_seconds(member.seconds for member in receipts),
         provenance=merge_provenance(receipts),
         replaces=shard.units,
     )
@@ -154,7 +162,7 @@ def pack(store: FeatureStore, shard: Shard) -> Receipt:
 
 
 def _join(store: FeatureStore, sources: Mapping[str, int], target: str) -> int:
-    """Write the rows of some parts as one, row group by row group; bytes of the new part."""
+    """Write the rows of some parts as one, row group by row group; return the new part's bytes."""
     with ExitStack() as stack:
         sink = stack.enter_context(files.create(files.join(store.out, *target.split("/"))))
         writer: pq.ParquetWriter | None = None
@@ -170,7 +178,7 @@ def _join(store: FeatureStore, sources: Mapping[str, int], target: str) -> int:
 
 
 def _batches(store: FeatureStore, sources: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
-    """Rows of some parts, a few at a time; `JobError` for a part that is damaged."""
+    """Yield the rows of some parts, a few at a time; `JobError` for a damaged part."""
     for path, expected in sources.items():
         try:
             with (
@@ -194,9 +202,9 @@ def _damaged(store: FeatureStore, path: str, why: str) -> str:
 
 
 def row_groups(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[list[pa.RecordBatch]]:
-    """Batches gathered into groups of about `most` bytes that end where a clip ends.
+    """Gather batches into groups of about `most` bytes that end where a clip ends.
 
-    Only a clip of more rows than a batch may lie in two groups. Nothing is copied.
+    Only a clip of more rows than a batch may be split between groups. Nothing is copied.
     """
     held: list[pa.RecordBatch] = []
     size = 0
@@ -214,22 +222,22 @@ def row_groups(batches: Iterable[pa.RecordBatch], most: int) -> Iterator[list[pa
 
 
 def _last_whole_clip(batch: pa.RecordBatch) -> int:
-    """How many rows come before the batch's last clip; all of them when it has only one."""
+    """Return the number of rows before the batch's last clip; all rows when it has only one."""
     keys = batch.column("clip_key")
     others = pc.not_equal(keys, keys[-1]).to_numpy(zero_copy_only=False).nonzero()[0]
     return int(others[-1]) + 1 if len(others) else len(batch)
 
 
-def _summed(seconds: Iterable[Mapping[str, float]]) -> dict[str, float]:
+def _sum_seconds(seconds: Iterable[Mapping[str, float]]) -> dict[str, float]:
     total: dict[str, float] = defaultdict(float)
-    for one in seconds:
-        for stage, spent in one.items():
+    for stages in seconds:
+        for stage, spent in stages.items():
             total[stage] += spent
     return dict(total)
 
 
 def finish(store: FeatureStore, *, keep_parts: bool) -> None:
-    """Lead readers to the shards, then remove the parts that they were made of."""
+    """Point the manifest to the shards, then remove the parts that they replace."""
     state = store.state()
     manifest = json.loads(files.read(files.join(store.out, "manifest.json")))
     rows = {name: paths for name, paths in store.parts(state).items() if paths}

@@ -161,7 +161,7 @@ def test_coverage_counts_by_split_class_and_reason(
     assert found["subset_id"] == json.loads((media / "manifest.json").read_text())["subset_id"]
     assert re.match(r"\d{4}-\d\d-\d\dT", found["date"])
     page = (media / "coverage.md").read_text()
-    assert "3 of 4 clips are there (75.0%)" in page
+    assert "3 of 4 clips are present (75.0%)" in page
     assert "| Speech | 4 | 3 | 75.0 | 1 |" in page
 
 
