@@ -17,8 +17,8 @@ from pipelines.demo import DemoOptions, demo_folder, generate
 from tests.bench.machine import describe, second_process
 from tests.pipelines.jobs.download.conftest import make_film, write_clips
 from tests.pipelines.jobs.download.server import serving
-from tests.pipelines.tables import same_rows
 from tests.places import ROOT
+from tests.stores.compare import same_rows
 
 DOCS = ROOT / "docs" / "benchmarks"
 VIDEOS, CLIPS = 48, 16

@@ -16,8 +16,8 @@ from pipelines.jobs.pack import pack
 from pipelines.store.feature_store import FeatureStore
 from tests.bench.machine import describe
 from tests.bench.memory import run_beam
-from tests.pipelines.stores import CLASSES, WIDTHS, add_units
 from tests.places import BENCHMARKS
+from tests.stores.units import CLASSES, WIDTHS, add_units
 
 OUT = BENCHMARKS
 UNITS = (20, 60, 160)

@@ -20,8 +20,8 @@ from pipelines.store.units import ClipTask, Unit
 from schemas import RECIPES, Clip
 from tests.bench.machine import describe
 from tests.bench.scheduler import played, wasted
-from tests.pipelines.stores import WIDTHS, add_units
 from tests.places import BENCHMARKS
+from tests.stores.units import WIDTHS, add_units
 
 OUT = BENCHMARKS
 LIVES_H = (1, 4, 24)

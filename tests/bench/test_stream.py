@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from models.data.streaming import StreamedClips, open_stream
 from models.nets.tagging.fayek_audio import Config
 from tests.bench.machine import describe
-from tests.models.tagging_store import CLASSES, write_store
 from tests.places import BENCHMARKS
+from tests.stores.tagging import CLASSES, write_tagging_store
 
 OUT = BENCHMARKS
 CLIPS, CLIPS_A_FILE, BATCH, BUFFER = 100_000, 16, 64, 1024
@@ -75,7 +75,7 @@ def write_files(data: StreamedClips, folder: Path) -> None:
 
 @pytest.mark.bench
 def test_streaming_100_000_clips(tmp_path: Path) -> None:
-    store = write_store(
+    store = write_tagging_store(
         tmp_path / "store", train=CLIPS, val=0, test=0, seconds=1, features=("logmel",),
         parts=CLIPS // CLIPS_A_FILE,
     )  # fmt: skip

@@ -21,12 +21,14 @@ from models.data.clips import ClipData, open_clips
 from models.nets.parsing import han
 from models.tasks.parsing import parsing_scores, predict
 from models.training import loop as engine
+from pipelines.store.feature_store import FeatureStore
 from schemas import table_schema
 from schemas.manifests.llp import CLASSES
 from tests.bench import plain_training as plain
 from tests.bench.machine import describe
-from tests.models.tagging_store import write_store
 from tests.places import ROOT
+from tests.stores.tagging import write_tagging_store
+from tests.stores.writer import RECIPE, write_manifest
 
 OUT = ROOT / "docs" / "benchmarks"
 TRAIN, TEST = 8_800, 1_200
@@ -48,10 +50,7 @@ def write_events(store: Path) -> pd.DataFrame:
     ]  # fmt: skip
     events = pd.DataFrame(rows)
     table = pa.Table.from_pandas(events, schema=table_schema("events"), preserve_index=False)
-    (store / "events").mkdir()
-    pq.write_table(table, store / "events" / "part-000000.parquet")
-    manifest["tables"]["events"] = ["events/part-000000.parquet"]
-    (store / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(FeatureStore(str(store)), RECIPE, manifest["vocabulary"], events=table)
     return events
 
 
@@ -114,7 +113,7 @@ def ratios(scoring: dict[str, dict[str, float]]) -> dict[str, float]:
 
 @pytest.mark.bench
 def test_epoch_and_scoring_against_a_plain_loop(tmp_path: Path) -> None:
-    store = write_store(
+    store = write_tagging_store(
         tmp_path / "store", train=TRAIN, val=0, test=TEST, seconds=10, features=FEATURES,
         parts=44, classes=CLASSES,
     )  # fmt: skip

@@ -19,8 +19,8 @@ from pipelines.demo import DemoOptions, generate
 from schemas import TableName
 from schemas.messages import ERROR_PREFIX
 from tests.engines.job_server import FLINK, SPARK, Engine, serving, worker_pool
-from tests.pipelines.tables import counts, same_rows
 from tests.places import ROOT
+from tests.stores.compare import counts, same_rows
 
 CLIPS = 10
 TABLES: tuple[TableName, ...] = ("clips", "snippets", "failures")

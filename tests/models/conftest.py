@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.models.samples import StoreWriter
+from tests.stores.parsing import ParsingRows
 
 
 @pytest.fixture(autouse=True)
@@ -22,15 +22,15 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of 66 clips with dense truth in val and test."""
-    return StoreWriter().write(tmp_path_factory.mktemp("store"))
+    return ParsingRows().write(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture
 def spoiled_store(tmp_path: Path) -> Callable[..., Path]:
     """Function that spoils the rows of a store and writes it."""
 
-    def write(spoil: Callable[[StoreWriter], None], **changes: Any) -> Path:
-        writer = StoreWriter()
+    def write(spoil: Callable[[ParsingRows], None], **changes: Any) -> Path:
+        writer = ParsingRows()
         spoil(writer)
         return writer.write(tmp_path / "spoiled", **changes)
 

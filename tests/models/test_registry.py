@@ -16,7 +16,8 @@ from models.data.bags import BAGS
 from models.metrics import AVVP_NAMES
 from models.registry import MODELS, ModelModule
 from models.tasks.tagging import TAGGING_NAMES
-from tests.models.samples import WIDTHS, make_batch
+from tests.models.batches import make_batch
+from tests.stores.parsing import WIDTHS
 
 SMALL = {"hidden": 32, "feedforward": 32, "layers": 1, "heads": 2, "classes": 5}
 EXPERIMENTS = registry.experiments()

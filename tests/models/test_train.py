@@ -27,9 +27,9 @@ from models.tasks.parsing import score_names
 from models.training import loop as engine
 from models.training import run_folder as runs
 from models.training import tables as report
-from schemas import JobError, UsageError
-from tests.models.samples import CLASSES, StoreWriter
+from schemas import RECIPES, JobError, UsageError
 from tests.places import ROOT
+from tests.stores.parsing import CLASSES, ParsingRows
 
 SMALL = ("--hidden", "32", "--feedforward", "32", "--learning-rate", "0.01")
 
@@ -199,7 +199,7 @@ def test_seeds_give_mean_and_spread(small_store: Path, tmp_path: Path) -> None:
 
 
 def test_store_without_dense_truth_gets_tagging_scores(tmp_path: Path) -> None:
-    writer = StoreWriter()
+    writer = ParsingRows()
     writer.events = []
     root = writer.write(tmp_path / "store", dataset="folder")
     said = command(
@@ -212,7 +212,7 @@ def test_store_without_dense_truth_gets_tagging_scores(tmp_path: Path) -> None:
 
 
 def test_nothing_to_train_on_leaves_no_run_folder(tmp_path: Path) -> None:
-    writer = StoreWriter()
+    writer = ParsingRows()
     for row in writer.clips:
         row["split"] = "test"
     root, run = writer.write(tmp_path / "store"), tmp_path / "run"
@@ -294,8 +294,8 @@ def test_resuming_with_other_settings_or_clips_is_refused(
 
 
 def test_paper_numbers_stand_beside_ours_only_on_its_data_and_weights(tmp_path: Path) -> None:
-    recipe = {"name": "llp-eccv20", "hash": "0", "weights": "pretrained"}
-    root = StoreWriter().write(tmp_path / "store", dataset="llp", recipe=recipe)
+    recipe = RECIPES["llp-eccv20"]
+    root = ParsingRows().write(tmp_path / "store", dataset="llp", recipe=recipe)
     given = ("train.py", "--experiment", "han-wsl", "--features", root, "--run", tmp_path / "run")
     said = command(*given, *SMALL, "--epochs", 1)
     assert "epochs 1 (paper 40)" in said

@@ -20,8 +20,8 @@ from models.runtime import files
 from models.training import run_folder as runs
 from schemas.demo import BOXES_FILE
 from tests.models.applications.test_separation import said
-from tests.models.bag_samples import bag_store
-from tests.models.samples import CLASSES, SECONDS
+from tests.stores.bags import write_bag_store
+from tests.stores.parsing import CLASSES, SECONDS
 
 LEFT, RIGHT = (0.1, 0.1, 0.4, 0.4), (0.6, 0.1, 0.9, 0.9)
 
@@ -68,7 +68,7 @@ def test_hits_need_the_right_second() -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that has learnt which boxes and stretches belong to which class."""
-    root = bag_store(tmp_path_factory.mktemp("store"))
+    root = write_bag_store(tmp_path_factory.mktemp("store"))
     folder = tmp_path_factory.mktemp("runs") / "av"
     arguments = ["two_stream", "--features", root, "--run", folder, "--epochs", 12]
     arguments += ["--learning-rate", 0.01, "--hidden", 16, "--batch-size", 8, "--dropout", 0.2]
@@ -127,7 +127,7 @@ def test_sound_is_scored_beside_whole_clips_and_nothing(run: Path, tmp_path: Pat
 def test_figures_and_table_of_new_media(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store = bag_store(tmp_path / "store")
+    store = write_bag_store(tmp_path / "store")
 
     @contextlib.contextmanager
     def ready(*_: object, **__: object) -> Iterator[Path]:

@@ -14,13 +14,13 @@ from models.applications.media_files import write_sound
 from models.applications.new_media import open_run
 from models.data.clips import open_clips
 from schemas import UsageError
-from tests.models.bag_samples import FULL_RECIPE, bag_store
-from tests.models.samples import StoreWriter
+from tests.stores.bags import BAG_RECIPE, write_bag_store
+from tests.stores.parsing import ParsingRows
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return StoreWriter().write(tmp_path_factory.mktemp("store"), recipe=FULL_RECIPE)
+    return ParsingRows().write(tmp_path_factory.mktemp("store"), recipe=BAG_RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_events_of_a_clip_do_not_depend_on_the_others(run: Path, tmp_path: Path)
     opened = open_run(run)
     found = []
     for name, others in (("alone", 0), ("beside", 2)):
-        writer = StoreWriter()
+        writer = ParsingRows()
         short, *rest = writer.clips[-1 - others :][::-1]
         writer.clips, writer.events = [short, *rest], []
         short["n_snippets"] = 4
@@ -90,7 +90,7 @@ def test_events_of_a_clip_do_not_depend_on_the_others(run: Path, tmp_path: Path)
             if one["clip_key"] in keys
             and (one["clip_key"] != short["clip_key"] or one["snippet_index"] < 4)
         ]
-        store = writer.write(tmp_path / name, n_seconds=None)
+        store = writer.write(tmp_path / name)
         data = open_clips(store, opened.needs, classes=opened.classes)
         assert data.seconds == (10 if others else 4)
         found.append(predict.parse(opened, data))
@@ -126,7 +126,7 @@ def test_real_media_go_through_the_features_job(
 
 def test_run_that_tags_is_refused(tmp_path: Path, heard: Path) -> None:
     folder = tmp_path / "run"
-    store = bag_store(tmp_path / "store")
+    store = write_bag_store(tmp_path / "store")
     train.main(
         ["two_stream-audio", "--features", str(store), "--epochs", "1", "--run", str(folder)]
     )

@@ -19,8 +19,8 @@ from models.data.clips import open_clips
 from models.runtime import command_line as cli
 from schemas import JobError, UsageError
 from schemas.demo import SOURCES_FOLDER
-from tests.models.bag_samples import bag_store
-from tests.models.samples import CLASSES
+from tests.stores.bags import write_bag_store
+from tests.stores.parsing import CLASSES
 
 SECONDS, RATE = 3, 16_000
 Wave = NDArray[np.float32]
@@ -116,7 +116,7 @@ def test_ideal_weights_name_the_components_of_the_source() -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained run over components."""
-    root = bag_store(tmp_path_factory.mktemp("store"))
+    root = write_bag_store(tmp_path_factory.mktemp("store"))
     folder = tmp_path_factory.mktemp("runs") / "ncp"
     arguments = ["ncp_mil-audio", "--features", root, "--run", folder, "--epochs", 20]
     arguments += ["--learning-rate", 0.01, "--hidden", 16]
@@ -153,7 +153,7 @@ def test_command_leaves_sounds_figures_and_scores(
         w=w, h=h, components=torch.tensor([[0.9, 0.0, 0.0, 0.0], [0.1, 0.8, 0.0, 0.0]]),
         clip=np.array([0.9, 0.8, 0.1, 0.1], np.float32), seconds=SECONDS,
     )  # fmt: skip
-    made_store(monkeypatch, bag_store(tmp_path / "store"))
+    made_store(monkeypatch, write_bag_store(tmp_path / "store"))
     monkeypatch.setattr(separate, "hear", lambda *_: heard)
     out = tmp_path / "out"
     arguments = ("--run", run, media, "--label", CLASSES[0], "--tau", 0.2, "--out", out)
@@ -191,7 +191,7 @@ def test_wrong_use_is_one_sentence(
 
 
 def test_run_of_another_kind_is_refused(tmp_path: Path) -> None:
-    root = bag_store(tmp_path / "store")
+    root = write_bag_store(tmp_path / "store")
     arguments = ["two_stream-audio", "--features", str(root), "--run", str(tmp_path / "run")]
     assert cli.run(train.main, [*arguments, "--epochs", "1", "--hidden", "8"]) == 0
     write_sound(tmp_path / "a.wav", tone(440, 0, 2))
@@ -205,13 +205,13 @@ def test_silent_media_and_media_without_sound_are_refused(
 ) -> None:
     silent = tmp_path / "silent.wav"
     write_sound(silent, np.zeros(SECONDS * RATE, np.float32))
-    made_store(monkeypatch, bag_store(tmp_path / "store"))
+    made_store(monkeypatch, write_bag_store(tmp_path / "store"))
     status, sentence = said(separate.main, "--run", run, silent, "--label", "Dog")
     assert (status, sentence) == (
         2, f"error: {silent} is silent from start to end: nothing to separate\n"
     )  # fmt: skip
     opened = new_media.open_run(run)
-    data = open_clips(bag_store(tmp_path / "other"), opened.needs, classes=opened.classes)
+    data = open_clips(write_bag_store(tmp_path / "other"), opened.needs, classes=opened.classes)
     data.present["components"][0] = False
     with pytest.raises(UsageError, match=r"film\.mp4 has no sound track, so there"):
         component_scores.hear(opened, data, 0, "film.mp4")

@@ -11,15 +11,15 @@ import torch
 from models.data import parquet as shards
 from models.data.clips import open_clips, shuffled
 from schemas import UsageError, table_schema, tensor_array
-from tests.models.samples import CLASSES, COUNTS, WIDTHS, StoreWriter
 from tests.places import GOLDENS
+from tests.stores.parsing import CLASSES, COUNTS, WIDTHS, ParsingRows
 
 Spoil = Callable[..., Path]
 NEEDS = tuple(WIDTHS)
 
 
 def test_features_labels_and_truth_are_those_of_the_store(small_store: Path) -> None:
-    clips, writer = open_clips(small_store, NEEDS), StoreWriter()
+    clips, writer = open_clips(small_store, NEEDS), ParsingRows()
     assert clips.keys == tuple(row["clip_key"] for row in writer.clips)
     assert clips.seconds == 10
     for row in writer.snippets:
@@ -77,7 +77,7 @@ def test_large_stores_are_mapped_not_held(
 
 
 def test_frames_stored_one_by_one_are_averaged(tmp_path: Path) -> None:
-    root = StoreWriter().write(tmp_path)
+    root = ParsingRows().write(tmp_path)
     frames = np.random.default_rng(0).random((660, 8, 2048), dtype=np.float32)
     kind = table_schema("snippets", resnet152_frames="keep").field("resnet152")
     first = 0
@@ -107,7 +107,7 @@ def test_folder_without_manifest_is_refused(tmp_path: Path) -> None:
 
 
 def test_feature_without_values_is_refused(spoiled_store: Spoil) -> None:
-    def spoil(writer: StoreWriter) -> None:
+    def spoil(writer: ParsingRows) -> None:
         for row in writer.snippets:
             row["r2plus1d"] = None
 
@@ -117,14 +117,14 @@ def test_feature_without_values_is_refused(spoiled_store: Spoil) -> None:
 
 
 def test_missing_column_is_refused(small_store: Path, tmp_path: Path) -> None:
-    root = StoreWriter().write(tmp_path)
+    root = ParsingRows().write(tmp_path)
     for path in (root / "snippets").iterdir():
         pq.write_table(pq.read_table(path).drop_columns(["vggish"]), path)
     assert "has no feature 'vggish'" in refused(root)
 
 
 def test_label_outside_the_vocabulary_is_refused(spoiled_store: Spoil) -> None:
-    def spoil(writer: StoreWriter) -> None:
+    def spoil(writer: ParsingRows) -> None:
         writer.clips[7]["labels"] = ["Dog", "Trumpet"]
 
     message = refused(spoiled_store(spoil))
@@ -133,7 +133,7 @@ def test_label_outside_the_vocabulary_is_refused(spoiled_store: Spoil) -> None:
 
 
 def test_event_outside_the_vocabulary_is_refused(spoiled_store: Spoil) -> None:
-    def spoil(writer: StoreWriter) -> None:
+    def spoil(writer: ParsingRows) -> None:
         writer.events[2]["label"] = "Trumpet"
 
     assert "unknown label 'Trumpet'" in refused(spoiled_store(spoil))
@@ -141,7 +141,7 @@ def test_event_outside_the_vocabulary_is_refused(spoiled_store: Spoil) -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_value_that_is_not_finite_is_refused(spoiled_store: Spoil, value: float) -> None:
-    def spoil(writer: StoreWriter) -> None:
+    def spoil(writer: ParsingRows) -> None:
         writer.snippets[57]["resnet152"][5] = value
 
     message = refused(spoiled_store(spoil))
@@ -150,14 +150,14 @@ def test_value_that_is_not_finite_is_refused(spoiled_store: Spoil, value: float)
 
 
 def test_snippet_of_an_unknown_clip_is_refused(spoiled_store: Spoil) -> None:
-    def spoil(writer: StoreWriter) -> None:
+    def spoil(writer: ParsingRows) -> None:
         writer.snippets[3]["clip_key"] = "elsewhere_0_10"
 
     assert "elsewhere_0_10" in refused(spoiled_store(spoil))
 
 
 def test_store_without_a_clip_is_refused(spoiled_store: Spoil) -> None:
-    def spoil(writer: StoreWriter) -> None:
+    def spoil(writer: ParsingRows) -> None:
         writer.clips.clear()
 
     assert "holds no clip" in refused(spoiled_store(spoil))
@@ -168,7 +168,7 @@ def test_store_without_class_names_is_refused(spoiled_store: Spoil) -> None:
 
 
 def test_damaged_part_is_refused(tmp_path: Path) -> None:
-    root = StoreWriter().write(tmp_path)
+    root = ParsingRows().write(tmp_path)
     part = root / "snippets" / "part-000001.parquet"
     part.write_bytes(part.read_bytes()[:1000])
     assert "part-000001.parquet is named in the manifest and does not open" in refused(root)
@@ -177,7 +177,7 @@ def test_damaged_part_is_refused(tmp_path: Path) -> None:
 
 
 def test_damaged_page_is_refused(tmp_path: Path) -> None:
-    root = StoreWriter().write(tmp_path)
+    root = ParsingRows().write(tmp_path)
     part = root / "snippets" / "part-000001.parquet"
     group = pq.ParquetFile(part).metadata.row_group(0)
     columns = [group.column(place) for place in range(group.num_columns)]
@@ -193,13 +193,13 @@ def test_damaged_page_is_refused(tmp_path: Path) -> None:
 def test_annotations_of_another_data_set_are_refused(
     small_store: Path, shared: Path, tmp_path: Path
 ) -> None:
-    root = StoreWriter().write(tmp_path, dataset="llp")
+    root = ParsingRows().write(tmp_path, dataset="llp")
     assert "belongs to a clip of" in refused(root, annotations=shared / "annotations" / "llp")
 
 
 def test_annotations_replace_the_truth_of_the_store(shared: Path, tmp_path: Path) -> None:
     golden = np.load(GOLDENS / "llp_metrics.npz")
-    writer, names = StoreWriter(), golden["filenames"].tolist()
+    writer, names = ParsingRows(), golden["filenames"].tolist()
     tests = [row for row in writer.clips if row["split"] == "test"]
     renamed = dict(zip((row["clip_key"] for row in tests), names, strict=False))
     for row in [*tests, *writer.snippets]:

@@ -10,13 +10,13 @@ from models.runtime.console import console
 from models.training import results
 from models.training.tables import coverage_words, score_table
 from schemas import read_store_manifest
-from tests.models.samples import StoreWriter
+from tests.stores.parsing import ParsingRows
 
 
 def test_coverage_stands_beside_the_scores(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = StoreWriter().write(tmp_path / "store")
+    root = ParsingRows().write(tmp_path / "store")
     share = {"clips": 20, "present": 15, "missing": {"gone": 4, "private": 1}, "classes": {}}
     told = {
         "subset_id": read_store_manifest(root).subset_id,
@@ -35,7 +35,7 @@ def test_coverage_stands_beside_the_scores(
 
 
 def test_coverage_of_other_clips_is_not_shown(tmp_path: Path) -> None:
-    root = StoreWriter().write(tmp_path / "store")
+    root = ParsingRows().write(tmp_path / "store")
     (root / "coverage.json").write_text('{"subset_id": "other", "date": "", "splits": {}}')
     assert results.coverage(read_store_manifest(root)) == {}
     (root / "coverage.json").write_text("{half")

@@ -19,14 +19,14 @@ from models.data.streaming import StreamedClips, open_stream, open_tagging
 from models.nets.tagging import fayek_visual
 from models.runtime import distributed as parallel
 from schemas import UsageError
-from tests.models.tagging_store import CLASSES, write_store
+from tests.stores.tagging import CLASSES, write_tagging_store
 
 CONFIG = fayek_visual.Config(classes=len(CLASSES), batch_size=4)
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_store(tmp_path_factory.mktemp("streaming") / "store", parts=12)
+    return write_tagging_store(tmp_path_factory.mktemp("streaming") / "store", parts=12)
 
 
 def stream(store: Path, workers: int = 0, buffer_clips: int = 16) -> StreamedClips:
@@ -118,7 +118,7 @@ def test_large_stores_are_streamed_by_themselves(
 
 
 def test_damaged_shards_are_refused_in_a_sentence(tmp_path: Path) -> None:
-    store = write_store(tmp_path / "store", features=("r2plus1d",))
+    store = write_tagging_store(tmp_path / "store", features=("r2plus1d",))
     path = store / "snippets" / "part-000001.parquet"
     rows = pq.read_table(path)
     names = ("r2plus1d",)
@@ -205,7 +205,7 @@ def test_one_class_is_refused_and_missing_classes_are_named(
 def test_split_of_one_class_has_no_ranking_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = write_store(tmp_path / "store", features=("r2plus1d",), test=1, labels=1)
+    store = write_tagging_store(tmp_path / "store", features=("r2plus1d",), test=1, labels=1)
     given = ["r2plus1d_101", "--features", str(store), "--epochs", "2", "--run", str(tmp_path)]
     with caplog.at_level(logging.WARNING):
         train.main(given)
@@ -219,7 +219,7 @@ def test_large_shards_of_several_splits_are_read_once_an_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A buffer counts the clips that its shards hold, not only those of the split."""
-    root = write_store(
+    root = write_tagging_store(
         tmp_path / "store", train=12, val=36, test=48, parts=6, features=("r2plus1d",)
     )
     shuffled = json.loads((root / "manifest.json").read_text())

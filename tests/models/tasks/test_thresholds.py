@@ -13,8 +13,8 @@ from models.metrics import micro_scores
 from models.tasks import tagging
 from models.tasks.tagging import Tags
 from models.tasks.thresholds import best_threshold, class_thresholds, global_threshold
-from tests.models.samples import StoreWriter
 from tests.places import GOLDENS
+from tests.stores.parsing import ParsingRows
 
 GOLDEN = np.load(GOLDENS / "dcase_tagging.npz")
 
@@ -58,7 +58,7 @@ def test_nothing_true_predicts_nothing() -> None:
 
 @pytest.fixture
 def clips(tmp_path: Path) -> ClipData:
-    return open_clips(StoreWriter().write(tmp_path), ("vggish",))
+    return open_clips(ParsingRows().write(tmp_path), ("vggish",))
 
 
 def golden_tags(clips: ClipData) -> tuple[Tags, ClipData]:

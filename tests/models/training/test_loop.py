@@ -20,8 +20,8 @@ from models.training import loop as engine
 from models.training import run_folder as runs
 from models.training.loop import Training
 from schemas import UsageError
-from tests.models.tagging_store import CLASSES, write_store
 from tests.places import ROOT
+from tests.stores.tagging import CLASSES, write_tagging_store
 
 HEAD = "r2plus1d_101"  # the smallest net of all: one linear layer
 
@@ -29,7 +29,7 @@ HEAD = "r2plus1d_101"  # the smallest net of all: one linear layer
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("engine") / "store"
-    return write_store(folder, features=("r2plus1d",))
+    return write_tagging_store(folder, features=("r2plus1d",))
 
 
 def begin(store: Path, name: str = HEAD, **settings: object) -> Training:
@@ -146,7 +146,7 @@ def test_two_processes_train_as_one_with_the_double_batch(tmp_path: Path) -> Non
     """MLP fusion: batch normalisation, uneven last steps, Gloo."""
     from models.tasks import tagging
 
-    store = write_store(tmp_path / "store", train=53, features=("r2plus1d",))
+    store = write_tagging_store(tmp_path / "store", train=53, features=("r2plus1d",))
     data = open_clips(store, ())
     random = np.random.default_rng(0)
     arguments = ["fusion-mlp", "--features", str(store), "--epochs", "4", "--dropout", "0"]

@@ -13,7 +13,7 @@ from models.runtime import command_line as cli
 from models.training import run_folder as runs
 from models.training.loop import Training
 from schemas import UsageError, read_store_manifest
-from tests.models.samples import StoreWriter
+from tests.stores.parsing import RECIPE, ParsingRows
 
 SMALL = ("--hidden", "16", "--feedforward", "16", "--epochs", "2", "--save-every-s", "0")
 
@@ -91,8 +91,7 @@ def test_refused_resume_changes_nothing(
     assert set(before) == {"config.json", "resume.safetensors"}
     said = refusal(train.main, capsys, *given, "--resume", "--batch-size", 8)
     assert "was started with batch_size 16, not 8" in said
-    recipe = {"name": "llp-eccv20", "hash": "1", "weights": "pretrained"}
-    other = StoreWriter().write(tmp_path / "other", recipe=recipe)
+    other = ParsingRows().write(tmp_path / "other", recipe=RECIPE.with_(weights="pretrained"))
     said = refusal(train.main, capsys, *given, "--resume", "--features", other)
     assert "was trained on features with weights 'seeded:0'" in said
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
@@ -115,8 +114,8 @@ def test_new_training_leaves_nothing_of_the_old_one(
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"recipe": {"name": "llp-eccv20", "weights": "pretrained"}}, "weights 'pretrained'; take"),
-        ({"recipe": {"name": "clean", "weights": "seeded:0"}}, "name 'clean'; take a store"),
+        ({"recipe": RECIPE.with_(weights="pretrained")}, "weights 'pretrained'; take"),
+        ({"recipe": RECIPE.with_(name="clean")}, "name 'clean'; take a store"),
         ({"vocabulary": ["Car", "Dog", "Speech", "Violin"]}, "not the same ones in the same order"),
     ],
 )
@@ -124,7 +123,7 @@ def test_features_made_otherwise_are_refused(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     changes: dict[str, Any], sentence: str,
 ) -> None:  # fmt: skip
-    other = StoreWriter().write(tmp_path / "other", **changes)
+    other = ParsingRows().write(tmp_path / "other", **changes)
     said = refusal(evaluate.main, capsys, "--run", finished, "--features", other)
     assert sentence in said
     assert not (finished / "evaluation-test.json").exists()
@@ -137,7 +136,7 @@ def test_fold_that_a_store_has_not_is_one_sentence(
     options = ["--folds", "3", "--epochs", "1", "--hidden", "8"]
     assert cli.run(train.main, [*given, *options]) == 0
     assert cli.run(evaluate.main, ["--run", str(tmp_path / "run" / "fold-val")]) == 0
-    writer = StoreWriter()
+    writer = ParsingRows()
     for row in writer.clips:
         row["split"] = "train" if row["split"] == "val" else row["split"]
     other = writer.write(tmp_path / "other")
@@ -213,7 +212,7 @@ def test_dropout_is_a_share() -> None:
 
 
 def test_store_manifest_without_an_entry_is_refused(tmp_path: Path) -> None:
-    root = StoreWriter().write(tmp_path / "store")
+    root = ParsingRows().write(tmp_path / "store")
     data = json.loads((root / "manifest.json").read_text())
     del data["recipe"]
     (root / "manifest.json").write_text(json.dumps(data))

@@ -8,7 +8,7 @@ import pytest
 
 from schemas import tensor_values
 from tests.pipelines.conftest import Beam
-from tests.pipelines.tables import counts, read_table
+from tests.stores.compare import counts, read_table
 
 SHAPES = {"vggish": (10, 128), "resnet152": (80, 2048), "r2plus1d": (10, 512)}
 KEYS = ["BjCEufrlXm4_20_30", "7nSYwyaP4QE_50_60", "AOBMyd9CPGg_20_30"]

@@ -11,8 +11,8 @@ from pipelines.commands.plan import Config, Plan
 from pipelines.media.media_index import MediaIndex
 from schemas import Clip, TableName, read_store_manifest
 from tests.pipelines.conftest import Beam, make_clip
-from tests.pipelines.stores import add_units, pack_at_once
 from tests.places import ROOT
+from tests.stores.units import add_units, pack_at_once
 
 
 def count(clips: int = 3600, seconds: int = 36_000) -> Count:

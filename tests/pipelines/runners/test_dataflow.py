@@ -21,8 +21,8 @@ from pipelines.runners.versions import Versions
 from schemas import JobError
 from tests.pipelines.cloud import Cloud, cloud_for_clients
 from tests.pipelines.conftest import Beam, make_clip, sentence
-from tests.pipelines.stores import add_units, all_bytes
-from tests.pipelines.tables import same_rows
+from tests.stores.compare import all_bytes, same_rows
+from tests.stores.units import add_units
 
 IMAGE = "europe-docker.pkg.dev/some-project/some-repo/earsight-worker:0.1.0"
 PLACE = (

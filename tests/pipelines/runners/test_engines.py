@@ -9,7 +9,7 @@ from pipelines.store.locking import locked
 from pipelines.store.units import Unit
 from schemas import JobError
 from tests.pipelines.conftest import Beam, make_clip, sentence
-from tests.pipelines.tables import counts, same_rows
+from tests.stores.compare import counts, same_rows
 
 JOB = ("run", "features", "--dataset", "folder", "--weights", "seeded", "--extractors", "logmel")
 PORTABLE = ("--runner", "PortableRunner")

@@ -13,8 +13,9 @@ from models.nets.parsing import avg
 from models.nets.parsing.avg_grounding import Objective, graph_truth, grounding_terms
 from models.training import loop as engine
 from schemas import UsageError
-from tests.models.samples import CLASSES, make_batch
+from tests.models.batches import make_batch
 from tests.places import GOLDENS
+from tests.stores.parsing import CLASSES
 
 FOLDER = GOLDENS
 LOSS, GRAPH = np.load(FOLDER / "avg_loss.npz"), np.load(FOLDER / "avg_graph_gt.npz")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.nets.parsing import ave, cmcs, talnet
-from tests.models.samples import make_batch
+from tests.models.batches import make_batch
 
 
 def test_linear_softmax_pooling_is_the_published_formula(shared: Path) -> None:

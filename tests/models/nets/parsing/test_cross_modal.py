@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from models.nets.parsing import cross_modal
-from tests.models.samples import fill_by_formula, formula_batch, make_batch
+from tests.models.batches import fill_by_formula, formula_batch, make_batch
 from tests.places import GOLDENS
 
 GOLDEN = np.load(GOLDENS / "cma_formula.npz")

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from models.contract.batch import Batch, Outputs
 from models.nets.parsing import han
 from models.registry import build
-from tests.models.samples import fill_by_formula, formula_batch, make_batch
+from tests.models.batches import fill_by_formula, formula_batch, make_batch
 from tests.places import GOLDENS
 
 GOLDEN = np.load(GOLDENS / "han_formula.npz")

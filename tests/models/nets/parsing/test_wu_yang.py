@@ -11,7 +11,7 @@ from models.contract.batch import Batch, Outputs
 from models.data.clips import open_clips
 from models.nets.parsing import wu_yang
 from models.training import loop as engine
-from tests.models.samples import fill_by_formula, formula_batch, make_batch
+from tests.models.batches import fill_by_formula, formula_batch, make_batch
 from tests.places import GOLDENS
 
 GOLDEN = np.load(GOLDENS / "wu_formula.npz")

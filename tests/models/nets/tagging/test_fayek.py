@@ -15,7 +15,7 @@ from models.nets.tagging.augment import crop
 from models.nets.tagging.logmel import BandNorm, Spectrogram, fit_bands, spectrogram
 from models.training import loop as engine
 from schemas import UsageError
-from tests.models.tagging_store import CLASSES, write_store
+from tests.stores.tagging import CLASSES, write_tagging_store
 
 NAMES = ("fayek_audio", "fayek_visual", "audio_resnet50", "r2plus1d_101", "g_blend")
 SHAPES = {"logmel": (100, 64), "resnet152": (2048,), "r2plus1d": (512,)}
@@ -37,7 +37,7 @@ def clips(count: int = 4, seconds: int = 2, classes: int = 5, seed: int = 0) -> 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_store(tmp_path_factory.mktemp("tagging") / "store")
+    return write_tagging_store(tmp_path_factory.mktemp("tagging") / "store")
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_crops_follow_the_sound() -> None:
 
 
 def test_students_learn_from_labels_and_their_teacher(tmp_path: Path) -> None:
-    store = write_store(tmp_path, train=8, val=0, test=4, seconds=1, features=("logmel",))
+    store = write_tagging_store(tmp_path, train=8, val=0, test=4, seconds=1, features=("logmel",))
     config = fayek_audio.Config(
         classes=len(CLASSES), epochs=2, stages=2, batch_size=8, augment="no", precision="fp32"
     )
@@ -192,7 +192,7 @@ def test_blend_weights_follow_gain_over_overfitting() -> None:
 
 
 def test_log_mel_of_another_shape_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    data = open_clips(write_store(tmp_path / "store", features=("logmel",)), ("logmel",))
+    data = open_clips(write_tagging_store(tmp_path / "store", features=("logmel",)), ("logmel",))
     data.features["logmel"] = data.features["logmel"][:, :, :50, :40]
     for name in ("fayek_audio", "audio_resnet50", "g_blend", "cvssp"):
         with pytest.raises(UsageError, match="has log-mel of 50 x 40 a second and this net takes"):

@@ -20,7 +20,7 @@ from models.runtime import command_line as cli
 from models.tasks import tagging
 from models.training import loop as engine
 from schemas import UsageError
-from tests.models.tagging_store import CLASSES, write_store
+from tests.stores.tagging import CLASSES, write_tagging_store
 
 EXPERIMENTS = sorted(
     name for name, (model, _) in registry.experiments().items() if model == "fusion"
@@ -30,7 +30,7 @@ EXPERIMENTS = sorted(
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fusion") / "store"
-    return write_store(folder, train=120, val=40, test=60, features=("r2plus1d",))
+    return write_tagging_store(folder, train=120, val=40, test=60, features=("r2plus1d",))
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +212,8 @@ def test_fusion_beats_the_better_model_and_scores_again_alike(
 def test_scores_of_another_subset_are_refused_with_both_ids(
     store: Path, singles: dict[str, Path], tmp_path: Path
 ) -> None:
-    other = open_clips(write_store(tmp_path / "other", prefix="x", features=("r2plus1d",)), ())
+    other_store = write_tagging_store(tmp_path / "other", prefix="x", features=("r2plus1d",))
+    other = open_clips(other_store, ())
     with pytest.raises(UsageError) as caught:
         single_scores.read_scores(singles["audio"], other)
     mine = open_clips(store, ()).manifest.subset_id
@@ -237,7 +238,7 @@ def test_scores_follow_their_clips_into_another_order(
 def test_missing_runs_are_trained_once_and_cross_fitted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = write_store(tmp_path / "store", train=24, val=8, test=8)
+    store = write_tagging_store(tmp_path / "store", train=24, val=8, test=8)
     trained = []
 
     def pretend(session: Any, data: ClipData) -> dict[str, Any]:

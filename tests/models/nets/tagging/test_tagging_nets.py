@@ -15,8 +15,9 @@ from models.data.clips import open_clips
 from models.nets.tagging import cvssp, two_stream
 from models.training import loop as engine
 from schemas import UsageError
-from tests.models.bag_samples import bag_batch, bag_store
-from tests.models.samples import StoreWriter
+from tests.models.batches import bag_batch
+from tests.stores.bags import write_bag_store
+from tests.stores.parsing import ParsingRows
 
 SMALL = {"hidden": 16, "channels": 4, "snapshots": 3, "classes": 5, "dropout": 0.0}
 NAMES = sorted(
@@ -125,7 +126,7 @@ def test_cross_entropy_and_normalisation_are_switches() -> None:
 
 
 def test_features_are_standardised_on_training_clips(tmp_path: Path) -> None:
-    data = open_clips(bag_store(tmp_path), ("segments", "proposals"))
+    data = open_clips(write_bag_store(tmp_path), ("segments", "proposals"))
     for wanted in (True, False):
         config = two_stream.Config(hidden=8, classes=4, standardise=wanted)
         model = two_stream.build(config)
@@ -172,7 +173,7 @@ def test_frames_of_a_clip_are_averages_of_its_log_mel() -> None:
 
 
 def test_bags_are_those_of_the_store(tmp_path: Path) -> None:
-    root = bag_store(tmp_path, without_boxes="train01_0_10")
+    root = write_bag_store(tmp_path, without_boxes="train01_0_10")
     data = open_clips(root, ("segments", "proposals", "components"))
     assert data.features["segments"].shape == (66, 19, 128)
     assert data.features["proposals"].shape == (66, 20, 2048)
@@ -185,6 +186,6 @@ def test_bags_are_those_of_the_store(tmp_path: Path) -> None:
 
 
 def test_store_without_a_table_says_which_extractor_makes_it(tmp_path: Path) -> None:
-    root = StoreWriter().write(tmp_path)
+    root = ParsingRows().write(tmp_path)
     with pytest.raises(UsageError, match="run the features job again with extractor ncp"):
         open_clips(root, ("vggish", "components"))

@@ -22,8 +22,8 @@ from pipelines.jobs.features.command import Config, make_recipe
 from pipelines.store.feature_store import FeatureStore
 from schemas import TableName, read_store_manifest
 from tests.pipelines.conftest import Beam, make_clip
-from tests.pipelines.tables import counts, read_table, same_rows
 from tests.places import ROOT
+from tests.stores.compare import counts, read_table, same_rows
 
 LIGHT = ("--extractors", "logmel", "--weights", "seeded")
 """Log-mel needs no weights, so the job itself is what is tested."""

@@ -9,7 +9,8 @@ import pytest
 from pipelines.store.feature_store import FeatureStore
 from schemas import TableName, read_store_manifest
 from tests.pipelines.conftest import Beam
-from tests.pipelines.stores import add_units, all_bytes, in_order, pack_at_once
+from tests.stores.compare import all_bytes, in_order
+from tests.stores.units import add_units, pack_at_once
 
 ROWS: tuple[TableName, ...] = ("clips", "snippets", "proposals")
 MOST = 40_000

@@ -20,8 +20,8 @@ from pipelines.store.feature_store import FeatureStore
 from schemas import StoreManifest, TableName, read_store_manifest
 from tests.pipelines.cloud import cloud_for_clients
 from tests.pipelines.conftest import Beam, make_clip
-from tests.pipelines.stores import add_units, all_bytes, in_order, pack_at_once
-from tests.pipelines.tables import same_rows
+from tests.stores.compare import all_bytes, in_order, same_rows
+from tests.stores.units import add_units, pack_at_once
 
 ROWS: tuple[TableName, ...] = ("clips", "snippets", "proposals")
 UNITS = 12

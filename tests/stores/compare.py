@@ -37,3 +37,14 @@ def counts(out: Path) -> dict[str, Any]:
     """The counts of a store's manifest."""
     found: dict[str, Any] = read_store_manifest(out).data["counts"]
     return found
+
+
+def in_order(out: Path, name: TableName) -> pa.Table:
+    """A table as readers see it."""
+    return pa.concat_tables([pq.read_table(path) for path in read_store_manifest(out).paths(name)])
+
+
+def all_bytes(out: Path) -> dict[str, bytes]:
+    """Every file that is not hidden."""
+    found = (path for path in out.rglob("*") if path.is_file() and path.name[0] != ".")
+    return {str(path.relative_to(out)): path.read_bytes() for path in found}
