@@ -23,6 +23,8 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
     UNSAFE_INPUT = "unsafe_input"
     NOT_FINITE = "not_finite"
+    INTERNAL = "internal"
+    """A bug of ours; `detail` holds the traceback."""
 
     @property
     def retryable(self) -> bool:
@@ -31,7 +33,14 @@ class Reason(StrEnum):
 
 
 _PASSING = frozenset(
-    {Reason.BOT_CHECK, Reason.RATE_LIMITED, Reason.NETWORK, Reason.NOT_FOUND, Reason.TIMEOUT}
+    {
+        Reason.BOT_CHECK,
+        Reason.RATE_LIMITED,
+        Reason.NETWORK,
+        Reason.NOT_FOUND,
+        Reason.TIMEOUT,
+        Reason.INTERNAL,
+    }
 )
 
 

@@ -9,8 +9,12 @@ with no protocol but `file`. External data references in QuickTime files are off
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import av
+import av.error
+
+from schemas import KnownError, Reason
 
 DEMUXERS = (
     "mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg",
@@ -22,6 +26,30 @@ DEMUXERS = (
 
 READ_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(DEMUXERS)}
 """Options of an input, of the ffmpeg program and of PyAV alike."""
+
+
+_LEADING = frozenset(
+    "concat hls dash imf sdp rtsp rtp image2 webm_dash_manifest smil lavfi vapoursynth".split()
+)
+"""Demuxers that read what another file, or an address, holds."""
+
+
+def refusal(error: Exception) -> KnownError | None:
+    """Return why a file was not opened when its container is none of `DEMUXERS`, else None.
+
+    The library names the container where its messages are kept (`av.logging`, level ERROR).
+    """
+    message: Any = getattr(error, "log", None)  # level, container, text
+    if message is None or "not on whitelist" not in message[2]:
+        return None
+    name = message[1].split(",")[0]
+    if name in _LEADING:
+        return KnownError(
+            Reason.UNSAFE_INPUT, f"the file is a playlist or script ({name}) that leads to others"
+        )
+    return KnownError(
+        Reason.FORMAT, f"the file is {name}, which is none of the containers that hold media"
+    )
 
 
 @contextmanager

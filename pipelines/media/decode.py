@@ -1,7 +1,7 @@
-"""One decode of one clip: frames and sound on the (clip, second) grid, by one run of ffmpeg.
+"""One decode of one clip: frames and waveform on the (clip, second) grid, by one run of ffmpeg.
 
 Recipe `llp-eccv20` follows the LLP authors: `ffmpeg -r 8` to JPEG at ffmpeg's default quality, then
-round(linspace(0, n-1, 8 T)) over the n frames that exist; sound as 16-bit mono at 16 kHz. Recipe
+round(linspace(0, n-1, 8 T)) over the n frames that exist; audio as 16-bit mono at 16 kHz. Recipe
 `clean` takes the frame that is shown at the middle of each eighth of a second, without JPEG.
 
 The JPEG encoder runs on one thread whatever the machine has: ffmpeg's rate control depends on the
@@ -11,6 +11,8 @@ number of encoder threads (the same 82 frames take 0.40 MB on one thread, 0.55 M
 
 import errno
 import math
+import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,18 +20,25 @@ import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.media.ffmpeg import run_child
+from pipelines.media.containers import READ_OPTIONS
+from pipelines.media.ffmpeg import plain_number, run_child
 from pipelines.media.frames import ImageFile, PickedFrames
-from pipelines.media.probe import Probe
-from pipelines.media.timestamps import frames_at
+from pipelines.media.probe import MOST_HOURS, Probe, Track
+from pipelines.media.reader import MediaReader
 from schemas import SAMPLE_RATE, Clip, ClipMedia, KnownError, Reason, Recipe
 from schemas.ffmpeg import ffmpeg_binary
 
 _FULL = "No space left on device"
-FRAMES, SOUND, LOG = "frames.images", "sound.pcm", "ffmpeg.log"
+FRAMES, AUDIO, LOG = "frames.images", "audio.pcm", "ffmpeg.log"
 """Temporary files of one decode."""
+_SOURCE = "<source>"
+"""Stands for the media file, whose name need not be UTF-8, as ffmpeg-python wants it to be."""
 _CUT_SLACK_S = 1.0
 """A file named by its video alone counts as the whole video when it outlasts its clip by this."""
+_MOST_MEMORY = 4 * 2**30
+"""Bytes that ffmpeg may allocate."""
+_LITTLE_ROOM = 2**30
+"""With less room for temporary files than this, a clip that fills it is not to blame."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +49,31 @@ class Window:
     length_s: float
 
 
+@dataclass(frozen=True)
+class ClipFile:
+    """A clip, the file that holds it, and where in that file it lies."""
+
+    clip: Clip
+    path: Path
+    probe: Probe
+    window: Window
+
+
 def find_window(clip: Clip, probe: Probe, *, cut: bool) -> Window:
-    """Where in the file the clip lies.
+    """Find where in the file the clip lies.
 
     `cut` says that the file's name carries start and end, so that the file is the clip. A file
     named by the video alone is the clip too when it is about as long as the clip (within 1 s),
-    else the whole video, out of which the clip is cut. Raises `KnownError` `too_short` when the
-    video ends before the clip begins.
+    else the whole video, out of which the clip is cut. Raises `KnownError`: `too_short` when the
+    video ends before the clip begins, `too_large` when the clip spans more than 8 hours.
     """
     if math.isinf(clip.end_s):
         return Window(0.0, probe.duration_s)
     length = clip.end_s - clip.start_s
+    if length > MOST_HOURS * 3600:
+        raise KnownError(
+            Reason.TOO_LARGE, f"the clip spans {length / 3600:.1f} h, {MOST_HOURS} h at most"
+        )
     if cut or probe.duration_s <= length + _CUT_SLACK_S:
         return Window(0.0, length + _CUT_SLACK_S)  # all of it: cuts are rarely exact
     if clip.start_s >= probe.duration_s:
@@ -61,147 +84,193 @@ def find_window(clip: Clip, probe: Probe, *, cut: bool) -> Window:
     return Window(clip.start_s, length)
 
 
-def decode(
-    path: Path,
-    clip: Clip,
-    probe: Probe,
-    window: Window,
-    recipe: Recipe,
-    work: Path,
-    timeout_s: float,
-) -> ClipMedia:
-    """Decode the window of a file; temporary files lie in `work` and must outlive the result.
+@dataclass(frozen=True)
+class ClipDecoder:
+    """Decodes clips as a recipe asks."""
 
-    Raises `KnownError`: `timeout`, `corrupt` (tracks that give no frame and no sample), or
-    `too_short` (less than half a second of either).
-    """
-    _run_ffmpeg(path, probe, window, recipe, work, timeout_s)
-    samples = _read_sound(work / SOUND)
-    sound_s = 0.0 if samples is None else len(samples) / SAMPLE_RATE
-    picture_s = _picture_seconds(probe, window, recipe, work)
-    if not sound_s and not picture_s:
-        raise KnownError(Reason.CORRUPT, f"no frame and no sound could be decoded: {_said(work)}")
-    n_snippets = clip.n_snippets or _seconds(max(sound_s, picture_s))
-    heard = min(_seconds(sound_s), n_snippets)
-    seen = min(_seconds(picture_s), n_snippets)
-    if heard == 0 and seen == 0:
-        raise KnownError(
-            Reason.TOO_SHORT, f"{max(sound_s, picture_s):.3f} s of sound or picture, need 0.5 s"
+    recipe: Recipe
+    reader: MediaReader
+    timeout_s: float = 50.0
+    """Time limit of one decode of a clip of up to that length, in seconds."""
+    room_share: float = 0.5
+    """Share of the free room for temporary files that frames, or samples, of one clip may take."""
+
+    def decode(self, file: ClipFile, folder: Path) -> ClipMedia:
+        """Decode a clip; temporary files lie in `folder` and must outlive the result.
+
+        Raises `KnownError`: `timeout`, `corrupt` (no frame and no sample), `too_short`
+        (less than half a second of either), `too_large` (temporary files fill the disk).
+        """
+        self._run_ffmpeg(file, folder)
+        samples = _read_samples(folder / AUDIO)
+        audio_s = 0.0 if samples is None else len(samples) / SAMPLE_RATE
+        video_s = self._video_seconds(file, folder)
+        longer_s = max(audio_s, video_s)
+        if not longer_s:
+            raise KnownError(
+                Reason.CORRUPT, f"no frame and no sample could be decoded: {_last_message(folder)}"
+            )
+        n_snippets = file.clip.n_snippets or _whole_seconds(longer_s)
+        n_audio = min(_whole_seconds(audio_s), n_snippets)
+        n_video = min(_whole_seconds(video_s), n_snippets)
+        if n_audio == n_video == 0:
+            raise KnownError(Reason.TOO_SHORT, f"{longer_s:.3f} s of audio or video, need 0.5 s")
+        frames = None
+        if n_video:
+            frames = self._frames_or_none(file, folder, n_video, n_snippets, needed=not n_audio)
+        return ClipMedia(
+            clip_key=file.clip.key,
+            n_snippets=n_snippets,
+            sound=_on_grid(samples, n_snippets) if samples is not None and n_audio else None,
+            frames=frames,
+            sound_valid=np.arange(n_snippets) < n_audio,
+            frames_valid=np.arange(n_snippets) < (n_video if frames is not None else 0),
+            per_snippet=self.recipe.frames_per_second,
         )
-    frames: PickedFrames | None = None
-    if seen:
+
+    def _run_ffmpeg(self, file: ClipFile, folder: Path) -> None:
+        """Decode both tracks in one run; when that fails, each by itself: one may be broken."""
+        video = file.probe.video if self.recipe.sampler == "ffmpeg-r" else None
+        both = (video, file.probe.audio)
+        ends = time.monotonic() + self._limit_s(file)
+        most_bytes = self._room(folder)
+        for tracks in [both, (both[0], None), (None, both[1])] if all(both) else [both]:
+            if not any(tracks):
+                return
+            status = run_child(
+                self._command(file, tracks, folder, most_bytes),
+                timeout_s=max(1.0, ends - time.monotonic()),
+                log=folder / LOG,
+                most_memory=_MOST_MEMORY,
+            )
+            if status and _FULL in (folder / LOG).read_text(errors="replace"):
+                raise OSError(errno.ENOSPC, _FULL, str(folder))
+            _check_room(folder, most_bytes)
+            if status == 0 and tracks == both:
+                return
+
+    def _command(
+        self,
+        file: ClipFile,
+        tracks: tuple[Track | None, Track | None],
+        folder: Path,
+        most_bytes: int,
+    ) -> list[str]:
+        """Return the command line that decodes the given video and audio track of the window."""
+        source = ffmpeg.input(
+            _SOURCE,
+            ss=plain_number(file.window.start_s),
+            t=plain_number(file.window.length_s),
+            **READ_OPTIONS,
+        )
+        video, audio = tracks
+        outputs = []
+        if video is not None:
+            outputs.append(
+                ffmpeg.output(
+                    source[str(video.index)], str(folder / FRAMES), format="mjpeg",
+                    r=self.recipe.frames_per_second, threads=1, fs=most_bytes,
+                )
+            )  # fmt: skip
+        if audio is not None:
+            outputs.append(
+                ffmpeg.output(
+                    source[str(audio.index)], str(folder / AUDIO), format="s16le", ac=1,
+                    ar=self.recipe.sample_rate, af="aresample=async=1:first_pts=0", fs=most_bytes,
+                )
+            )  # fmt: skip
+        graph = ffmpeg.merge_outputs(*outputs).global_args("-nostdin", "-y", "-v", "error")
+        source_file = f"file:{file.path.resolve()}"
+        return [
+            source_file if word == _SOURCE else word for word in graph.compile(cmd=ffmpeg_binary())
+        ]
+
+    def _video_seconds(self, file: ClipFile, folder: Path) -> float:
+        """Return how much video the window holds; 0 when no frame could be decoded."""
+        if file.probe.video is None:
+            return 0.0
+        length = min(file.probe.video.end_s - file.window.start_s, file.window.length_s)
+        if self.recipe.sampler == "ffmpeg-r":
+            path = folder / FRAMES
+            n_frames = len(ImageFile(path)) if path.exists() and path.stat().st_size else 0
+            length = min(length, n_frames / self.recipe.frames_per_second)
+        return max(0.0, length)
+
+    def _frames_or_none(
+        self, file: ClipFile, folder: Path, n_video: int, n_snippets: int, *, needed: bool
+    ) -> PickedFrames | None:
+        """Return the frames; None when they are broken and not `needed`, as there is audio."""
         try:
-            frames = _frames(path, probe, window, recipe, work, seen, n_snippets, timeout_s)
+            return self._pick_frames(file, folder, n_video, n_snippets)
         except KnownError as error:
-            if error.reason is not Reason.CORRUPT or not heard:
+            if needed or error.reason is not Reason.CORRUPT:
                 raise
-            seen = 0  # the sound is good: a clip without picture
-    return ClipMedia(
-        clip_key=clip.key,
-        n_snippets=n_snippets,
-        sound=_on_grid(samples, n_snippets) if samples is not None and heard else None,
-        frames=frames,
-        sound_valid=np.arange(n_snippets) < heard,
-        frames_valid=np.arange(n_snippets) < seen,
-        per_snippet=recipe.frames_per_second,
-    )
+            return None
+
+    def _pick_frames(
+        self, file: ClipFile, folder: Path, n_video: int, n_snippets: int
+    ) -> PickedFrames:
+        """Return the frames that the recipe picks; seconds without video repeat the last one."""
+        per_second = self.recipe.frames_per_second
+        n = n_video * per_second
+        if self.recipe.sampler == "ffmpeg-r":
+            images = ImageFile(folder / FRAMES)
+            picked = np.round(np.linspace(0, len(images) - 1, n)).astype(int).tolist()
+        else:
+            assert file.probe.video is not None
+            images, picked = self.reader.frames_at(
+                file.path,
+                file.probe.video.index,
+                file.window.start_s + (np.arange(n) + 0.5) / per_second,
+                folder / FRAMES,
+                timeout_s=self._limit_s(file),
+                most_bytes=self._room(folder),
+            )
+        return PickedFrames(images, picked + picked[-1:] * ((n_snippets - n_video) * per_second))
+
+    def _limit_s(self, file: ClipFile) -> float:
+        return max(self.timeout_s, file.window.length_s)
+
+    def _room(self, folder: Path) -> int:
+        """Return how many bytes one temporary file may have."""
+        return max(1, int(shutil.disk_usage(folder).free * self.room_share))
 
 
-def _seconds(length_s: float) -> int:
-    """Whole seconds on the grid: a second counts when at least half of it is there."""
+def _whole_seconds(length_s: float) -> int:
+    """Count the seconds of the grid: one counts when at least half of it is there."""
     return math.floor(length_s + 0.5)
 
 
-def _run_ffmpeg(
-    path: Path, probe: Probe, window: Window, recipe: Recipe, work: Path, timeout_s: float
-) -> None:
-    """Both tracks in one run; when that fails, each by itself, so that one broken track is one."""
-    both = (probe.video if recipe.sampler == "ffmpeg-r" else None, probe.audio)
-    attempts = [both, (both[0], None), (None, both[1])] if all(both) else [both]
-    for picture, sound in attempts:
-        source = ffmpeg.input(
-            f"file:{path.resolve()}",
-            ss=window.start_s,
-            t=window.length_s,
-            protocol_whitelist="file",
-        )
-        outputs = []
-        if picture is not None:
-            outputs.append(
-                ffmpeg.output(
-                    source[str(picture.index)], str(work / FRAMES), format="mjpeg",
-                    r=recipe.frames_per_second, threads=1,
-                )
-            )  # fmt: skip
-        if sound is not None:
-            outputs.append(
-                ffmpeg.output(
-                    source[str(sound.index)], str(work / SOUND), format="s16le", ac=1,
-                    ar=recipe.sample_rate, af="aresample=async=1:first_pts=0",
-                )
-            )  # fmt: skip
-        if not outputs:
-            return
-        graph = ffmpeg.merge_outputs(*outputs).global_args("-nostdin", "-y", "-v", "error")
-        command = graph.compile(cmd=ffmpeg_binary())
-        status = run_child(command, timeout_s=timeout_s, log=work / LOG)
-        if status and _FULL in (work / LOG).read_text(errors="replace"):
-            raise OSError(errno.ENOSPC, _FULL, str(work))
-        if status == 0 and (picture, sound) == both:
-            return
+def _check_room(folder: Path, most_bytes: int) -> None:
+    """Refuse a clip whose temporary files met their limit, so that ffmpeg stopped early."""
+    for path in (folder / FRAMES, folder / AUDIO):
+        if path.exists() and path.stat().st_size >= most_bytes:
+            if most_bytes < _LITTLE_ROOM:
+                raise OSError(errno.ENOSPC, _FULL, str(folder))
+            raise KnownError(
+                Reason.TOO_LARGE,
+                f"its frames or samples take over {most_bytes / 1e9:.1f} GB of temporary files, "
+                f"the share of one clip in the room of {folder.parent}",
+            )
 
 
-def _said(work: Path) -> str:
-    """The last line that ffmpeg wrote, for the failure's detail."""
-    log = work / LOG
+def _last_message(folder: Path) -> str:
+    """Return the last line that ffmpeg wrote, for the failure's detail."""
+    log = folder / LOG
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
     return lines[-1][:300] if lines else "ffmpeg gave no message"
 
 
-def _read_sound(path: Path) -> NDArray[np.int16] | None:
+def _read_samples(path: Path) -> NDArray[np.int16] | None:
+    """Return the decoded samples [N], None when there are none."""
     if not path.exists() or path.stat().st_size < 2:
         return None
-    return np.memmap(path, dtype="<i2", mode="r")
+    return np.memmap(path, dtype="<i2", mode="r", shape=(path.stat().st_size // 2,))
 
 
 def _on_grid(samples: NDArray[np.int16], n_snippets: int) -> NDArray[np.float32]:
-    """Sound as float32 in -1..1, cut or zero-padded to whole seconds."""
+    """Return the waveform as float32 in -1..1, cut or zero-padded to whole seconds."""
     grid = np.zeros(n_snippets * SAMPLE_RATE, dtype=np.float32)
     n = min(len(samples), len(grid))
     np.divide(samples[:n], 32768.0, out=grid[:n], casting="unsafe")
     return grid
-
-
-def _picture_seconds(probe: Probe, window: Window, recipe: Recipe, work: Path) -> float:
-    """How much picture the window holds; none when no frame could be decoded."""
-    if probe.video is None:
-        return 0.0
-    length = min(probe.video.end_s - window.start_s, window.length_s)
-    if recipe.sampler == "timestamp":
-        return length
-    path = work / FRAMES
-    n_frames = len(ImageFile(path)) if path.exists() and path.stat().st_size else 0
-    return min(length, n_frames / recipe.frames_per_second)
-
-
-def _frames(
-    path: Path,
-    probe: Probe,
-    window: Window,
-    recipe: Recipe,
-    work: Path,
-    seen: int,
-    n_snippets: int,
-    timeout_s: float,
-) -> PickedFrames:
-    """The frames that the recipe picks; absent seconds repeat the last one."""
-    n = seen * recipe.frames_per_second
-    if recipe.sampler == "ffmpeg-r":
-        file = ImageFile(work / FRAMES)
-        picked = np.round(np.linspace(0, len(file) - 1, n)).astype(int).tolist()
-    else:
-        assert probe.video is not None
-        moments = window.start_s + (np.arange(n) + 0.5) / recipe.frames_per_second
-        file, picked = frames_at(path, probe.video.index, moments, work / FRAMES, timeout_s)
-    absent = (n_snippets - seen) * recipe.frames_per_second
-    return PickedFrames(file, picked + picked[-1:] * absent)

@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import av.error
 
-from pipelines.media.containers import open_media
+from pipelines.media.containers import open_media, refusal
 from schemas import KnownError, Reason
 
 _log = logging.getLogger(__name__)
@@ -54,17 +54,16 @@ class Probe:
 def probe(path: Path) -> Probe:
     """Measure the tracks of a media file.
 
-    Raises `KnownError`: `corrupt` when it cannot be opened, `no_streams` when it holds neither
-    video nor audio, `too_large` above 8192 x 8192 pixels or 8 hours.
+    Raises `KnownError`: `corrupt` when it cannot be opened, `format` or `unsafe_input` when its
+    container is none of those that may be, `no_streams` when it holds neither video nor audio,
+    `too_large` above 8192 x 8192 pixels or 8 hours.
     """
     try:
         with open_media(path, _READ_TIMEOUT_S) as container:
             found = _measure(container)
     except (av.error.FFmpegError, ValueError, OSError) as error:
-        raise KnownError(
-            Reason.CORRUPT,
-            f"the file cannot be opened: {getattr(error, 'strerror', None) or error}",
-        ) from None
+        detail = f"the file cannot be opened: {getattr(error, 'strerror', None) or error}"
+        raise refusal(error) or KnownError(Reason.CORRUPT, detail) from None
     if found.duration_s > MOST_HOURS * 3600:
         hours = found.duration_s / 3600
         raise KnownError(Reason.TOO_LARGE, f"the file lasts {hours:.1f} h, {MOST_HOURS} h at most")

@@ -34,6 +34,10 @@ class ExtractUnit(beam.DoFn):
 
         self._worker = UnitWorker(job.store(), job.recipe, job.runtime, load)
 
+    def teardown(self) -> None:
+        """End the processes that read media."""
+        self._worker.close()
+
     def process(self, unit: bytes) -> Iterator[bytes]:
         """The name of the unit, once its receipt stands."""
         receipt = self._worker.do(Unit.decode(unit))

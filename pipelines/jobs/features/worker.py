@@ -3,42 +3,37 @@
 Each clip ends as rows or as a `Failure`; the unit ends as one receipt.
 """
 
-import errno
 import logging
 import os
 import shutil
-import tempfile
 import time
-from collections import defaultdict, deque
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from hashlib import file_digest
 from pathlib import Path
 
 import pyarrow as pa
-from apache_beam.io.filesystem import BeamIOError
 
 from extractors.base import Extractor
 from extractors.pictures import extract_together
 from extractors.registry import create
+from pipelines.jobs.features.clip_failure import failure_of, no_room
+from pipelines.jobs.features.decoding import DecodedClip, DecodingPool
 from pipelines.jobs.features.rows import Extracted, clip_tables, join_tables
-from pipelines.media.decode import decode, find_window
 from pipelines.media.ffmpeg import ffmpeg_version
-from pipelines.media.probe import Probe, probe
 from pipelines.media.quality import measure
-from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.progress import ProgressFile
 from pipelines.store.receipts import Receipt
 from pipelines.store.scratch import make_scratch_folder
 from pipelines.store.units import ClipTask, Unit
-from schemas import ClipMedia, Failure, JobError, KnownError, Reason, Recipe, TableName
-from schemas.clock import utc_stamp
+from schemas import ClipMedia, Failure, KnownError, Reason, Recipe, TableName
 
 _log = logging.getLogger(__name__)
 SCRATCH_PREFIX = "earsight-"
+EXTRACT_FACTOR = 20
+"""The extractors may take so many times the time limit of decoding."""
 
 Tables = dict[TableName, pa.Table]
 
@@ -50,17 +45,17 @@ class Runtime:
     device: str = "cpu"
     weights_dir: str | None = None
     clip_timeout_s: float = 50.0
-    """Time limit of one child process, in seconds, for a clip of up to a minute."""
+    """Time limit for decoding a clip of up to that length, in seconds."""
 
     @property
     def decoders(self) -> int:
-        """How many clips are decoded while one is in the nets: a GPU needs several to stay busy."""
+        """Number of clips that are decoded while one is in the nets: a GPU needs several."""
         cores = os.cpu_count() or 1
         return 1 if self.device == "cpu" else max(1, min(8, cores - 1))
 
 
 def load_extractors(recipe: Recipe, runtime: Runtime) -> dict[str, Extractor]:
-    """The recipe's extractors with their weights, ready to work."""
+    """Load the recipe's extractors with their weights."""
     loaded = {}
     for name in recipe.extractors:
         extractor = create(name, recipe)
@@ -90,15 +85,22 @@ class Stopwatch:
             self.seconds[stage] += time.perf_counter() - start
 
 
-@dataclass(frozen=True)
-class Decoded:
-    """A clip that is ready for the extractors; its frames lie in `folder` until then."""
+class ClipTimer:
+    """Times the stages of one clip, and ends a clip that takes too long at its next stage."""
 
-    media: ClipMedia
-    found: Probe
-    sha256: str
-    folder: Path
-    seconds: float
+    def __init__(self, watch: Stopwatch, timeout_s: float) -> None:
+        self._watch, self._timeout_s = watch, timeout_s
+        self._ends = time.monotonic() + timeout_s
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Time the block; `KnownError` `timeout` when the clip's time was over before."""
+        if time.monotonic() > self._ends:
+            raise KnownError(
+                Reason.TIMEOUT, f"extraction took longer than {self._timeout_s:g} s, before {stage}"
+            )
+        with self._watch(stage):
+            yield
 
 
 class UnitWorker:
@@ -113,21 +115,15 @@ class UnitWorker:
     ) -> None:
         self._store, self._recipe, self._runtime, self._load = store, recipe, runtime, load
         self._progress = ProgressFile(store.out)
+        self._decoding = DecodingPool(recipe, runtime.decoders, runtime.clip_timeout_s)
 
     def do(self, unit: Unit) -> Receipt:
-        """Do a unit and commit it; a unit that is committed already gives its receipt at once."""
+        """Do a unit, commit it and return its receipt, at once for one that is committed."""
         receipt = self._store.receipt(unit.name)
         if receipt is not None:
             return receipt
         watch, started = Stopwatch(), time.perf_counter()
-        done: list[Tables] = []
-        failed: list[Failure] = []
-        with _scratch_folder() as work, closing(self._decoded_ahead(unit, work)) as decoded:
-            for task, media in decoded:
-                outcome = media if isinstance(media, Failure) else self._extract(task, media, watch)
-                (failed if isinstance(outcome, Failure) else done).append(outcome)  # type: ignore[arg-type]
-                if task.media is not None:
-                    self._progress.count()
+        done, failed = self._do_clips(unit, watch)
         with watch("write"):
             tables = join_tables(done)
         receipt = self._store.commit(
@@ -144,71 +140,45 @@ class UnitWorker:
         )  # fmt: skip
         return receipt
 
-    def _decoded_ahead(
-        self, unit: Unit, work: Path
-    ) -> Generator[tuple[ClipTask, Decoded | Failure]]:
-        """Every task with its decoded clip, in order; the next clips are decoded meanwhile."""
-        ahead = self._runtime.decoders
-        with ThreadPoolExecutor(ahead, thread_name_prefix="decode") as pool:
-            waiting: deque[Future[Decoded | Failure]] = deque()
-            try:
-                for place, task in enumerate(unit.tasks):
-                    for later in unit.tasks[place + len(waiting) : place + 1 + ahead]:
-                        waiting.append(pool.submit(self._find_and_decode, later, work))
-                    decoded = waiting.popleft().result()
-                    yield task, decoded
-                    if isinstance(decoded, Decoded):
-                        shutil.rmtree(decoded.folder)
-            finally:
-                for future in waiting:
-                    future.cancel()
+    def close(self) -> None:
+        """End the processes that read media."""
+        self._decoding.close()
 
-    def _find_and_decode(self, task: ClipTask, work: Path) -> Decoded | Failure:
-        """Decode one clip into a folder below `work`; called from the decoding threads."""
-        step, started, folder = "find", time.perf_counter(), None
-        try:
-            if task.media is None:
-                raise KnownError(
-                    Reason.NOT_FOUND,
-                    f"no file {task.clip.key}.* or {task.clip.video_id}.* among the media",
-                )
-            folder = Path(tempfile.mkdtemp(dir=work))
-            with files.local_copy(task.media.uri, folder) as path:
-                with path.open("rb") as file:
-                    sha256 = file_digest(file, "sha256").hexdigest()
-                step = "decode"
-                found, media = self._decode(task, path, folder)
-            return Decoded(media, found, sha256, folder, time.perf_counter() - started)
-        except (KnownError, OSError, BeamIOError) as trouble:
-            if folder is not None:
-                shutil.rmtree(folder)
-            return _failure(task, step, trouble)
+    def _do_clips(self, unit: Unit, watch: Stopwatch) -> tuple[list[Tables], list[Failure]]:
+        """Return the tables of each clip that was done, and the failures of the others."""
+        done: list[Tables] = []
+        failed: list[Failure] = []
+        with (
+            _scratch_folder() as scratch,
+            closing(self._decoding.decode(unit.tasks, scratch)) as clips,
+        ):
+            for task, clip in clips:
+                result = clip if isinstance(clip, Failure) else self._extract(task, clip, watch)
+                if isinstance(result, Failure):
+                    failed.append(result)
+                else:
+                    done.append(result)
+                if task.media is not None:
+                    self._progress.count()
+        return done, failed
 
-    def _extract(self, task: ClipTask, decoded: Decoded, watch: Stopwatch) -> Tables | Failure:
-        watch.seconds["decode"] += decoded.seconds
+    def _extract(self, task: ClipTask, clip: DecodedClip, watch: Stopwatch) -> Tables | Failure:
+        watch.seconds["decode"] += clip.seconds
+        extractors = self._load()
+        timer = ClipTimer(watch, self._extract_limit_s(clip.media))
         try:
-            features = extract_together(self._load(), decoded.media, watch)
-            with watch("write"):
-                quality = measure(decoded.media)
+            features = extract_together(extractors, clip.media, timer)
+            with timer("write"):
+                quality = measure(clip.media)
                 extracted = Extracted(
-                    task.clip, decoded.media, decoded.found, quality, decoded.sha256, features
+                    task.clip, clip.media, clip.probe, quality, clip.sha256, features
                 )
                 return clip_tables(extracted, self._recipe)
-        except (KnownError, OSError, BeamIOError) as trouble:
-            return _failure(task, "extract", trouble)
+        except Exception as error:  # noqa: BLE001 whatever one clip raises is its own failure
+            return failure_of(task, "extract", error)
 
-    def _decode(self, task: ClipTask, path: Path, work: Path) -> tuple[Probe, ClipMedia]:
-        found = probe(path)
-        cut = task.media is not None and task.media.cut
-        window = find_window(task.clip, found, cut=cut)
-        if task.shared_video and not cut and window.start_s != task.clip.start_s:
-            raise KnownError(
-                Reason.NOT_FOUND,
-                f"{path.name} is as long as one clip, but the manifest has several clips of this "
-                f"video; name the file {task.clip.key}{path.suffix}",
-            )
-        limit = max(self._runtime.clip_timeout_s, window.length_s)
-        return found, decode(path, task.clip, found, window, self._recipe, work, limit)
+    def _extract_limit_s(self, media: ClipMedia) -> float:
+        return EXTRACT_FACTOR * max(self._runtime.clip_timeout_s, media.n_snippets)
 
     def _provenance(self) -> dict[str, str]:
         facts = {"ffmpeg": ffmpeg_version(), "device": self._runtime.device}
@@ -217,42 +187,14 @@ class UnitWorker:
         return facts
 
 
-def _failure(task: ClipTask, step: str, trouble: Exception) -> Failure:
-    """The failure of a clip; raises what is not the clip's fault."""
-    error = _as_known(trouble, step)
-    _log.debug("%s: %s at %s: %s", task.clip.key, error.reason, step, error.detail)
-    return Failure(task.clip.key, step, error.reason, error.detail, task.attempt, utc_stamp())
-
-
-def _as_known(trouble: Exception, step: str) -> KnownError:
-    """Trouble with a clip's file as a reason; a full scratch disk stops the job instead."""
-    if isinstance(trouble, KnownError):
-        return trouble
-    if isinstance(trouble, OSError) and trouble.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT):
-        raise _no_room(trouble) from trouble
-    if step != "find":
-        raise trouble
-    if isinstance(trouble, FileNotFoundError):
-        return KnownError(Reason.NOT_FOUND, f"the file was listed but is gone: {trouble}")
-    reason = Reason.CORRUPT if isinstance(trouble, OSError) else Reason.NETWORK
-    return KnownError(reason, f"the file cannot be read: {trouble}")
-
-
-def _no_room(trouble: OSError) -> JobError:
-    return JobError(
-        f"no room for temporary files in {tempfile.gettempdir()} ({trouble.strerror}); make "
-        "room or set TMPDIR, then run the same command again: what is finished is kept"
-    )
-
-
 @contextmanager
 def _scratch_folder() -> Iterator[Path]:
     """Lend a unit its scratch folder, and remove it afterwards."""
     try:
         folder = make_scratch_folder(SCRATCH_PREFIX)
-    except OSError as trouble:
-        raise _no_room(trouble) from trouble
+    except OSError as error:
+        raise no_room(error) from error
     try:
         yield folder
     finally:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)

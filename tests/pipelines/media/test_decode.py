@@ -3,6 +3,7 @@
 import io
 import math
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.media.decode import Window, decode, find_window
-from pipelines.media.ffmpeg import ffmpeg_version, run_child
+from pipelines.media.decode import ClipDecoder, ClipFile, Window, find_window
+from pipelines.media.ffmpeg import ffmpeg_version
 from pipelines.media.frames import ImageFile, PickedFrames
 from pipelines.media.probe import Probe, Track, probe
-from schemas import RECIPES, Clip, ClipMedia, KnownError, Reason
+from pipelines.media.reader import MediaReader
+from schemas import RECIPES, Clip, ClipMedia, KnownError, Reason, Recipe
 from schemas.ffmpeg import ffmpeg_binary
 from tests.pipelines.conftest import make_clip
 
@@ -25,11 +27,14 @@ def whole(path: Path) -> Clip:
     return Clip(path.stem, 0.0, math.inf, name=path.stem)
 
 
-def decode_file(path: Path, work: Path, clip: Clip | None = None) -> ClipMedia:
-    found = probe(path)
-    wanted = clip or whole(path)
-    window = find_window(wanted, found, cut=True)
-    return decode(path, wanted, found, window, RECIPE, work, timeout_s=60)
+def decode_file(
+    path: Path, work: Path, clip: Clip | None = None, recipe: Recipe = RECIPE, *, cut: bool = True
+) -> ClipMedia:
+    wanted, tracks = clip or whole(path), probe(path)
+    window = find_window(wanted, tracks, cut=cut)
+    with closing(MediaReader()) as reader:
+        decoder = ClipDecoder(recipe, reader, timeout_s=60)
+        return decoder.decode(ClipFile(wanted, path, tracks, window), work)
 
 
 def pixels(jpeg: bytes) -> NDArray[np.int16]:
@@ -132,12 +137,10 @@ def test_short_file_leaves_seconds_absent(shared: Path, tmp_path: Path) -> None:
 def test_whole_video_is_cut_at_the_clip(shared: Path, tmp_path: Path) -> None:
     path = shared / "clips/odd/nasa_13013.mp4"
     clip = Clip("nasa_13013", 4.0, 9.0)
-    found = probe(path)
-    window = find_window(clip, found, cut=False)
-    assert window == Window(4.0, 5.0)
+    assert find_window(clip, probe(path), cut=False) == Window(4.0, 5.0)
     (tmp_path / "cut").mkdir()
     (tmp_path / "all").mkdir()
-    cut = decode(path, clip, found, window, RECIPE, tmp_path / "cut", 60)
+    cut = decode_file(path, tmp_path / "cut", clip, cut=False)
     everything = decode_file(path, tmp_path / "all")
     assert cut.sound is not None
     assert everything.sound is not None
@@ -150,18 +153,6 @@ def test_clip_after_the_end_is_too_short() -> None:
     with pytest.raises(KnownError) as caught:
         find_window(Clip("x", 40.0, 50.0), short, cut=False)
     assert caught.value.reason is Reason.TOO_SHORT
-
-
-def test_child_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
-    marker = tmp_path / "alive"
-    script = f"(sleep 2; touch {marker}) & sleep 30"
-    with pytest.raises(KnownError) as caught:
-        run_child(["sh", "-c", script], timeout_s=0.3, log=tmp_path / "log")
-    assert caught.value.reason is Reason.TIMEOUT
-    import time
-
-    time.sleep(2.5)
-    assert not marker.exists()
 
 
 def test_frames_cache_stays_bounded(
@@ -197,9 +188,7 @@ def levels(media: ClipMedia) -> list[int]:
 
 
 def clean(path: Path, work: Path) -> ClipMedia:
-    found = probe(path)
-    window = find_window(whole(path), found, cut=True)
-    return decode(path, whole(path), found, window, CLEAN, work, timeout_s=60)
+    return decode_file(path, work, recipe=CLEAN)
 
 
 def test_clean_recipe_follows_time_stamps_of_variable_rate(tmp_path: Path) -> None:
@@ -223,9 +212,7 @@ def test_sound_that_starts_later_stays_later(tmp_path: Path, recipe: str) -> Non
     command += ["testsrc2=size=64x48:rate=25:duration=3", "-itsoffset", "1", "-f", "lavfi"]
     command += ["-i", "sine=frequency=440:duration=2", "-c:a", "pcm_s16le", str(path)]
     subprocess.run(command, check=True)
-    found = probe(path)
-    window = find_window(whole(path), found, cut=True)
-    media = decode(path, whole(path), found, window, RECIPES[recipe], tmp_path, 60)
+    media = decode_file(path, tmp_path, recipe=RECIPES[recipe])
     loud = np.abs(media.seconds_of_sound()).mean(axis=1)
     assert media.n_snippets == 3
     assert loud[0] < 1e-3 < loud[1]
@@ -243,27 +230,19 @@ def test_clean_recipe_keeps_rotated_film_upright(shared: Path, tmp_path: Path) -
     assert np.abs(media.frames[3] - first).mean() < 12  # upside down it would be several times that
 
 
-def test_huge_picture_is_too_large(tmp_path: Path) -> None:
-    path = tmp_path / "huge.mkv"
-    command = [ffmpeg_binary(), "-v", "error", "-f", "lavfi", "-i", "color=s=12288x8192:r=1:d=1"]
-    subprocess.run([*command, "-c:v", "mjpeg", "-pix_fmt", "yuvj420p", str(path)], check=True)
-    with pytest.raises(KnownError) as caught:
-        probe(path)
-    assert caught.value.reason is Reason.TOO_LARGE
+class BrokenReader(MediaReader):
+    """Finds no frame."""
 
-
-@pytest.mark.parametrize("recipe", ["llp-eccv20", "clean"])
-def test_broken_picture_leaves_the_sound(
-    tmp_path: Path, recipe: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object) -> None:
+    def frames_at(self, *_: object, **__: object) -> tuple[ImageFile, list[int]]:
         raise KnownError(Reason.CORRUPT, "no frame could be decoded")
 
-    monkeypatch.setattr("pipelines.media.decode._frames", broken)
+
+def test_broken_video_leaves_the_audio(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", 2.0)
-    found = probe(path)
-    window = find_window(whole(path), found, cut=True)
-    media = decode(path, whole(path), found, window, RECIPES[recipe], tmp_path, 60)
+    tracks = probe(path)
+    window = find_window(whole(path), tracks, cut=True)
+    decoder = ClipDecoder(CLEAN, BrokenReader(), timeout_s=60)
+    media = decoder.decode(ClipFile(whole(path), path, tracks, window), tmp_path)
     assert media.frames is None
     assert not media.frames_valid.any()
     assert media.sound_valid.all()
