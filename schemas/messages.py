@@ -12,6 +12,9 @@ ERROR_PREFIX = "error: "
 MOST_CHARACTERS = 80
 """Characters of a quoted value."""
 
+MOST_SENTENCE = 2000
+"""Characters of a sentence that quotes what others wrote."""
+
 MOST_NAMES = 200
 """Names that a sentence lists."""
 
@@ -27,6 +30,21 @@ def quoted(value: object, most: int = MOST_CHARACTERS) -> str:
         return f"{start[:-1]}...{start[-1]}"
     text = repr(value)
     return text if len(text) <= most + 2 else text[: most - 1] + "..."
+
+
+def printable(text: str, most: int = MOST_SENTENCE) -> str:
+    r"""Return text of bounded length in which nothing moves the cursor or breaks an encoding.
+
+    Control characters, line ends and bytes outside UTF-8 are written as escapes.
+
+    >>> print(printable("a\nb\x1b[31m"), printable("long name", most=8))
+    a\nb\x1b[31m long ...
+    """
+    cut = text if len(text) <= most else f"{text[: most - 3]}..."
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in cut
+    )
 
 
 def listed(names: Iterable[str], most: int = MOST_NAMES) -> str:

@@ -1,60 +1,76 @@
-"""Where and when: which boxes and which stretches of sound a class's score comes from.
+"""Where and when: which boxes and which audio segments the score of a class comes from.
 
 Paper: Parekh et al., "Weakly Supervised Representation Learning for Unsynchronized Audio-Visual
-    Events", 2018, figures 2 and 3. It shows pictures and gives no measure; the measures here are
+    Events", 2018, figures 2 and 3. It shows figures and gives no measure; the measures here are
     ours, on clips whose truth is known.
 
-Letters: P boxes, S stretches of sound, T seconds, C classes.
+Letters: P boxes, S audio segments, T seconds, C classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
+from rich.table import Table
 
 from models.applications.new_media import Run
 from models.data.clips import ClipData
 from models.data.parquet import read_table
+from schemas import UsageError
+from schemas.messages import printable
 
 WINDOW_S = 0.96
-"""Length of a stretch of sound, in seconds."""
+"""Length of an audio segment, in seconds."""
 OVERLAP = 0.5
-"""Intersection over union from which on a box counts as found."""
+"""Intersection over union from which on a box counts as a hit."""
+EDGES = ("x0", "y0", "x1", "y1")
+"""Edges of a box, as shares of the frame."""
 
 Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Located:
-    """Scores of the boxes and stretches of sound of one clip, for every class."""
+class InstanceScores:
+    """Scores of the boxes and audio segments of one clip, for every class."""
 
     clip: Values
     """Score of the clip, [C]."""
     boxes: Values
-    """x0, y0, x1, y1 as shares of the frame, [P, 4]; P is 0 without picture."""
+    """x0, y0, x1, y1 as shares of the frame, [P, 4]; P is 0 without video."""
     box_seconds: NDArray[np.int64]
     """Second that each box is of, [P]."""
     box_scores: Values
     """[P, C]."""
-    sound_starts: NDArray[np.float64]
-    """Where each stretch of sound begins, in seconds, [S]; S is 0 without sound."""
-    sound_scores: Values
+    segment_starts: NDArray[np.float64]
+    """Start of each audio segment, in seconds, [S]; S is 0 without audio."""
+    segment_scores: Values
     """[S, C]."""
     seconds: int
     """T."""
 
+    def refuse_empty(self, media: Path, run: Run) -> None:
+        """Raise `UsageError` when the clip has nothing that the run scores."""
+        if not len(self.boxes) and not len(self.segment_starts):
+            raise UsageError(
+                f"{media} has neither video nor audio of the kind that {run.folder} scores "
+                f"({' and '.join(run.needs)})"
+            )
+
 
 class Locator:
-    """A run that looks at the clips of a store, one at a time."""
+    """A run that scores the instances of the clips of a store, one clip at a time."""
 
     def __init__(self, run: Run, data: ClipData) -> None:
         self.run, self.data = run, data
         columns = {
-            "proposals": ["clip_key", "snippet_index", "x0", "y0", "x1", "y1"],
+            "proposals": ["clip_key", "snippet_index", *EDGES],
             "segments": ["clip_key", "start_s"],
         }
         self.tables: dict[str, pa.Table] = {
@@ -64,23 +80,25 @@ class Locator:
         }
 
     @torch.no_grad()
-    def locate(self, row: int) -> Located:
-        """Score everything of one clip; tables that the model does not read give nothing."""
+    def locate(self, row: int) -> InstanceScores:
+        """Score the instances of one clip; tables that the model does not read give none."""
         outputs = self.run.model(self.data.batch(torch.tensor([row])))
-        boxes, starts = self._rows("proposals", row), self._rows("segments", row)
+        boxes, segments = self._rows("proposals", row), self._rows("segments", row)
         classes = len(self.run.classes)
         scores = {
             name: outputs.extra[name][0, : len(rows)].numpy() if name in self.tables else
             np.zeros((0, classes), np.float32)
-            for name, rows in (("proposals", boxes), ("segments", starts))
+            for name, rows in (("proposals", boxes), ("segments", segments))
         }  # fmt: skip
-        return Located(
+        return InstanceScores(
             clip=outputs.clip[0].numpy(),
-            boxes=np.array([list(one.values())[2:] for one in boxes], np.float32).reshape(-1, 4),
-            box_seconds=np.array([one["snippet_index"] for one in boxes], np.int64),
+            boxes=np.array([[box[edge] for edge in EDGES] for box in boxes], np.float32).reshape(
+                -1, 4
+            ),
+            box_seconds=np.array([box["snippet_index"] for box in boxes], np.int64),
             box_scores=scores["proposals"],
-            sound_starts=np.array([one["start_s"] for one in starts], np.float64),
-            sound_scores=scores["segments"],
+            segment_starts=np.array([segment["start_s"] for segment in segments], np.float64),
+            segment_scores=scores["segments"],
             seconds=self.data.seconds,
         )
 
@@ -88,34 +106,40 @@ class Locator:
         if table not in self.tables:
             return []
         own: pa.Table = self.tables[table].filter(pc.field("clip_key") == self.data.keys[row])
-        found: list[dict[str, float]] = own.to_pylist()
-        return found
+        rows: list[dict[str, float]] = own.to_pylist()
+        return rows
+
+
+def refuse_other_models(run: Run) -> None:
+    """Raise `UsageError` for a run whose model scores no instances."""
+    if not {"proposals", "segments"} & set(run.needs):
+        raise UsageError(f"{run.folder} scores neither boxes nor audio segments; take another")
 
 
 def scaled(scores: Values) -> Values:
-    """Scores along the first axis scaled to 0..1 for each class; zeros where all are equal."""
+    """Scale scores along the first axis to 0..1 for each class; zeros where all are equal."""
     if not len(scores):
         return scores
     low, high = scores.min(axis=0), scores.max(axis=0)
     return np.where(high > low, (scores - low) / np.maximum(high - low, 1e-12), 0.0)
 
 
-def by_second(located: Located) -> Values:
-    """Scaled score of every second of the sound, [T, C]: the best stretch whose middle is in it.
+def by_second(instances: InstanceScores) -> Values:
+    """Return the scaled audio score of each second, [T, C]: the best segment centred in it.
 
-    A second in which no stretch has its middle takes the last one before it.
+    A second in which no segment is centred takes the last one before it.
     """
-    found = np.zeros((located.seconds, located.sound_scores.shape[1]), np.float32)
-    values, middle = scaled(located.sound_scores), located.sound_starts + WINDOW_S / 2
-    for second in range(located.seconds if len(values) else 0):
-        inside = (middle >= second) & (middle < second + 1)
-        before = max(0, int((middle < second + 1).sum()) - 1)
-        found[second] = values[inside].max(axis=0) if inside.any() else values[before]
-    return found
+    per_second = np.zeros((instances.seconds, instances.segment_scores.shape[1]), np.float32)
+    values, centre = scaled(instances.segment_scores), instances.segment_starts + WINDOW_S / 2
+    for second in range(instances.seconds if len(values) else 0):
+        inside = (centre >= second) & (centre < second + 1)
+        before = max(0, int((centre < second + 1).sum()) - 1)
+        per_second[second] = values[inside].max(axis=0) if inside.any() else values[before]
+    return per_second
 
 
 def overlap(boxes: Values, truth: Values) -> Values:
-    """Intersection over union of boxes [P, 4] with true boxes [Q, 4], [P, Q]."""
+    """Return the intersection over union of boxes [P, 4] with true boxes [Q, 4], [P, Q]."""
     low = np.maximum(boxes[:, None, :2], truth[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], truth[None, :, 2:])
     shared = np.clip(high - low, 0.0, None).prod(axis=2)
@@ -124,7 +148,7 @@ def overlap(boxes: Values, truth: Values) -> Values:
 
 
 def area(boxes: Values) -> Values:
-    """Share of the frame that each box covers, [P]."""
+    """Return the share of the frame that each box covers, [P]."""
     sides = np.clip(boxes[:, 2:] - boxes[:, :2], 0.0, None)
     return np.asarray(sides.prod(axis=1), np.float32)
 
@@ -132,16 +156,54 @@ def area(boxes: Values) -> Values:
 def hits(
     boxes: Values, seconds: NDArray[np.int64], truth: Mapping[int, Values]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Whether the middle of a box lies in a true box of its second, and whether they overlap, [P].
+    """Return whether each box points into a true box of its second and overlaps one, [P] each.
 
     `truth` maps a second to the true boxes [Q, 4] of the class in it; a box of any other second
-    hits nothing.
+    hits nothing. A box points at what its centre lies in.
     """
-    pointed, found = np.zeros(len(boxes), np.bool_), np.zeros(len(boxes), np.bool_)
+    pointed, overlaps = np.zeros(len(boxes), np.bool_), np.zeros(len(boxes), np.bool_)
     for second, true in truth.items():
         rows = np.flatnonzero(seconds == second)
-        middle = (boxes[rows, :2] + boxes[rows, 2:]) / 2
-        inside = (middle[:, None] >= true[None, :, :2]) & (middle[:, None] <= true[None, :, 2:])
+        centre = (boxes[rows, :2] + boxes[rows, 2:]) / 2
+        inside = (centre[:, None] >= true[None, :, :2]) & (centre[:, None] <= true[None, :, 2:])
         pointed[rows] = (inside.sum(axis=2) == 2).max(axis=1)
-        found[rows] = overlap(boxes[rows], true).max(axis=1) >= OVERLAP
-    return pointed, found
+        overlaps[rows] = overlap(boxes[rows], true).max(axis=1) >= OVERLAP
+    return pointed, overlaps
+
+
+def write_instances(path: Path, instances: InstanceScores, classes: Sequence[str]) -> None:
+    """Write one row per instance and class: kind, start_s, box, label, score, scaled score."""
+    rows: list[dict[str, Any]] = []
+    for kind, starts, scores in (
+        ("box", instances.box_seconds.astype(float), instances.box_scores),
+        ("sound", instances.segment_starts, instances.segment_scores),
+    ):
+        scaled_scores = scaled(scores)
+        for index, start in enumerate(starts):
+            box = instances.boxes[index].tolist() if kind == "box" else None
+            for column, name in enumerate(classes):
+                rows.append(
+                    {"kind": kind, "start_s": float(start), "box": box, "label": name,
+                     "score": float(scores[index, column]),
+                     "scaled": float(scaled_scores[index, column])}
+                )  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(rows), path, compression="zstd")
+
+
+def instance_table(run: Run, instances: InstanceScores, labels: Sequence[str]) -> Table:
+    """Return one line per class: its score, its best box, its best audio segment."""
+    table = Table(title="Best box and best audio segment", title_justify="left")
+    for head in ("class", "score", "second of the box", "box (x0 y0 x1 y1)", "audio from, s"):
+        table.add_column(head, justify="left" if head == "class" else "right")
+    for label in labels:
+        column = run.classes.index(label)
+        cells = [printable(label), f"{instances.clip[column]:.3f}", "", "", ""]
+        if len(instances.boxes):
+            best = int(instances.box_scores[:, column].argmax())
+            cells[2] = str(instances.box_seconds[best])
+            cells[3] = " ".join(f"{edge:.2f}" for edge in instances.boxes[best])
+        if len(instances.segment_starts):
+            best = int(instances.segment_scores[:, column].argmax())
+            cells[4] = f"{instances.segment_starts[best]:.2f}"
+        table.add_row(*cells)
+    return table

@@ -1,7 +1,9 @@
-"""Sound and frames of one media file, as the features job decodes them, for output and figures."""
+"""Audio and frames of one media file, as the features job decodes them, for output and figures."""
 
+import os
 import subprocess
 import wave
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +12,14 @@ from numpy.typing import NDArray
 from schemas import SAMPLE_RATE, JobError
 from schemas.ffmpeg import ffmpeg_binary
 
+MOST_STEM = 180
+"""Bytes of a stem: a file system takes 255, and endings are added."""
 FRAME_WIDTH = 320
 """Frames for figures are this wide, in pixels."""
 
 
-def read_sound(path: Path, seconds: int) -> NDArray[np.float32]:
-    """Mono sound at 16 kHz in -1..1, cut or filled up with zeros to whole seconds.
+def read_waveform(path: Path, seconds: int) -> NDArray[np.float32]:
+    """Read mono audio at 16 kHz in -1..1, cut or padded with zeros to whole seconds.
 
     The samples are those that the features job sees. `JobError` when ffmpeg cannot read the file.
     """
@@ -24,25 +28,24 @@ def read_sound(path: Path, seconds: int) -> NDArray[np.float32]:
         "-af", "aresample=async=1:first_pts=0",
     )  # fmt: skip
     samples = np.frombuffer(raw, "<i2").astype(np.float32) / 32768.0
-    sound = np.zeros(seconds * SAMPLE_RATE, np.float32)
-    size = min(len(sound), len(samples))
-    sound[:size] = samples[:size]
-    return sound
+    waveform = np.zeros(seconds * SAMPLE_RATE, np.float32)
+    size = min(len(waveform), len(samples))
+    waveform[:size] = samples[:size]
+    return waveform
 
 
-def read_frames(path: Path, seconds: int) -> NDArray[np.uint8]:
-    """The frame in the middle of each second, [seconds, H, W, 3], the last one repeated."""
+def read_frames(path: Path, seconds: int) -> list[NDArray[np.uint8]]:
+    """Read the frame [H, W, 3] in the middle of each second; behind the end the last one again."""
     scale = f"fps=2:start_time=0,scale={FRAME_WIDTH}:-2"
     raw = _run(path, "-map", "0:v:0", "-vf", scale, "-f", "image2pipe", "-c:v", "ppm")
-    frames = _pictures(raw)
+    frames = _pixmaps(raw)
     if not frames:
         raise JobError(f"{path} gave no frame")
-    chosen = [min(2 * second + 1, len(frames) - 1) for second in range(seconds)]
-    return np.stack([frames[index] for index in chosen])
+    return [frames[min(2 * second + 1, len(frames) - 1)] for second in range(seconds)]
 
 
-def _pictures(raw: bytes) -> list[NDArray[np.uint8]]:
-    """Portable pixmaps, one after the other."""
+def _pixmaps(raw: bytes) -> list[NDArray[np.uint8]]:
+    """Split a stream of portable pixmaps into frames [H, W, 3]."""
     frames, at = [], 0
     while at < len(raw):
         header = raw[at : at + 64].split(b"\n", 3)
@@ -54,16 +57,8 @@ def _pictures(raw: bytes) -> list[NDArray[np.uint8]]:
 
 
 def _run(path: Path, *options: str) -> bytes:
-    command = [
-        ffmpeg_binary(),
-        "-nostdin",
-        "-v",
-        "error",
-        "-i",
-        f"file:{path.resolve()}",
-        *options,
-        "-",
-    ]
+    source = ["-protocol_whitelist", "file", "-i", f"file:{path.resolve()}"]
+    command = [ffmpeg_binary(), "-nostdin", "-v", "error", *source, *options, "-"]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines()
@@ -71,18 +66,43 @@ def _run(path: Path, *options: str) -> bytes:
     return done.stdout
 
 
-def file_name(label: str) -> str:
-    """A class as the name of a file.
+def file_stem(name: str) -> str:
+    """Return a class or file name as the stem of a file, at most `MOST_STEM` bytes long.
 
-    >>> file_name("Fire engine, fire truck (siren)")
+    >>> file_stem("Fire engine, fire truck (siren)")
     'Fire_engine_fire_truck_siren'
     """
-    return "_".join("".join(one if one.isalnum() else " " for one in label).split())
+    words = "".join(letter if letter.isalnum() else " " for letter in name).split()
+    return "_".join(words).encode()[:MOST_STEM].decode(errors="ignore")
 
 
-def write_sound(path: Path, sound: NDArray[np.float32]) -> None:
-    """Write mono sound in -1..1 as WAV with 16 bits at 16 kHz; louder samples are cut off."""
-    samples = np.round(np.clip(sound, -1.0, 1.0) * 32767.0).astype("<i2")
+def shortened(stem: str) -> str:
+    """Return the stem of a media file cut to `MOST_STEM` bytes, so that endings can be added."""
+    while len(os.fsencode(stem)) > MOST_STEM:
+        stem = stem[:-1]
+    return stem
+
+
+def file_stems(names: Sequence[str]) -> dict[str, str]:
+    """Return a stem for each name; those that would be empty or alike get a number.
+
+    >>> file_stems(["a/b", "A b", "?"])
+    {'a/b': 'a_b', 'A b': 'A_b-2', '?': 'class-3'}
+    """
+    stems: dict[str, str] = {}
+    taken: set[str] = set()
+    for number, name in enumerate(names, 1):
+        stem = file_stem(name)
+        if not stem or stem.lower() in taken:
+            stem = f"{stem or 'class'}-{number}"
+        taken.add(stem.lower())
+        stems[name] = stem
+    return stems
+
+
+def write_waveform(path: Path, waveform: NDArray[np.float32]) -> None:
+    """Write mono audio in -1..1 as WAV with 16 bits at 16 kHz; louder samples are clipped."""
+    samples = np.round(np.clip(waveform, -1.0, 1.0) * 32767.0).astype("<i2")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

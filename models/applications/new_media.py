@@ -2,42 +2,47 @@
 
 The features job runs as a program of its own (`python -m pipelines run features`), because the
 packages `models` and `pipelines` meet in shards only. It gets what makes features comparable from
-the run: recipe, weights, arithmetic, the extractors that the model needs.
+the run: recipe, weights, precision, the extractors that the model needs.
 
     run = open_run(Path("runs/two_stream-1"))
-    with new_features([Path("clip.mp4")], run) as store:
-        data = open_clips(store, run.needs, classes=run.classes)
+    with new_features([Path("clip.mp4")], run) as features:
+        data = features.open(run)
         outputs = run.model(data.batch(torch.tensor([0])))
 """
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from torch import nn
 
 from models import registry
 from models.contract.card import ModelCard
 from models.contract.config import TrainConfig
 from models.data.bags import EXTRACTORS
+from models.data.clips import ClipData, open_clips
 from models.data.parquet import read_table
 from models.runtime import files
+from models.runtime.console import progress_console
 from models.tasks import tagging
 from models.training import run_folder as runs
 from schemas import JobError, Recipe, UsageError, read_store_manifest
 from schemas.manifests.folder import MEDIA_SUFFIXES
-from schemas.messages import ERROR_PREFIX, unknown
+from schemas.messages import ERROR_PREFIX, printable, unknown
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
+"""Folder from which `python -m pipelines` finds the packages of this checkout."""
+MOST_DETAIL = 300
+"""Characters of a failure's detail that a sentence quotes."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -85,55 +90,99 @@ def open_run(folder: Path) -> Run:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class NewFeatures:
+    """A store with the features of some media files."""
+
+    store: Path
+    """Folder of the store; it goes when the block of `new_features` ends."""
+    media: Mapping[str, Path]
+    """Media file of each clip key, also of those without features."""
+    failures: tuple[str, ...]
+    """A sentence for each file that gave no features."""
+
+    def open(self, run: Run) -> ClipData:
+        """Open the store for the run's model."""
+        return open_clips(self.store, run.needs, classes=run.classes)
+
+
 @contextlib.contextmanager
 def new_features(
     media: Sequence[Path], run: Run, *, weights_dir: Path | None = None
-) -> Iterator[Path]:
-    """Make a feature store of some media files in a temporary folder; gives the store's folder.
+) -> Iterator[NewFeatures]:
+    """Make a feature store of some media files in a temporary folder.
 
     The clips have the keys `clip0000`, `clip0001`, ... in the order of `media`, and no labels.
     `UsageError` for a path that is no media file and for whatever the job calls wrong use,
-    `JobError` with the job's own sentence when it or one of the files fails.
+    `JobError` with the job's own sentence when the job fails or no file gave features.
     """
     with tempfile.TemporaryDirectory(prefix="earsight-") as name:
         folder, store = Path(name, "media"), Path(name, "store")
         folder.mkdir()
-        for index, path in enumerate(media):
-            link(path, folder / clip_name(index))
+        by_key = {clip_name(index): path for index, path in enumerate(media)}
+        for key, path in by_key.items():
+            link(path, folder / key)
         command = features_command(folder, store, run, weights_dir)
-        said = f"making features of {media[0].name if len(media) == 1 else f'{len(media)} files'}"
-        with Console(stderr=True).status(said):
-            done = subprocess.run(
-                command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment()
-            )
-        if done.returncode:
-            raise failure(done.returncode, done.stderr)
-        refuse_failures(store, media)
-        yield store
+        what = printable(media[0].name, 60) if len(media) == 1 else f"{len(media)} files"
+        with progress_console().status(f"making features of {what}"):
+            status, messages = run_job(command)
+        failures = read_failures(store, by_key) if status in (0, 1) else ()
+        if status and (status != 1 or not failures):
+            raise job_error(status, messages)
+        if len(failures) == len(media):
+            more = f" (and {len(failures) - 1} more files gave none)" if failures[1:] else ""
+            raise JobError(f"{failures[0]}{more}")
+        yield NewFeatures(store=store, media=by_key, failures=failures)
 
 
-def found_labels(run: Run, scores: NDArray[np.float32], name: str) -> list[str]:
-    """Classes whose scores [C] reach the run's thresholds; `JobError` when none does."""
+def run_job(command: Sequence[str]) -> tuple[int, str]:
+    """Run a job as a program of its own; return its exit status and what it wrote on stderr.
+
+    Whatever interrupts us ends the job too, with everything that it has started.
+    """
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment(), start_new_session=True, text=True, errors="replace",
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    ) as job:  # fmt: skip
+        try:
+            _, messages = job.communicate()
+        except BaseException:
+            end_job(job)
+            raise
+    return job.returncode, messages
+
+
+def end_job(job: subprocess.Popen[str], patience_s: float = 5.0) -> None:
+    """Ask a job and its children to end, and end them when they do not within `patience_s`."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(job.pid, sign)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            job.communicate(timeout=patience_s)
+
+
+def detected_labels(run: Run, scores: NDArray[np.float32], name: str) -> list[str]:
+    """Return the classes whose scores [C] reach the run's thresholds; `JobError` when none does."""
     thresholds = tagging.read_thresholds(run.results, len(run.classes))
-    found = [run.classes[index] for index in np.flatnonzero(scores >= thresholds)]
-    if not found:
+    detected = [run.classes[index] for index in np.flatnonzero(scores >= thresholds)]
+    if not detected:
         best = run.classes[int(scores.argmax())]
         raise JobError(
-            f"the run finds none of its {len(run.classes)} classes in {name}; name one with "
+            f"the run detects none of its {len(run.classes)} classes in {name}; name one with "
             f"--label (its highest score is for {best})"
         )
-    return found
+    return detected
 
 
 def known_label(run: Run, label: str) -> int:
-    """Index of a class; `UsageError` with a suggestion when the run does not know it."""
+    """Return the index of a class; `UsageError` with a suggestion for one the run has not."""
     if label not in run.classes:
         raise UsageError(unknown("label", label, sorted(run.classes)))
     return run.classes.index(label)
 
 
 def clip_name(index: int) -> str:
-    """Clip key of the file at this place of the list.
+    """Return the clip key of the file at this place of the list.
 
     >>> clip_name(7)
     'clip0007'
@@ -141,20 +190,20 @@ def clip_name(index: int) -> str:
     return f"clip{index:04d}"
 
 
-def link(path: Path, place: Path) -> None:
-    """Let a media file be found under another stem; `UsageError` when it is no media file."""
+def link(path: Path, target: Path) -> None:
+    """Link a media file to another stem; `UsageError` when it is no media file."""
     if not path.is_file():
-        raise UsageError(f"{path} is not a file; give a video or a sound file")
+        raise UsageError(f"{path} is not a file; give a video or an audio file")
     if path.suffix.lower() not in MEDIA_SUFFIXES:
         known = " ".join(sorted(MEDIA_SUFFIXES))
         raise UsageError(f"{path} is no media file by its ending; media end in {known}")
-    place.with_suffix(path.suffix.lower()).symlink_to(path.resolve())
+    target.with_suffix(path.suffix.lower()).symlink_to(path.resolve())
 
 
 def features_command(
     media: Path, store: Path, run: Run, weights_dir: Path | None = None
 ) -> list[str]:
-    """Command line of the features job for a folder of media."""
+    """Return the command line of the features job for a folder of media."""
     recipe = run.recipe
     options = {
         "dataset": "folder",
@@ -175,23 +224,28 @@ def features_command(
 
 
 def environment() -> dict[str, str]:
-    """Environment of the job: ours, without a search path that would lead to other packages."""
+    """Return our environment without a search path that would lead the job to other packages."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
 
 
-def failure(status: int, said: str) -> UsageError | JobError:
-    """The job's own sentence as our error, of the kind that its exit status means."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+def job_error(status: int, messages: str) -> UsageError | JobError:
+    """Return the job's own sentence as our error, of the kind that its exit status means."""
+    lines = [line.strip() for line in messages.splitlines() if line.strip()]
     errors = [line.removeprefix(ERROR_PREFIX) for line in lines if line.startswith(ERROR_PREFIX)]
     sentence = errors[-1] if errors else f"it ended with status {status}: {' '.join(lines[-1:])}"
     kind = UsageError if status == 2 else JobError
     return kind(f"the features job says: {sentence}")
 
 
-def refuse_failures(store: Path, media: Sequence[Path]) -> None:
-    """Raise `JobError` for the first file of which the job could make no features."""
-    columns = ["clip_key", "reason", "detail"]
-    for row in read_table(read_store_manifest(store), "failures", columns).to_pylist():
-        path = media[int(row["clip_key"].removeprefix("clip"))]
-        detail = " ".join(row["detail"].split())
-        raise JobError(f"{path} gave no features: {row['reason']} ({detail})")
+def read_failures(store: Path, media: Mapping[str, Path]) -> tuple[str, ...]:
+    """Return a sentence for each media file of which the job could make no features."""
+    try:
+        manifest = read_store_manifest(store)
+    except UsageError:  # the job ended before it wrote one
+        return ()
+    rows = read_table(manifest, "failures", ["clip_key", "reason", "detail"]).to_pylist()
+    return tuple(
+        f"{media[row['clip_key']]} gave no features: {row['reason']} "
+        f"({' '.join(row['detail'].split())[:MOST_DETAIL]})"
+        for row in sorted(rows, key=lambda row: str(row["clip_key"]))
+    )

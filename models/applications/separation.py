@@ -23,11 +23,11 @@ TAU = 0.1
 """Scaled score from which on a component belongs to the source, with a hard mask."""
 EPSILON = 1e-12
 
-Rule = Literal["hard", "soft"]
+MaskRule = Literal["hard", "soft"]
 
 
-def component_weights(scores: Tensor, rule: Rule, tau: float = TAU) -> Tensor:
-    """Share of each component in the source, [K], from its scores [K] for the label.
+def component_weights(scores: Tensor, rule: MaskRule, tau: float = TAU) -> Tensor:
+    """Return the share of each component in the source, [K], from its scores [K] for the label.
 
     Scores are scaled to 0..1 over the components; soft takes them as they are, hard makes them 1
     from `tau` on and 0 below. Equal scores tell nothing, so every component counts in full.
@@ -43,7 +43,7 @@ def component_weights(scores: Tensor, rule: Rule, tau: float = TAU) -> Tensor:
 
 
 def source_mask(w: Tensor, h: Tensor, weights: Tensor) -> Tensor:
-    """Wiener-type mask [F, N] in 0..1: the weighted components over all components.
+    """Return the Wiener-type mask [F, N] in 0..1: weighted components over all components.
 
     `w` is [K, F], `h` is [K, N], `weights` is [K].
     """
@@ -51,40 +51,40 @@ def source_mask(w: Tensor, h: Tensor, weights: Tensor) -> Tensor:
 
 
 def separate(
-    sound: NDArray[np.float32], w: Tensor, h: Tensor, weights: Tensor
+    waveform: NDArray[np.float32], w: Tensor, h: Tensor, weights: Tensor
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Source and rest of a mixture, [S] each; their sum is the mixture."""
+    """Split a mixture into source and rest, [S] each; their sum is the mixture."""
     hann = torch.hann_window(WINDOW)
-    mixture = torch.from_numpy(sound)
+    mixture = torch.from_numpy(waveform)
     spectrum = torch.stft(mixture, WINDOW, HOP, window=hann, return_complex=True)
     masked = spectrum * source_mask(w, h, weights)
-    source = torch.istft(masked, WINDOW, HOP, window=hann, length=len(sound))
+    source = torch.istft(masked, WINDOW, HOP, window=hann, length=len(waveform))
     return source.numpy(), (mixture - source).numpy()
 
 
-def spectrogram(sound: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Magnitude in dB, [F, N], for figures."""
+def spectrogram(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the magnitude in dB, [F, N], for figures."""
     hann = torch.hann_window(WINDOW)
-    wave = torch.from_numpy(sound)
-    magnitude = torch.stft(wave, WINDOW, HOP, window=hann, return_complex=True).abs()
+    samples = torch.from_numpy(waveform)
+    magnitude = torch.stft(samples, WINDOW, HOP, window=hann, return_complex=True).abs()
     decibels: NDArray[np.float32] = (20 * magnitude.clamp_min(1e-5).log10()).numpy()
     return decibels
 
 
 def si_sdr(estimate: NDArray[np.float32], source: NDArray[np.float32]) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB.
+    """Return the scale-invariant signal-to-distortion ratio in dB.
 
     Le Roux et al., "SDR - half-baked or well done?", ICASSP 2019: both without their mean, the
     source scaled to fit the estimate best. Infinite for a perfect estimate, -infinite for one that
     has nothing of the source.
     """
-    found = estimate.astype(np.float64) - estimate.mean(dtype=np.float64)
+    estimated = estimate.astype(np.float64) - estimate.mean(dtype=np.float64)
     wanted = source.astype(np.float64) - source.mean(dtype=np.float64)
     energy = float(wanted @ wanted)
     if energy == 0.0:
         raise ValueError("the source is silent, so nothing can be measured against it")
-    target = (float(found @ wanted) / energy) * wanted
-    noise = found - target
+    target = (float(estimated @ wanted) / energy) * wanted
+    noise = estimated - target
     above, below = float(target @ target), float(noise @ noise)
     if below <= above * 1e-20:
         return float("inf")

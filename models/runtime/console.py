@@ -13,8 +13,10 @@ from models.runtime import distributed as parallel
 def console() -> Console:
     """Return the console of results; wide where it is no terminal, so that no cell wraps."""
     quiet = parallel.rank() > 0  # of several processes the first one speaks
-    plain = Console(highlight=False, quiet=quiet)
-    return plain if plain.is_terminal else Console(highlight=False, width=180, quiet=quiet)
+    plain = Console(highlight=False, markup=False, emoji=False, quiet=quiet)
+    if plain.is_terminal:
+        return plain
+    return Console(highlight=False, markup=False, emoji=False, width=180, quiet=quiet)
 
 
 def progress_console() -> Console:

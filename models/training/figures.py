@@ -1,5 +1,6 @@
 """Figures of a run: data and axes in, axes out."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from models.data.clips import ClipData
 from models.metrics import PRESENCE
 from models.runtime import files
 from models.tasks.parsing import Predictions
+from schemas.messages import printable
 
 TRUTH_COLOUR, FOUND_COLOUR = "#2a6f97", "#e07a1f"
 
@@ -41,7 +43,7 @@ def plot_timeline(
             ax.broken_barh(seconds, (height, 0.4), facecolors=colour)
     ax.set_xlim(0, len(truth))
     ax.set_ylim(max(3, len(shown)), 0)
-    ax.set_yticks(np.arange(len(shown)) + 0.5, [names[column] for column in shown])
+    ax.set_yticks(np.arange(len(shown)) + 0.5, [literal(names[column]) for column in shown])
     ax.set_xticks(range(0, len(truth) + 1, 2))
     return ax
 
@@ -70,7 +72,8 @@ def save_timelines(path: Path, data: ClipData, predictions: Predictions, clips: 
         for ax, (side, found) in zip(axes[line], sides, strict=True):
             truth = data.truth[side][rows[index]]
             plot_timeline(found[index], truth, data.vocabulary.names, ax)
-            ax.set_title(f"{data.keys[rows[index]]}: {side}", fontsize="medium")
+            key = literal(data.keys[rows[index]])
+            ax.set_title(f"{key}: {side}", fontsize="medium")
     axes[-1][0].set_xlabel("seconds; blue: truth, orange: prediction")
     save(figure, path)
 
@@ -102,7 +105,8 @@ def save_confusion(path: Path, counts: Sequence[Sequence[int]]) -> None:
 def plot_classes(scores: Mapping[str, float | None], ax: Axes) -> Axes:
     """Draw one bar a class, the first class on top; no bar where a score is not defined."""
     names = list(scores)
-    ax.barh(names, [scores[name] or 0.0 for name in names], color=FOUND_COLOUR)
+    ax.barh(range(len(names)), [scores[name] or 0.0 for name in names], color=FOUND_COLOUR)
+    ax.set_yticks(range(len(names)), [literal(name) for name in names])
     ax.set_xlim(0, 1)
     ax.invert_yaxis()
     return ax
@@ -120,12 +124,25 @@ def save_classes(path: Path, classes: Mapping[str, Mapping[str, Any]]) -> None:
     save(figure, path)
 
 
+def literal(text: str, most: int = 60) -> str:
+    r"""Return text that matplotlib draws as it is written, on one line of bounded length.
+
+    `$` would begin a formula, and what is no formula would end the figure.
+
+    >>> print(literal("$\\frac$"), literal("long name", most=8))
+    \$\frac\$ long ...
+    """
+    return printable(text, most).replace("$", r"\$")
+
+
 def _row(figure: Figure, columns: int) -> list[Axes]:
     axes: Any = figure.subplots(1, columns, squeeze=False)
     return list(axes[0])
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole."""
+    """Write a figure as PNG, whole; letters that the font lacks are drawn as boxes."""
     options: dict[str, Any] = {"format": "png", "dpi": 110, "metadata": {"Software": None}}
-    files.write_whole(path, lambda place: figure.savefig(place, **options))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")
+        files.write_whole(path, lambda place: figure.savefig(place, **options))

@@ -1,4 +1,4 @@
-"""Stores on disk for the tests of the models."""
+"""Stores on disk and trained runs for the tests of the models."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.stores.parsing import ParsingRows
+from models import train
+from tests.models.bag_samples import FULL_RECIPE, bag_store
+from tests.models.samples import StoreWriter
 
 
 @pytest.fixture(autouse=True)
@@ -22,16 +24,48 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of 66 clips with dense truth in val and test."""
-    return ParsingRows().write(tmp_path_factory.mktemp("store"))
+    return StoreWriter().write(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture
 def spoiled_store(tmp_path: Path) -> Callable[..., Path]:
     """Function that spoils the rows of a store and writes it."""
 
-    def write(spoil: Callable[[ParsingRows], None], **changes: Any) -> Path:
-        writer = ParsingRows()
+    def write(spoil: Callable[[StoreWriter], None], **changes: Any) -> Path:
+        writer = StoreWriter()
         spoil(writer)
         return writer.write(tmp_path / "spoiled", **changes)
 
     return write
+
+
+@pytest.fixture(scope="session")
+def parsing_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of han on features of a full recipe."""
+    store = StoreWriter().write(tmp_path_factory.mktemp("store"), recipe=FULL_RECIPE)
+    return trained(tmp_path_factory, "han", store, "--epochs", 4)
+
+
+@pytest.fixture(scope="session")
+def instances_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two_stream that has learned which boxes and segments belong to which class."""
+    store = bag_store(tmp_path_factory.mktemp("store"))
+    options = ("--learning-rate", 0.01, "--hidden", 16, "--batch-size", 8, "--dropout", 0.2)
+    return trained(tmp_path_factory, "two_stream", store, "--epochs", 12, *options)
+
+
+@pytest.fixture(scope="session")
+def components_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of ncp_mil over components of the audio."""
+    store = bag_store(tmp_path_factory.mktemp("store"))
+    options = ("--learning-rate", 0.01, "--hidden", 16)
+    return trained(tmp_path_factory, "ncp_mil-audio", store, "--epochs", 20, *options)
+
+
+def trained(
+    factory: pytest.TempPathFactory, experiment: str, store: Path, *options: object
+) -> Path:
+    folder = factory.mktemp("runs") / experiment
+    arguments = (experiment, "--features", store, "--run", folder, *options)
+    train.main([str(argument) for argument in arguments])
+    return folder

@@ -1,0 +1,150 @@
+"""Events of media: the unbroken runs of seconds in which a parsing run decides on a class.
+
+Letters: N clips, T seconds, C classes.
+"""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.table import Table
+
+from models.applications.new_media import Run
+from models.data.clips import ClipData
+from models.data.parquet import read_table
+from models.runtime import files
+from models.tasks.parsing import Predictions, predict
+from schemas import Event, UsageError
+from schemas.messages import printable
+
+MODALITY_FEATURES = (("audio", "vggish"), ("visual", "resnet152"))
+"""Each modality with the feature that says whether a second has it."""
+PER_CLIP = ("clip", "audio", "visual", "heard", "seen")
+"""Arrays of `Predictions` with one entry per clip."""
+COLUMNS = ("file", "modality", "label", "onset", "offset", "probability")
+"""Columns of events.csv."""
+
+
+@dataclass(frozen=True)
+class DetectedEvent:
+    """An event that the model detects, with its mean probability."""
+
+    event: Event
+    probability: float
+
+    def cells(self) -> list[str]:
+        """Return modality, label, onset, offset and probability as text."""
+        event = self.event
+        times = (f"{event.onset_s:g}", f"{event.offset_s:g}")
+        return [event.modality, event.label, *times, f"{self.probability:.3f}"]
+
+
+def refuse_tagging(run: Run) -> None:
+    """Raise `UsageError` for a run whose model tags whole clips."""
+    if run.card.judge:
+        raise UsageError(
+            f"{run.folder} is a run of {run.card.name}, which tags whole clips; parsing needs a "
+            "model such as han"
+        )
+
+
+def predict_clips(run: Run, data: ClipData) -> Predictions:
+    """Return the predictions of the run's model for all clips, none where a modality is absent.
+
+    Each clip is predicted alone in its own length, so that its events do not depend on the clips
+    beside it.
+    """
+    clips = read_table(data.manifest, "clips", ["clip_key", "n_snippets"]).to_pylist()
+    seconds = {clip["clip_key"]: clip["n_snippets"] for clip in clips}
+    parts = []
+    for row, key in enumerate(data.keys):
+        single = single_clip(data, row, seconds[key])
+        part = predict(run.model, single, torch.tensor([0]), run.config)
+        parts.append(padded(part, data.seconds))
+    predictions = Predictions(
+        rows=torch.arange(len(data.keys)),
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in PER_CLIP},
+    )
+    decided = {"audio": predictions.heard, "visual": predictions.seen}
+    for modality, feature in MODALITY_FEATURES:
+        if feature in data.present:
+            decided[modality] &= data.present[feature].numpy()[:, :, None]
+    return predictions
+
+
+def single_clip(data: ClipData, row: int, seconds: int) -> ClipData:
+    """Return one clip of `data`, without the seconds behind its end."""
+    rows = slice(row, row + 1)
+    return replace(
+        data,
+        keys=data.keys[rows],
+        seconds=seconds,
+        features={name: values[rows, :seconds] for name, values in data.features.items()},
+        present={name: values[rows, :seconds] for name, values in data.present.items()},
+        labels=data.labels[rows],
+    )
+
+
+def padded(predictions: Predictions, seconds: int) -> Predictions:
+    """Return the predictions with zeros in the seconds behind the end, `seconds` in all."""
+    width = ((0, 0), (0, seconds - predictions.audio.shape[1]), (0, 0))
+    longer: dict[str, Any] = {
+        name: np.pad(getattr(predictions, name), width) for name in PER_CLIP if name != "clip"
+    }
+    return replace(predictions, **longer)
+
+
+def detect_events(predictions: Predictions, data: ClipData, row: int) -> list[DetectedEvent]:
+    """Return the events of one clip, by modality and onset."""
+    events = []
+    sides = (
+        ("audio", predictions.heard, predictions.audio),
+        ("visual", predictions.seen, predictions.visual),
+    )
+    for modality, decided, probability in sides:
+        for column, label in enumerate(data.vocabulary.names):
+            for onset, offset in true_runs(decided[row, :, column]):
+                mean = float(probability[row, onset:offset, column].mean())
+                event = Event(data.keys[row], modality, onset, offset, label)  # type: ignore[arg-type]
+                events.append(DetectedEvent(event, mean))
+    return sorted(events, key=lambda detected: (detected.event.modality, detected.event.onset_s))
+
+
+def true_runs(decided: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return the unbroken runs of true seconds [T] as (first, one after the last).
+
+    >>> true_runs(np.array([True, True, False, True]))
+    [(0, 2), (3, 4)]
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], decided.astype(np.int8), [0]])))
+    return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
+
+
+def write_events(
+    path: Path, media: Sequence[Path], events: Sequence[Sequence[DetectedEvent]]
+) -> None:
+    """Write the events of each media file as CSV, one line per event."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for source, detected in zip(media, events, strict=True):
+        writer.writerows([str(source), *event.cells()] for event in detected)
+    files.write_text(path, text.getvalue())
+
+
+def events_table(name: str, events: Sequence[DetectedEvent]) -> Table:
+    """Return the events of one media file as a table for the terminal."""
+    title = printable(name if events else f"{name}: no event found")
+    table = Table(
+        "modality", "label", "onset s", "offset s", "probability", title=title,
+        title_justify="left",
+    )  # fmt: skip
+    for event in events:
+        table.add_row(*map(printable, event.cells()))
+    return table

@@ -1,0 +1,57 @@
+"""Figures of `models.applications.event_detection`: data and axes in, axes out."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from models.applications.event_detection import true_runs
+from models.data.clips import ClipData
+from models.tasks.parsing import Predictions
+from models.training import figures as plots
+
+MOST_CLASSES = 60
+"""Classes that a figure shows: of more, those of the highest probabilities."""
+EVENT_COLOUR = "#e07a1f"
+
+
+def save_predictions(
+    path: Path, title: str, predictions: Predictions, data: ClipData, row: int
+) -> None:
+    """Draw the probabilities of one clip, audio above visual, with a frame round each event."""
+    highest = np.maximum(predictions.audio[row], predictions.visual[row]).max(axis=0)
+    shown = np.sort(np.argsort(-highest, kind="stable")[:MOST_CLASSES])
+    names = [plots.literal(data.vocabulary.names[column]) for column in shown]
+    figure = Figure(figsize=(8, 1 + 0.5 * len(shown)), layout="constrained")
+    axes: Any = figure.subplots(2, 1, sharex=True)
+    sides = (
+        ("audio", predictions.heard, predictions.audio),
+        ("visual", predictions.seen, predictions.visual),
+    )
+    for ax, (modality, decided, probability) in zip(axes, sides, strict=True):
+        plot_probabilities(probability[row][:, shown], decided[row][:, shown], ax)
+        ax.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=8)
+        ax.set_ylabel(modality)
+        figure.colorbar(ax.images[0], ax=ax, label="probability")
+    axes[-1].set_xlabel("seconds; framed: detected events")
+    figure.suptitle(plots.literal(title))
+    plots.save(figure, path)
+
+
+def plot_probabilities(
+    probability: NDArray[np.float32], decided: NDArray[np.bool_], ax: Axes
+) -> Axes:
+    """Draw probabilities [T, C], one line per class, and frame the runs of decided seconds."""
+    seconds, classes = probability.shape
+    ax.imshow(
+        probability.T, aspect="auto", vmin=0, vmax=1, cmap="Blues", extent=(0, seconds, classes, 0)
+    )
+    for column in range(classes):
+        spans = [(first, last - first) for first, last in true_runs(decided[:, column])]
+        ax.broken_barh(
+            spans, (column + 0.06, 0.88), facecolors="none", edgecolors=EVENT_COLOUR, linewidth=2
+        )
+    return ax

@@ -1,0 +1,111 @@
+"""Sources of the classes of one clip: separated, written as waveforms, figures and numbers.
+
+Letters: K components, S samples.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from rich.table import Table
+from torch import Tensor
+
+from models.applications.component_scores import ComponentScores
+from models.applications.media_files import file_stems, write_waveform
+from models.applications.separation import HOP, MaskRule, separate, spectrogram
+from models.runtime import files
+from models.training import figures as plots
+from schemas import SAMPLE_RATE
+from schemas.messages import printable
+
+Waveform = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Source:
+    """The source of one class in a mixture."""
+
+    label: str
+    """Class name."""
+    score: float
+    """Score of the class in the clip."""
+    weights: Tensor
+    """Share of each component in the source, [K]."""
+    waveform: Waveform
+    """The source, [S]."""
+    rest: Waveform
+    """The mixture without it, [S]."""
+
+
+def separate_sources(
+    mixture: Waveform, scores: ComponentScores, columns: Mapping[str, int], rule: MaskRule,
+    tau: float,
+) -> list[Source]:  # fmt: skip
+    """Separate the source of each class from a mixture [S]; `columns` maps a class to its index."""
+    sources = []
+    for label, column in columns.items():
+        weights = scores.weights(column, rule, tau)
+        waveform, rest = separate(mixture, scores.w, scores.h, weights)
+        score = float(scores.clip[column])
+        sources.append(
+            Source(label=label, score=score, weights=weights, waveform=waveform, rest=rest)
+        )
+    return sources
+
+
+def write_separation(out: Path, mixture: Waveform, sources: Sequence[Source]) -> None:
+    """Write the shares of the components, source and rest as WAV, then a figure per class."""
+    stems = file_stems([source.label for source in sources])
+    components = {source.label: source.weights.tolist() for source in sources}
+    files.write_json(out / "separation.json", {"components": components})
+    for source in sources:
+        stem = stems[source.label]
+        for name, waveform in ((stem, source.waveform), (f"{stem}-rest", source.rest)):
+            files.write_whole(out / f"{name}.wav", partial(write_waveform, waveform=waveform))
+    for source in sources:
+        save_spectrograms(out / f"{stems[source.label]}.png", mixture, source)
+
+
+def save_spectrograms(path: Path, mixture: Waveform, source: Source) -> None:
+    """Draw the spectrograms of mixture, source and rest, and the shares of the components."""
+    waveforms = (("mixture", mixture), (source.label, source.waveform), ("rest", source.rest))
+    levels = [(name, spectrogram(waveform)) for name, waveform in waveforms]
+    top = max(float(level.max()) for _, level in levels)
+    figure = Figure(figsize=(9, 2 * len(levels) + 1.4), layout="constrained")
+    axes = figure.subplots(len(levels) + 1, 1, height_ratios=[2] * len(levels) + [1])
+    for ax, (name, level) in zip(axes, levels, strict=False):
+        extent = (0.0, level.shape[1] * HOP / SAMPLE_RATE, 0.0, SAMPLE_RATE / 2000)
+        ax.imshow(
+            level, origin="lower", aspect="auto", extent=extent, vmin=top - 70, vmax=top,
+            cmap="magma",
+        )  # fmt: skip
+        ax.set_title(plots.literal(name), fontsize="medium")
+        ax.set_ylabel("kHz")
+    axes[-2].set_xlabel("seconds")
+    axes[-1].bar(range(len(source.weights)), source.weights.tolist(), color="#2a6f97")
+    axes[-1].set_ylim(0, 1)
+    axes[-1].set_xticks(range(len(source.weights)))
+    axes[-1].set_xlabel("component; its share in the source")
+    plots.save(figure, path)
+
+
+def source_table(sources: Sequence[Source]) -> Table:
+    """Return one line per class: its score, how many components make it, how loud it is."""
+    table = Table(title="Separated sources", title_justify="left")
+    for head in ("class", "score", "components", "level, dB", "rest, dB"):
+        table.add_column(head, justify="left" if head == "class" else "right")
+    for source in sources:
+        used = int((source.weights > 0).sum())
+        levels = [
+            f"{10 * np.log10(np.mean(waveform**2) + 1e-12):.1f}"
+            for waveform in (source.waveform, source.rest)
+        ]
+        table.add_row(
+            printable(source.label), f"{source.score:.3f}", f"{used} of {len(source.weights)}",
+            *levels,
+        )  # fmt: skip
+    return table
