@@ -21,7 +21,12 @@ from models.applications.component_scores import refuse_other_models, score_comp
 from models.applications.media_files import read_waveform, shortened
 from models.applications.new_media import detected_labels, known_label, new_features, open_run
 from models.applications.separation import TAU, MaskRule
-from models.applications.sources import separate_sources, source_table, write_separation
+from models.applications.sources import (
+    refuse_silence,
+    separate_sources,
+    source_table,
+    write_separation,
+)
 from models.runtime import command_line as cli
 from models.runtime.console import console
 from schemas import UsageError
@@ -65,8 +70,7 @@ def main(arguments: Sequence[str]) -> None:
     with new_features([media], run, weights_dir=options.weights_dir) as features:
         scores = score_components(run, features.open(run), 0, media.name)
     waveform = read_waveform(media, scores.seconds)
-    if not waveform.any():
-        raise UsageError(f"{media} is silent from start to end: nothing to separate")
+    refuse_silence(waveform, media)
     labels = [options.label] if options.label else detected_labels(run, scores.clip, media.name)
     columns = {label: run.classes.index(label) for label in labels}
     sources = separate_sources(waveform, scores, columns, options.mask, options.tau)

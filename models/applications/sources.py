@@ -19,7 +19,7 @@ from models.applications.media_files import file_stems, write_waveform
 from models.applications.separation import HOP, MaskRule, separate, spectrogram
 from models.runtime import files
 from models.training import figures as plots
-from schemas import SAMPLE_RATE
+from schemas import SAMPLE_RATE, UsageError
 from schemas.messages import printable
 
 Waveform = NDArray[np.float32]
@@ -39,6 +39,12 @@ class Source:
     """The source, [S]."""
     rest: Waveform
     """The mixture without it, [S]."""
+
+
+def refuse_silence(waveform: Waveform, media: Path) -> None:
+    """Raise `UsageError` when the waveform of a media file is all zeros."""
+    if not waveform.any():
+        raise UsageError(f"{media} is silent from start to end: nothing to separate")
 
 
 def separate_sources(

@@ -35,8 +35,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text, whole; bytes that a file name had outside UTF-8 are written back."""
-    content = text.encode("utf-8", "surrogateescape")
+    r"""Write UTF-8 text, whole; bytes that a name has outside UTF-8 are written as `\udc..`."""
+    content = text.encode("utf-8", "backslashreplace")
     write_whole(path, lambda place: place.write_bytes(content))
 
 

@@ -1,5 +1,6 @@
 """Stores on disk and trained runs for the tests of the models."""
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ import pytest
 import torch
 
 from models import train
-from tests.models.bag_samples import FULL_RECIPE, bag_store
-from tests.models.samples import StoreWriter
+from schemas.ffmpeg import ffmpeg_binary
+from tests.stores.bags import BAG_RECIPE, write_bag_store
+from tests.stores.parsing import ParsingRows
 
 
 @pytest.fixture(autouse=True)
@@ -24,15 +26,15 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def small_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of 66 clips with dense truth in val and test."""
-    return StoreWriter().write(tmp_path_factory.mktemp("store"))
+    return ParsingRows().write(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture
 def spoiled_store(tmp_path: Path) -> Callable[..., Path]:
     """Function that spoils the rows of a store and writes it."""
 
-    def write(spoil: Callable[[StoreWriter], None], **changes: Any) -> Path:
-        writer = StoreWriter()
+    def write(spoil: Callable[[ParsingRows], None], **changes: Any) -> Path:
+        writer = ParsingRows()
         spoil(writer)
         return writer.write(tmp_path / "spoiled", **changes)
 
@@ -42,14 +44,14 @@ def spoiled_store(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def parsing_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of han on features of a full recipe."""
-    store = StoreWriter().write(tmp_path_factory.mktemp("store"), recipe=FULL_RECIPE)
+    store = ParsingRows().write(tmp_path_factory.mktemp("store"), recipe=BAG_RECIPE)
     return trained(tmp_path_factory, "han", store, "--epochs", 4)
 
 
 @pytest.fixture(scope="session")
 def instances_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two_stream that has learned which boxes and segments belong to which class."""
-    store = bag_store(tmp_path_factory.mktemp("store"))
+    store = write_bag_store(tmp_path_factory.mktemp("store"))
     options = ("--learning-rate", 0.01, "--hidden", 16, "--batch-size", 8, "--dropout", 0.2)
     return trained(tmp_path_factory, "two_stream", store, "--epochs", 12, *options)
 
@@ -57,7 +59,7 @@ def instances_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def components_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of ncp_mil over components of the audio."""
-    store = bag_store(tmp_path_factory.mktemp("store"))
+    store = write_bag_store(tmp_path_factory.mktemp("store"))
     options = ("--learning-rate", 0.01, "--hidden", 16)
     return trained(tmp_path_factory, "ncp_mil-audio", store, "--epochs", 20, *options)
 
@@ -69,3 +71,14 @@ def trained(
     arguments = (experiment, "--features", store, "--run", folder, *options)
     train.main([str(argument) for argument in arguments])
     return folder
+
+
+@pytest.fixture(scope="session")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A media file of one second with video and audio."""
+    path = tmp_path_factory.mktemp("media") / "film.mp4"
+    inputs = ("testsrc2=size=160x120:rate=8:duration=1", "sine=frequency=440:duration=1")
+    sources = [word for source in inputs for word in ("-f", "lavfi", "-i", source)]
+    command = [ffmpeg_binary(), "-v", "error", "-nostdin", *sources, "-pix_fmt", "yuv420p"]
+    subprocess.run([*command, "-threads", "1", str(path)], check=True)
+    return path

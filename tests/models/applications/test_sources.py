@@ -1,0 +1,71 @@
+"""Sources of the classes of one clip: what is written, with labels of any kind."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.applications import component_scores
+from models.applications import separation as nmf
+from models.applications.media_files import read_waveform
+from models.applications.new_media import open_run
+from models.applications.sources import (
+    refuse_silence,
+    separate_sources,
+    source_table,
+    write_separation,
+)
+from models.data.clips import open_clips
+from schemas import UsageError
+from tests.stores.bags import write_bag_store
+from tests.stores.parsing import CLASSES
+from tests.models.waveforms import SECONDS, tone
+from tests.models.waveforms import component_scores as scores_of
+
+
+def test_source_is_written_as_waveform_figure_and_shares(tmp_path: Path) -> None:
+    low, high = tone(440, 0, 2), tone(3000, 1, 3)
+    scores = scores_of(
+        low, high, components=[[0.9, 0.0, 0.0, 0.0], [0.1, 0.8, 0.0, 0.0]],
+        clip=[0.9, 0.8, 0.1, 0.1],
+    )  # fmt: skip
+    sources = separate_sources(low + high, scores, {CLASSES[0]: 0}, "hard", 0.2)
+    write_separation(tmp_path, low + high, sources)
+    names = {f"{CLASSES[0]}.wav", f"{CLASSES[0]}-rest.wav", f"{CLASSES[0]}.png", "separation.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    source = read_waveform(tmp_path / f"{CLASSES[0]}.wav", SECONDS)
+    assert nmf.si_sdr(source, low) > nmf.si_sdr(low + high, low) + 10
+    assert json.loads((tmp_path / "separation.json").read_text()) == {
+        "components": {CLASSES[0]: [1.0, 0.0]}
+    }
+    assert list(source_table(sources).columns[2].cells) == ["1 of 2"]
+
+
+def test_classes_may_have_any_name(tmp_path: Path) -> None:
+    low = tone(440, 0, 2)
+    scores = scores_of(low, components=[[0.9, 0.8, 0.7, 0.6]], clip=[0.9, 0.8, 0.7, 0.6])
+    names = ("$\\frac$", "rest", "$/frac", "x" * 4000 + "\x00")
+    columns = {name: index for index, name in enumerate(names)}
+    sources = separate_sources(low, scores, columns, "soft", 0.1)
+    write_separation(tmp_path, low, sources)
+    assert len(list(tmp_path.glob("*.wav"))) == 2 * len(names)
+    assert len(list(tmp_path.glob("*.png"))) == len(names)
+    assert set(json.loads((tmp_path / "separation.json").read_text())["components"]) == set(names)
+
+
+def test_silence_is_refused() -> None:
+    refuse_silence(tone(440, 0, 1), Path("a.wav"))
+    with pytest.raises(UsageError, match=r"^a\.wav is silent from start to end: nothing to sep"):
+        refuse_silence(np.zeros(16_000, np.float32), Path("a.wav"))
+
+
+def test_clip_without_audio_is_refused(components_run: Path, tmp_path: Path) -> None:
+    run = open_run(components_run)
+    data = open_clips(write_bag_store(tmp_path), run.needs, classes=run.classes)
+    scores = component_scores.score_components(run, data, 0, "film.mp4")
+    assert scores.components.shape == (6, len(CLASSES))
+    assert np.isfinite(scores.clip).all()
+    data.present["components"][0] = False
+    with pytest.raises(UsageError, match=r"film\.mp4 has no audio track, so there"):
+        component_scores.score_components(run, data, 0, "film.mp4")

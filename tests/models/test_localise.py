@@ -1,0 +1,99 @@
+"""The command localise: a made-up truth, a real features job, and what it refuses."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from models import localise
+from models.runtime import files
+from models.training import run_folder as runs
+from schemas.demo import BOXES_FILE
+from tests.models.commands import run_command
+from tests.stores.parsing import CLASSES, SECONDS
+
+LEFT, RIGHT = (0.1, 0.1, 0.4, 0.4), (0.6, 0.1, 0.9, 0.9)
+
+
+def measured(run: Path, truth: Path, out: Path, split: str = "test") -> dict[str, Any]:
+    """Return what the command measures against a truth."""
+    options = ("--run", run, "--truth", truth, "--split", split, "--out", out)
+    assert run_command(localise.main, *options)[0] == 0
+    return files.read_json(out / f"localisation-{split}.json", "")
+
+
+def world(instances_run: Path, folder: Path, box: tuple[float, ...]) -> Path:
+    """A demo world in which the first class of a clip is always seen in the same box."""
+    facts = files.read_json(instances_run / runs.CONFIG, "")
+    clips = pq.read_table(Path(facts["features"]) / "clips").to_pylist()
+    rows = [
+        {"clip_key": clip["clip_key"], "frame_index": 25 * second + frame,
+         "label": clip["labels"][0], "event_id": 0, "visible_share": 1.0,
+         **dict(zip(("x0", "y0", "x1", "y1"), box, strict=True))}
+        for clip in clips for second in range(SECONDS) for frame in (0, 12)
+    ]  # fmt: skip
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), folder / BOXES_FILE)
+    return folder
+
+
+def test_top_box_finds_what_the_class_looks_like(instances_run: Path, tmp_path: Path) -> None:
+    truth = world(instances_run, tmp_path / "world", LEFT)
+    boxes = measured(instances_run, truth, tmp_path)["boxes"]
+    for kind in ("clip", "event"):
+        assert boxes[kind]["cases"] == 14
+        assert boxes[kind]["any_iou50"] == 1.0
+        assert boxes[kind]["random_iou50"] == pytest.approx(0.5)
+        assert boxes[kind]["largest_iou50"] == 0.0
+        assert boxes[kind]["top_iou50"] > 0.7
+    turned = world(instances_run, tmp_path / "turned", RIGHT)
+    boxes = measured(instances_run, turned, tmp_path)["boxes"]
+    assert boxes["clip"]["top_iou50"] < 0.3
+    assert boxes["clip"]["largest_iou50"] == 1.0
+
+
+def test_audio_is_scored_beside_whole_clips_and_nothing(
+    instances_run: Path, tmp_path: Path
+) -> None:
+    truth = world(instances_run, tmp_path / "world", LEFT)
+    measures = measured(instances_run, truth, tmp_path)
+    scores = measures["sound"]
+    assert set(scores) == {"threshold", "segment_audio", "whole_clip", "nothing"}
+    assert all(0.0 <= scores[name] <= 100.0 for name in scores if name != "threshold")
+    assert measures["clips"] == 14
+    tuned = measured(instances_run, truth, tmp_path, "val")["sound"]
+    assert tuned["segment_audio"] >= tuned["whole_clip"]  # the threshold is the best of all there
+
+
+def test_film_goes_through_the_real_features_job(
+    instances_run: Path, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ("--run", instances_run, film, "--label", CLASSES[1], "--out", out)
+    assert run_command(localise.main, *arguments) == (0, "")
+    assert {path.name for path in out.iterdir()} == {"Car.png", "scores.parquet"}
+    rows = pq.read_table(out / "scores.parquet").to_pylist()
+    assert {row["kind"] for row in rows} == {"box", "sound"}
+    assert {row["label"] for row in rows} == set(CLASSES)
+    assert "Car" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "say which run, and either media or --truth"),
+        (("clip.mp4", "--truth", "demo"), "say which run, and either media or --truth"),
+        (("clip.mp4", "--label", "Viloin"), "unknown label 'Viloin'; did you mean 'Violin'?"),
+        (("clip.mp4",), "clip.mp4 is not a file; give a video or an audio file"),
+        (("--truth", "nowhere"), "nowhere has no demo_boxes.parquet; give the folder of a demo"),
+    ],
+)
+def test_wrong_use_is_one_sentence(
+    instances_run: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    status, complaint = run_command(localise.main, "--run", instances_run, *arguments)
+    assert status == 2
+    assert sentence in complaint
+    assert complaint.count("\n") == 1

@@ -1,0 +1,66 @@
+"""The command separate: with a real features job, and what it refuses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import mixtures, separate, train
+from models.applications.media_files import read_waveform, write_waveform
+from tests.stores.bags import write_bag_store
+from tests.models.commands import run_command
+from tests.models.waveforms import RATE, tone
+
+
+def test_noise_goes_through_the_real_features_job(components_run: Path, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    noise = (0.1 * random.standard_normal(2 * RATE)).astype(np.float32)
+    write_waveform(tmp_path / "noise.wav", noise)
+    out = tmp_path / "out"
+    arguments = ("--run", components_run, tmp_path / "noise.wav", "--label", "Dog", "--out", out)
+    assert run_command(separate.main, *arguments) == (0, "")
+    source, rest = (read_waveform(out / f"Dog{end}.wav", 2) for end in ("", "-rest"))
+    np.testing.assert_allclose(source + rest, noise, atol=2e-4)
+    assert (out / "Dog.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "say which run and which media"),
+        (("--label", "Dgo", "AUDIO"), "unknown label 'Dgo'; did you mean 'Dog'? Known: Car,"),
+        (("nowhere.wav",), "nowhere.wav is not a file"),
+        (("--lable", "Dog", "AUDIO"), "unknown option --lable; did you mean --label"),
+        (("--tau", "2", "AUDIO"), "tau must be from 0 to 1, got 2.0"),
+        (("TEXT",), "is no media file by its ending"),
+    ],
+)
+def test_wrong_use_is_one_sentence(
+    components_run: Path, tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    audio, text = tmp_path / "audio.wav", tmp_path / "notes.txt"
+    write_waveform(audio, tone(440, 0, 2))
+    text.write_text("no audio")
+    paths = {"AUDIO": str(audio), "TEXT": str(text)}
+    given = [paths.get(word, word) for word in arguments]
+    status, complaint = run_command(separate.main, "--run", components_run, *given)
+    assert status == 2
+    assert sentence in complaint
+    assert complaint.count("\n") == 1
+
+
+def test_run_of_another_kind_is_refused(tmp_path: Path) -> None:
+    store = write_bag_store(tmp_path / "store")
+    run = tmp_path / "run"
+    options = ("--features", store, "--run", run, "--epochs", 1, "--hidden", 8)
+    assert run_command(train.main, "two_stream-audio", *options)[0] == 0
+    write_waveform(tmp_path / "a.wav", tone(440, 0, 2))
+    status, complaint = run_command(separate.main, "--run", run, tmp_path / "a.wav")
+    assert status == 2
+    assert "scores segments, not components of the audio; train ncp_mil-audio" in complaint
+
+
+def test_mixtures_need_clean_sources(components_run: Path, tmp_path: Path) -> None:
+    status, complaint = run_command(mixtures.main, "--run", components_run, "--sources", tmp_path)
+    assert status == 2
+    assert "has no clean sources of two of the run's classes; make them with: beam" in complaint
