@@ -192,7 +192,7 @@ def clip_name(index: int) -> str:
 
 def link(path: Path, target: Path) -> None:
     """Link a media file to another stem; `UsageError` when it is no media file."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # says no to any name, where Path.is_file raises for long ones
         raise UsageError(f"{path} is not a file; give a video or an audio file")
     if path.suffix.lower() not in MEDIA_SUFFIXES:
         known = " ".join(sorted(MEDIA_SUFFIXES))

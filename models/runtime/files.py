@@ -54,6 +54,8 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         data = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"{path.parent} has no {path.name}, so it is {what}") from None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror or error})") from None
     except ValueError as error:
         raise UsageError(f"{path} is not readable JSON ({error})") from None
     if not isinstance(data, dict):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from models import predict, train
-from tests.stores.bags import write_bag_store
 from tests.models.commands import run_command
+from tests.stores.bags import write_bag_store
 
 
 def test_film_goes_through_the_real_features_job_and_a_broken_one_beside_it_is_named(

@@ -7,9 +7,9 @@ import pytest
 
 from models import mixtures, separate, train
 from models.applications.media_files import read_waveform, write_waveform
-from tests.stores.bags import write_bag_store
 from tests.models.commands import run_command
 from tests.models.waveforms import RATE, tone
+from tests.stores.bags import write_bag_store
 
 
 def test_noise_goes_through_the_real_features_job(components_run: Path, tmp_path: Path) -> None:

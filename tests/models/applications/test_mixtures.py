@@ -10,8 +10,8 @@ from models.applications.media_files import write_waveform
 from models.applications.new_media import open_run
 from schemas import UsageError
 from schemas.demo import SOURCES_FOLDER
-from tests.stores.parsing import CLASSES
 from tests.models.waveforms import component_scores, tone
+from tests.stores.parsing import CLASSES
 
 NOTHING = [0.0, 0.0, 0.0, 0.0]
 

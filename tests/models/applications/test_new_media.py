@@ -97,8 +97,9 @@ def test_without_a_class_in_it_the_best_one_is_named(components_run: Path) -> No
 
 def test_names_in_complaints_are_printable(parsing_run: Path, tmp_path: Path) -> None:
     name = os.fsdecode(b"\x1b[31m\xff\n$") + "x" * 3000
-    status, complaint = run_command(predict.main, tmp_path / name, "--run", parsing_run)
-    assert status == 2
-    assert complaint.rstrip("\n").isprintable()
-    assert complaint.startswith("error: ")
-    assert len(complaint) < 2100
+    for arguments in ((tmp_path / name, "--run", parsing_run), ("a.wav", "--run", name)):
+        status, complaint = run_command(predict.main, *arguments)
+        assert status == 2
+        assert complaint.rstrip("\n").isprintable()
+        assert complaint.startswith("error: ")
+        assert len(complaint) < 2100

@@ -18,10 +18,10 @@ from models.applications.sources import (
 )
 from models.data.clips import open_clips
 from schemas import UsageError
-from tests.stores.bags import write_bag_store
-from tests.stores.parsing import CLASSES
 from tests.models.waveforms import SECONDS, tone
 from tests.models.waveforms import component_scores as scores_of
+from tests.stores.bags import write_bag_store
+from tests.stores.parsing import CLASSES
 
 
 def test_source_is_written_as_waveform_figure_and_shares(tmp_path: Path) -> None:
