@@ -1,5 +1,15 @@
-"""`python -m pipelines` is `beam`."""
+"""The program `beam`, also called `earsight` and `python -m pipelines`."""
 
-from pipelines.cli import main
+from pipelines.runners.interrupt import end_on_signals
 
-raise SystemExit(main())
+
+def main() -> int:
+    """Run the command line; from the first line on a signal ends it with one sentence."""
+    end_on_signals()
+    from pipelines.cli import main as run  # after the signals: what it imports takes a moment
+
+    return run()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -24,7 +24,7 @@ Verdict = Literal["ok", "note", "bad"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Options:
     """Look over this machine: ffmpeg, yt-dlp, JavaScript runtime, weights, disk, GPU, cookies.
 
     Exit status 1 when something that every job needs is missing.
@@ -53,11 +53,11 @@ class Finding:
     found: str
 
 
-def run(config: Config, rest: list[str]) -> int:
+def run(options: Options, rest: list[str]) -> int:
     """Print a table of findings; 1 when one is bad."""
-    if config.weights_dir is not None and not Path(config.weights_dir).is_dir():
-        raise UsageError(f"--weights-dir {config.weights_dir} is not a folder")
-    findings = list(look(config))
+    if options.weights_dir is not None and not Path(options.weights_dir).is_dir():
+        raise UsageError(f"--weights-dir {options.weights_dir} is not a folder")
+    findings = list(look(options))
     table = Table("", "what", "found")
     signs = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad[/red]"}
     for finding in findings:
@@ -66,19 +66,19 @@ def run(config: Config, rest: list[str]) -> int:
     return 1 if any(finding.verdict == "bad" for finding in findings) else 0
 
 
-def look(config: Config) -> Iterator[Finding]:
+def look(options: Options) -> Iterator[Finding]:
     """Every finding, one after the other."""
     yield _ffmpeg()
     yield _yt_dlp()
     yield _solver()
     yield _javascript()
-    yield from _weights(config)
-    yield _disk(Path(config.out))
+    yield from _weights(options)
+    yield _disk(Path(options.out))
     yield _gpu()
-    if config.cookies is not None:
-        yield _cookies(Path(config.cookies))
-    if config.test_download is not None:
-        yield _test_download(config, config.test_download)
+    if options.cookies is not None:
+        yield _cookies(Path(options.cookies))
+    if options.test_download is not None:
+        yield _test_download(options, options.test_download)
 
 
 def _ffmpeg() -> Finding:
@@ -123,8 +123,8 @@ def _javascript() -> Finding:
     return Finding("JavaScript", "note", f"none of {known}; yt-dlp needs one for YouTube")
 
 
-def _weights(config: Config) -> Iterator[Finding]:
-    folder = Path(config.weights_dir) if config.weights_dir else None
+def _weights(options: Options) -> Iterator[Finding]:
+    folder = Path(options.weights_dir) if options.weights_dir else None
     for file in (WEIGHTS[name] for name in ("vggish", "resnet152", "r2plus1d")):
         if missing_weights(file, folder):
             note = f"not here; a job fetches {file.address}, or use --weights seeded"
@@ -172,7 +172,7 @@ def _cookies(path: Path) -> Finding:
     return Finding("cookies", "ok", f"{len(jar)} in {path}")
 
 
-def _test_download(config: Config, video_id: str) -> Finding:
+def _test_download(options: Options, video_id: str) -> Finding:
     """Ten seconds of one video, by the very process that jobs use; the file is thrown away."""
     from pipelines.jobs.download.fetch.addresses import youtube_address
     from pipelines.jobs.download.fetch.messages import FetchRequest, Limits
@@ -189,8 +189,8 @@ def _test_download(config: Config, video_id: str) -> Finding:
             request = FetchRequest(
                 key=video_id, video_id=video_id, start_s=0.0, end_s=10.0, source="youtube",
                 location=address, extent="video", folder=str(folder), limits=Limits(),
-                hosts=(*YOUTUBE_HOSTS, *filter(None, config.hosts.split(","))),
-                cookies=config.cookies, proxy=config.proxy,
+                hosts=(*YOUTUBE_HOSTS, *filter(None, options.hosts.split(","))),
+                cookies=options.cookies, proxy=options.proxy,
             )  # fmt: skip
             result = process.ask(request)
     finally:

@@ -19,7 +19,7 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Options:
     """Compare a feature store with published .npy features: cosine of every second.
 
     DIR holds the folders vggish, res152 and r2plus1d_18 (those that are there are compared), one
@@ -35,13 +35,13 @@ class Config:
     """How many of the least similar clips to name for each feature."""
 
 
-def run(config: Config, rest: list[str]) -> int:
+def run(options: Options, rest: list[str]) -> int:
     """Print a table of similarities."""
-    folder = Path(config.npy)
+    folder = Path(options.npy)
     present = {name: folder / sub for name, sub in FOLDERS.items() if (folder / sub).is_dir()}
     if not present:
         raise UsageError(f"--npy {folder} holds none of the folders {', '.join(FOLDERS.values())}")
-    manifest = read_store_manifest(Path(config.out))
+    manifest = read_store_manifest(Path(options.out))
     table = Table("feature", "clips", "seconds", "mean cosine", "5 %", "least", "least similar")
     compared = 0
     for name, published in present.items():
@@ -51,7 +51,7 @@ def run(config: Config, rest: list[str]) -> int:
             continue
         compared += len(pairs)
         cosines = np.concatenate([cosine for _, cosine in pairs])
-        worst = sorted(pairs, key=lambda pair: float(pair[1].min()))[: config.worst]
+        worst = sorted(pairs, key=lambda pair: float(pair[1].min()))[: options.worst]
         table.add_row(
             name, f"{len(pairs):,}", f"{len(cosines):,}", f"{cosines.mean():.5f}",
             f"{np.quantile(cosines, 0.05):.5f}", f"{cosines.min():.5f}",
@@ -62,7 +62,7 @@ def run(config: Config, rest: list[str]) -> int:
     console.print(f"recipe {recipe['name']} {recipe['hash']}, weights {recipe['weights']}")
     console.print(table)
     if not compared:
-        raise UsageError(f"no clip of {config.out} has a file in {folder}; names are <id>.npy")
+        raise UsageError(f"no clip of {options.out} has a file in {folder}; names are <id>.npy")
     return 0
 
 

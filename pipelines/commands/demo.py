@@ -11,7 +11,7 @@ from schemas import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Options:
     """Generate the demo world (or find it in the cache) and draw one of its clips.
 
     The picture shows ten frames with their boxes, the sound, and what is heard and seen when.
@@ -36,22 +36,22 @@ class Config:
     """Also keep the clean sound of every event."""
 
 
-def run(config: Config, rest: list[str]) -> int:
+def run(options: Options, rest: list[str]) -> int:
     """Draw the clip and say where everything lies."""
-    options = DemoOptions(
-        clips=config.clips,
-        seed=config.seed,
-        classes=config.classes,
-        difficulty=config.difficulty,
-        sources=config.sources,
+    world = DemoOptions(
+        clips=options.clips,
+        seed=options.seed,
+        classes=options.classes,
+        difficulty=options.difficulty,
+        sources=options.sources,
     )
-    if not 0 <= config.clip < options.clips:
-        raise UsageError(f"--clip is {config.clip}; this world has clips 0 to {options.clips - 1}")
-    folder = generate(options, Path(config.media) if config.media else demo_folder(options))
-    key = options.clip_key(config.clip)
-    draw_clip(folder, key, Path(config.picture))
+    if not 0 <= options.clip < world.clips:
+        raise UsageError(f"--clip is {options.clip}; this world has clips 0 to {world.clips - 1}")
+    folder = generate(world, Path(options.media) if options.media else demo_folder(world))
+    key = world.clip_key(options.clip)
+    draw_clip(folder, key, Path(options.picture))
     Console().print(
-        f"clips and truth: {folder}\npicture of {key}: {config.picture}",
+        f"clips and truth: {folder}\npicture of {key}: {options.picture}",
         highlight=False,
         soft_wrap=True,
     )

@@ -51,7 +51,7 @@ Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Options:
     """Turn the LLP authors' published features into the tables that the trainer reads.
 
     Example: beam import-npy --annotations LLP/data --npy LLP/feats --out out/llp
@@ -73,38 +73,38 @@ class Config:
     """Store the mean of a second's 8 ResNet-152 vectors, or each of them."""
 
 
-def run(config: Config, rest: list[str]) -> int:
+def run(options: Options, rest: list[str]) -> int:
     """Import every clip of LLP; a missing or misshapen file is that clip's failure."""
-    folders = find_folders(config)
+    folders = find_folders(options)
     recipe = Recipe(
         name="llp-eccv20",
         extractors=tuple(SHAPES),
-        resnet152_frames=config.resnet152_frames,
+        resnet152_frames=options.resnet152_frames,
         weights="imported",
     )
     job = FeaturesJob(
         dataset="llp",
-        annotations=config.annotations,
+        annotations=options.annotations,
         media="",
-        out=files.absolute(config.out),
+        out=files.absolute(options.out),
         recipe=recipe,
         runtime=Runtime(),
         command="beam import-npy",
     )
-    clips = list(read_manifest("llp", config.annotations))
+    clips = list(read_manifest("llp", options.annotations))
     job.store().open("llp", recipe)
     with locked(job.out):
         _import(job, clips, folders)
         counts = finish(job)["counts"]
     console = Console()
     console.print(
-        f"{config.out}: {counts['clips_done']:,} of {counts['clips_in']:,} clips imported, "
+        f"{options.out}: {counts['clips_done']:,} of {counts['clips_in']:,} clips imported, "
         f"{counts['clips_failed']:,} failed {counts['failed_by_reason']}",
         highlight=False,
         markup=False,
     )
     console.print(
-        f"Next: python models/train.py han --features {shlex.quote(config.out)}",
+        f"Next: python models/train.py han --features {shlex.quote(options.out)}",
         highlight=False,
         markup=False,
         soft_wrap=True,
@@ -112,10 +112,11 @@ def run(config: Config, rest: list[str]) -> int:
     return 0 if counts["clips_done"] else 1
 
 
-def find_folders(config: Config) -> dict[str, Path]:
+def find_folders(options: Options) -> dict[str, Path]:
     """The folder of each feature; `UsageError` for one that is not there."""
     folders = {
-        name: Path(getattr(config, name) or Path(config.npy, sub)) for name, sub in FOLDERS.items()
+        name: Path(getattr(options, name) or Path(options.npy, sub))
+        for name, sub in FOLDERS.items()
     }
     for name, folder in folders.items():
         if not folder.is_dir():

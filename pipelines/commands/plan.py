@@ -36,7 +36,7 @@ _MOST = 1e12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Options:
     """The arithmetic of a job: clips, hours of download by identity, bytes, worker hours, money.
 
     Example: beam plan --dataset llp --annotations LLP/data --identities 2 --seconds-per-clip 3.5
@@ -96,24 +96,24 @@ class Config:
 class Plan:
     """What a configuration and a manifest come to."""
 
-    config: Config
+    options: Options
     count: Count
     like: Measured | None
 
     @property
     def clip_s(self) -> float:
         """Seconds of one worker for a clip."""
-        if self.config.seconds_per_clip is not None:
-            return self.config.seconds_per_clip
+        if self.options.seconds_per_clip is not None:
+            return self.options.seconds_per_clip
         return self.like.seconds_a_clip if self.like else _USUAL_SECONDS
 
     @property
     def workload(self) -> Workload:
         """Units on workers that may be taken away."""
-        life = self.config.worker_life_hours
+        life = self.options.worker_life_hours
         return Workload(
-            clip_s=self.clip_s, unit_s=self.config.unit_overhead_s,
-            start_s=self.config.worker_start_s, life_s=3600 * life if life else math.inf,
+            clip_s=self.clip_s, unit_s=self.options.unit_overhead_s,
+            start_s=self.options.worker_start_s, life_s=3600 * life if life else math.inf,
         )  # fmt: skip
 
     @property
@@ -124,23 +124,23 @@ class Plan:
     @property
     def paid_hours(self) -> float:
         """Hours of all workers together: clips, units, starts, and what is done twice."""
-        hours = self.work_hours / (1 - self.workload.share_wasted(self.config.unit_size))
-        if self.config.worker_life_hours is None:
-            hours += self.config.workers * self.config.worker_start_s / 3600
+        hours = self.work_hours / (1 - self.workload.share_wasted(self.options.unit_size))
+        if self.options.worker_life_hours is None:
+            hours += self.options.workers * self.options.worker_start_s / 3600
         return hours
 
     @property
     def media_gb(self) -> float:
         """Bytes of the clips' files."""
-        lines = self.config.height / 360
+        lines = self.options.height / 360
         return self.count.seconds * _BYTES_PER_SECOND_OF_MEDIA * lines**2 / 1e9
 
     @cached_property
     def raw_gb(self) -> Mapping[str, float]:
         """Tables before compression."""
-        names = {name.strip() for name in self.config.extractors.split(",")}
-        frames = 8 if self.config.resnet152_frames == "keep" else 1
-        sizes = table_bytes(names, self.count, frames=frames, proposals=self.config.proposals)
+        names = {name.strip() for name in self.options.extractors.split(",")}
+        frames = 8 if self.options.resnet152_frames == "keep" else 1
+        sizes = table_bytes(names, self.count, frames=frames, proposals=self.options.proposals)
         return {name: size / 1e9 for name, size in sizes.items()}
 
     @cached_property
@@ -153,24 +153,24 @@ class Plan:
         }
 
 
-def run(config: Config, rest: list[str]) -> int:
+def run(options: Options, rest: list[str]) -> int:
     """Print the arithmetic."""
-    _check(config)
-    index = MediaIndex(files.list_folder(files.absolute(config.media)) if config.media else [])
-    clips = read_manifest(config.dataset, config.annotations, config.split)
-    count = Count.of(clips, index, config.media or "media", config.unit_size)
+    _check(options)
+    index = MediaIndex(files.list_folder(files.absolute(options.media)) if options.media else [])
+    clips = read_manifest(options.dataset, options.annotations, options.split)
+    count = Count.of(clips, index, options.media or "media", options.unit_size)
     if not count.clips:
-        raise UsageError(f"the manifest of {config.dataset} in {config.annotations} has no clip")
-    plan = Plan(config, count, Measured.of(files.absolute(config.like)) if config.like else None)
-    if plan.workload.share_wasted(config.unit_size) >= 1:
+        raise UsageError(f"the manifest of {options.dataset} in {options.annotations} has no clip")
+    plan = Plan(options, count, Measured.of(files.absolute(options.like)) if options.like else None)
+    if plan.workload.share_wasted(options.unit_size) >= 1:
         raise UsageError(
-            f"a worker that lives {config.worker_life_hours:g} h never ends a unit of "
-            f"{config.unit_size} clips; give a smaller --unit-size or more --worker-life-hours"
+            f"a worker that lives {options.worker_life_hours:g} h never ends a unit of "
+            f"{options.unit_size} clips; give a smaller --unit-size or more --worker-life-hours"
         )
     tables: dict[str, Iterator[tuple[str, ...]]] = {
-        f"{config.dataset}: plan": _work(plan), "tables": _tables(plan)
+        f"{options.dataset}: plan": _work(plan), "tables": _tables(plan)
     }  # fmt: skip
-    if any(getattr(config, name) for name in _PRICES):
+    if any(getattr(options, name) for name in _PRICES):
         tables["costs"] = _costs(plan)
     console = Console()
     for title, rows in tables.items():
@@ -181,20 +181,20 @@ def run(config: Config, rest: list[str]) -> int:
     return 0
 
 
-def _check(config: Config) -> None:
+def _check(options: Options) -> None:
     for name in _ABOVE_ZERO:
-        value = getattr(config, name)
+        value = getattr(options, name)
         if value is not None and not 0 < value <= _MOST:
             raise _refusal(name, value, "above 0")
     for name in _NOT_BELOW_ZERO:
-        value = getattr(config, name)
+        value = getattr(options, name)
         if not 0 <= value <= _MOST:
             raise _refusal(name, value, "0 or more")
-    for name in config.extractors.split(","):
+    for name in options.extractors.split(","):
         if name.strip() not in EXTRACTORS:
             raise UsageError(unknown("extractor", name, EXTRACTORS))
-    if config.media and files.is_local(config.media) and not Path(config.media).is_dir():
-        raise UsageError(f"--media {config.media} is not a folder; give the folder with the clips")
+    if options.media and files.is_local(options.media) and not Path(options.media).is_dir():
+        raise UsageError(f"--media {options.media} is not a folder; give the folder with the clips")
 
 
 def _refusal(name: str, value: float, least: str) -> UsageError:
@@ -204,22 +204,22 @@ def _refusal(name: str, value: float, least: str) -> UsageError:
 
 
 def _work(plan: Plan) -> Iterator[tuple[str, ...]]:
-    config, count = plan.config, plan.count
+    options, count = plan.options, plan.count
     yield "clips", f"{count.clips:,} ({count.seconds / 3600:,.1f} hours of media)"
     yield "videos to download", f"{count.missing:,}"
-    hours = count.missing / config.videos_per_hour / config.identities
+    hours = count.missing / options.videos_per_hour / options.identities
     yield (
         "download",
-        f"{hours:,.1f} h = {count.missing:,} / {config.videos_per_hour:g} an hour / "
-        f"{config.identities} identities",
+        f"{hours:,.1f} h = {count.missing:,} / {options.videos_per_hour:g} an hour / "
+        f"{options.identities} identities",
     )
-    default = count.missing / DEFAULT_PER_HOUR * MEAN_SLOWDOWN / config.identities
+    default = count.missing / DEFAULT_PER_HOUR * MEAN_SLOWDOWN / options.identities
     yield (
         "",
         f"{default:,.1f} h at the job's own pace: {DEFAULT_PER_HOUR:g} an hour at most, and pauses "
         "that vary",
     )
-    yield "media", f"about {plan.media_gb:,.1f} GB at {config.height} lines"
+    yield "media", f"about {plan.media_gb:,.1f} GB at {options.height} lines"
     yield (
         "extraction",
         f"{plan.work_hours:,.1f} worker hours = {count.clips:,} x {plan.clip_s:.3g} s",
@@ -227,18 +227,18 @@ def _work(plan: Plan) -> Iterator[tuple[str, ...]]:
     yield (
         "",
         f"{plan.paid_hours:,.1f} worker hours with starts, commits and losses, "
-        f"{plan.paid_hours / config.workers:,.1f} h on {config.workers:,} workers",
+        f"{plan.paid_hours / options.workers:,.1f} h on {options.workers:,} workers",
     )
     yield from _units(plan)
 
 
 def _units(plan: Plan) -> Iterator[tuple[str, ...]]:
-    config, count = plan.config, plan.count
-    units = math.ceil(count.clips / config.unit_size)
-    yield "units", f"{units:,} of {config.unit_size} clips, {units:,} files a table before a pack"
+    options, count = plan.options, plan.count
+    units = math.ceil(count.clips / options.unit_size)
+    yield "units", f"{units:,} of {options.unit_size} clips, {units:,} files a table before a pack"
     yield "shuffle", f"{count.shuffled / 1e6:,.1f} MB of ids, labels and file names"
-    wasted = plan.workload.share_wasted(config.unit_size)
-    life = config.worker_life_hours
+    wasted = plan.workload.share_wasted(options.unit_size)
+    life = options.worker_life_hours
     if life is None:
         yield "wasted", f"{wasted:.1%} of the time, between units"
         return
@@ -256,20 +256,20 @@ def _tables(plan: Plan) -> Iterator[tuple[str, ...]]:
     yield "all", f"at most {sum(plan.raw_gb.values()):,.2f} GB before compression"
     if plan.like is not None:
         for name, size in plan.stored_gb.items():
-            yield f"{name}, stored", f"{size:,.2f} GB as in {plan.config.like}"
+            yield f"{name}, stored", f"{size:,.2f} GB as in {plan.options.like}"
         yield "all, stored", f"{sum(plan.stored_gb.values()):,.2f} GB"
 
 
 def _costs(plan: Plan) -> Iterator[tuple[str, ...]]:
     """What is paid for, the amount, and where it comes from."""
-    config = plan.config
+    options = plan.options
     hours, media, tables = plan.paid_hours, plan.media_gb, sum(plan.stored_gb.values())
     sums = {
-        "workers": (hours, "h", config.price_worker_hour),
-        "their GPUs": (hours, "h", config.price_gpu_hour),
-        "media stored": (media * config.months, "GB months", config.price_gb_month),
-        "tables stored": (tables * config.months, "GB months", config.price_gb_month),
-        "tables brought out": (tables, "GB", config.price_gb_out),
+        "workers": (hours, "h", options.price_worker_hour),
+        "their GPUs": (hours, "h", options.price_gpu_hour),
+        "media stored": (media * options.months, "GB months", options.price_gb_month),
+        "tables stored": (tables * options.months, "GB months", options.price_gb_month),
+        "tables brought out": (tables, "GB", options.price_gb_out),
     }
     for name, (amount, unit, price) in sums.items():
         if price:

@@ -22,7 +22,7 @@ ALWAYS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Options:
     """Show every recipe side by side, or the one that a store was made by.
 
     Shards of two recipes never mix: a store belongs to one hash, and every setting is in the hash.
@@ -36,10 +36,10 @@ class Config:
     """Print JSON."""
 
 
-def run(config: Config, rest: list[str]) -> int:
+def run(options: Options, rest: list[str]) -> int:
     """Print the recipes."""
-    found = dict(RECIPES) if config.out is None else {config.out: recipe_of(config.out)}
-    if config.json:
+    found = dict(RECIPES) if options.out is None else {options.out: recipe_of(options.out)}
+    if options.json:
         Console().print_json(json.dumps({name: one.to_json() for name, one in found.items()}))
         return 0
     recipes = list(found.values())

@@ -43,7 +43,7 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Options:
     """Read every shard of a store back; exit 1 and a list when anything is off.
 
     Checked are: files and rows named by manifest.json, columns and types, keys that repeat, clips
@@ -56,10 +56,10 @@ class Config:
     """The folder with manifest.json."""
 
 
-def run(config: Config, rest: list[str]) -> int:
+def run(options: Options, rest: list[str]) -> int:
     """Print what is off; 0 when nothing is."""
     console = Console()
-    out = files.absolute(config.out)
+    out = files.absolute(options.out)
     if not files.is_local(out):
         raise UsageError(
             f"beam validate reads a local folder; copy {out} to a folder (gcloud storage cp -r "
@@ -76,8 +76,9 @@ def run(config: Config, rest: list[str]) -> int:
     counts |= manifest.data.get("counts", {})
     verdict = f"{len(problems)} problems" if problems else "clean"
     console.print(
-        f"{config.out}: {verdict}; {counts['clips_in']:,} clips in, {counts['clips_done']:,} done, "
-        f"{counts['clips_failed']:,} failed, subset {manifest.data.get('subset_id')}",
+        f"{options.out}: {verdict}; {counts['clips_in']:,} clips in, "
+        f"{counts['clips_done']:,} done, {counts['clips_failed']:,} failed, "
+        f"subset {manifest.data.get('subset_id')}",
         highlight=False,
         markup=False,
         soft_wrap=True,

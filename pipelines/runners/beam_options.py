@@ -1,15 +1,17 @@
-"""Options of a command and options of Beam, told apart; a mistyped one is named, never ignored."""
+"""What Beam is told: its runner and its options, each checked before a job starts."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from apache_beam.options import pipeline_options as beam_options
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from pipelines.runners.engines import prepare_engine
+from pipelines.runners.option_names import beam_option_names
 from schemas import UsageError
 from schemas.messages import unknown
+from schemas.settings.command_line import refuse_unknown
 
 LOCAL_RUNNER = "FnApiRunner"
 """The default, and what `DirectRunner` means here: `DirectRunner` itself first tries to download
@@ -25,17 +27,16 @@ _LOSES_DATA = (
 )
 
 
-def beam_arguments(runner: str, rest: Sequence[str], ours: Iterable[str]) -> list[str]:
-    """Arguments for Beam's `PipelineOptions`: the runner and whatever else Beam knows.
+def beam_arguments(runner: str, rest: Sequence[str]) -> list[str]:
+    """Return the arguments for Beam's `PipelineOptions`: the runner, then `rest`.
 
-    `rest` is what our own options left over, `ours` are their names for the suggestion. Raises
-    `UsageError` for a name that neither knows, for DaskRunner, and for an engine that cannot be
-    reached.
+    `rest` is what our own options left over. Raises `UsageError` for what Beam does not know, for
+    DaskRunner, and for an engine that cannot be reached.
     """
     short = runner_class(runner)
     if short == "daskrunner":
         raise UsageError(_LOSES_DATA)
-    check_rest(rest, ours)
+    check_rest(rest)
     name = LOCAL_RUNNER if short in IN_PROCESS else runner
     _check_runner(name)
     arguments = [f"--runner={name}", *rest]
@@ -44,7 +45,7 @@ def beam_arguments(runner: str, rest: Sequence[str], ours: Iterable[str]) -> lis
 
 
 def runner_class(runner: str) -> str:
-    """`flinkrunner` for `flink`, `FlinkRunner` and its dotted path: Beam takes all of these."""
+    """Return `flinkrunner` for `flink`, `FlinkRunner` and its dotted path: Beam takes all."""
     short = runner.rsplit(".", 1)[-1].lower()
     return short if "." in runner or short.endswith("runner") else f"{short}runner"
 
@@ -61,22 +62,16 @@ def _check_runner(runner: str) -> None:
         raise UsageError(unknown("runner", runner, sorted(known)))
 
 
-def check_rest(rest: Sequence[str], ours: Iterable[str]) -> None:
-    """Raise `UsageError` with a suggestion for the first argument that Beam does not know."""
-    parser = _beam_parser()
-    known = set(parser._option_string_actions)
-    for argument in rest:
-        name = argument.split("=", 1)[0]
-        if name.startswith("--") and name not in known and name.replace("-", "_") not in known:
-            options = {*ours, *(option for option in known if option.startswith("--"))}
-            raise UsageError(unknown("option", name, sorted(options)))
-    _, stray = parser.parse_known_args(list(rest))
+def check_rest(rest: Sequence[str]) -> None:
+    """Raise `UsageError` for an argument or a value that Beam does not take."""
+    refuse_unknown(rest, beam_option_names(), "--help")
+    _, stray = _beam_parser().parse_known_args(list(rest))
     if stray:
         raise UsageError(f"unexpected argument {stray[0]!r}; options start with --")
 
 
 def given_to_beam(arguments: Sequence[str]) -> dict[str, Any]:
-    """Those of Beam's options that `arguments` set, by the names that Beam keeps them under."""
+    """Return the options of Beam that `arguments` set, by the names that Beam keeps them under."""
     parser = _beam_parser()
     for action in parser._actions:
         action.default = argparse.SUPPRESS
@@ -84,7 +79,7 @@ def given_to_beam(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 class _OneSentence(beam_options._BeamArgumentParser):
-    """Beam's parser with our manner of complaint."""
+    """Beam's parser, whose complaints are ours."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"Beam: {message}")

@@ -5,9 +5,9 @@ workers have one, or the user names the service option `worker_accelerator`, and
 Dataflow refuses to reconcile the two.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import google.auth
 from apache_beam.io.filesystems import FileSystems
@@ -16,8 +16,6 @@ from apache_beam.options.pipeline_options_validator import PipelineOptionsValida
 from apache_beam.runners.runner import create_runner
 from google.auth.exceptions import GoogleAuthError
 
-from extractors.base import Precision
-from extractors.nets.precision import resolve_precision
 from pipelines.runners.beam_options import (
     IN_PROCESS,
     LOCAL_RUNNER,
@@ -36,8 +34,6 @@ _NEEDED = {
     "temp_location": "--temp_location gs://...",
     "sdk_container_image": "--sdk_container_image (what docker/worker.Dockerfile builds)",
 }
-_WITHOUT_BF16 = ("nvidia-tesla-k80", "nvidia-tesla-p", "nvidia-tesla-t4", "nvidia-tesla-v100")
-"""Beginnings of the accelerators of Dataflow whose generation has no bf16."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +84,7 @@ class Destination:
 
 
 def find_preset(name: str | None, known: Collection[str] = tuple(PRESETS)) -> Preset | None:
-    """The preset of a name; `UsageError` for one that is unknown or of other jobs."""
+    """Return a preset by name; `UsageError` for one that is unknown or of other jobs."""
     if name is None:
         return None
     if name not in known:
@@ -104,30 +100,32 @@ def is_dataflow(runner: str) -> bool:
 def choose_destination(
     runner: str,
     rest: Sequence[str],
-    ours: Iterable[str],
-    preset: Preset | None = None,
+    preset_name: str | None = None,
     accelerator: str | None = None,
+    presets: Collection[str] = tuple(PRESETS),
 ) -> Destination:
-    """The runner and everything that Beam is told.
+    """Return the runner and everything that Beam is told.
 
-    `rest` and `ours` are as for `beam_arguments`. Raises `UsageError` where options contradict
-    each other and, for Dataflow, where something is missing that only shows after long retries.
+    `rest` is as for `beam_arguments`; `presets` are those that the job can take. Raises
+    `UsageError` where options contradict each other and, for Dataflow, where something is missing
+    that only shows after long retries.
     """
-    remote = is_dataflow(runner)
+    preset = find_preset(preset_name, presets)
     if preset is not None:
-        if not remote and runner != LOCAL_RUNNER:
+        if not is_dataflow(runner) and runner != LOCAL_RUNNER:
             raise UsageError(f"a preset is for {DATAFLOW}, but --runner is {runner}; drop one")
-        runner, remote = DATAFLOW, True
-    arguments = beam_arguments(runner, rest, ours)
+        runner = DATAFLOW
+    arguments, remote = beam_arguments(runner, rest), is_dataflow(runner)
     given = given_to_beam(rest)
     everywhere = _find_accelerator(given, accelerator)
-    if (everywhere or accelerator) and not _kind(everywhere or accelerator or ""):
+    asked = everywhere or accelerator or ""
+    if asked and not accelerator_kind(asked):
         raise UsageError(
             f"a GPU is asked for as type:<name>;count:<number>;install-nvidia-driver, not as "
-            f"{everywhere or accelerator!r}"
+            f"{asked!r}"
         )
     if preset is not None:
-        _check_machine(preset, everywhere or accelerator or "", given)
+        _check_machine(preset, asked, given)
         accelerator = accelerator or preset.accelerator
         arguments += _fill_in(preset, given)
     if remote:
@@ -140,14 +138,14 @@ def choose_destination(
 
 
 def _leaving(runner: str, remote: bool) -> tuple[str, ...]:
-    """Options for which a command ends before its job; one process knows none of them."""
+    """Return options for which a command ends before its job; one process knows none of them."""
     if remote:
         return ("dry_run", "template_location", "no_wait_until_finish")
     return () if runner_class(runner) in IN_PROCESS else ("no_wait_until_finish",)
 
 
 def _fill_in(preset: Preset, given: Mapping[str, Any]) -> list[str]:
-    """Arguments for what the user has left open; experiments add up unless they contradict."""
+    """Return arguments for what is left open; experiments add up unless they contradict."""
     filled = {name: value for name, value in preset.options.items() if name not in given}
     experiment = preset.options.get("experiments", "")
     if experiment and experiment.removeprefix("no_") not in given.get("experiments", ()):
@@ -156,7 +154,7 @@ def _fill_in(preset: Preset, given: Mapping[str, Any]) -> list[str]:
 
 
 def _find_accelerator(given: Mapping[str, Any], accelerator: str | None) -> str:
-    """The GPU that Beam's own options ask for, which every worker gets; empty for none."""
+    """Return the GPU that Beam's own options ask for, which every worker gets; empty for none."""
     asked = [f"--accelerator {accelerator}"] if accelerator else []
     everywhere = ""
     for option, name, start in (
@@ -179,7 +177,7 @@ def _check_machine(preset: Preset, accelerator: str, given: Mapping[str, Any]) -
     """Refuse a GPU that the preset's machine cannot have; those of g2 have an L4 built in."""
     if accelerator and not preset.accelerator:
         raise UsageError("preset dataflow-cpu has no GPU; for one give --preset dataflow-gpu")
-    asked, own = _kind(accelerator), _kind(preset.accelerator)
+    asked, own = accelerator_kind(accelerator), accelerator_kind(preset.accelerator)
     if accelerator and asked != own and "machine_type" not in given:
         raise UsageError(
             f"{preset.options['machine_type']}, the preset's machine, has {own} and not {asked}; "
@@ -187,13 +185,13 @@ def _check_machine(preset: Preset, accelerator: str, given: Mapping[str, Any]) -
         )
 
 
-def _kind(accelerator: str) -> str:
-    """`nvidia-l4` of `type:nvidia-l4;count:1`."""
+def accelerator_kind(accelerator: str) -> str:
+    """Return `nvidia-l4` of `type:nvidia-l4;count:1`; empty for text of another form."""
     return accelerator.partition("type:")[2].split(";")[0]
 
 
 def _check_dataflow(arguments: list[str]) -> None:
-    """What Beam would find out late, or by asking a network that does not answer."""
+    """Check what Beam would find out late, or by asking a network that does not answer."""
     given = given_to_beam(arguments)
     missing = [text for name, text in _NEEDED.items() if not given.get(name)]
     if missing:
@@ -201,8 +199,8 @@ def _check_dataflow(arguments: list[str]) -> None:
     options = PipelineOptions(arguments)
     validator = PipelineOptionsValidator(options, create_runner(DATAFLOW))
     cloud = options.view_as(GoogleCloudOptions)
-    places = [name for name in ("temp_location", "staging_location") if name in given]
-    wrong = [error for name in places for error in validator.validate_gcs_path(cloud, name)]
+    locations = [name for name in ("temp_location", "staging_location") if name in given]
+    wrong = [error for name in locations for error in validator.validate_gcs_path(cloud, name)]
     if validator.is_service_runner():  # an endpoint of one's own passes
         wrong += validator.validate_cloud_options(cloud)
     if wrong:
@@ -222,30 +220,13 @@ def _check_credentials() -> None:
         ) from None
 
 
-def check_places(places: Mapping[str, str | None]) -> None:
+def check_reachable(needed: Mapping[str, str | None]) -> None:
     """Raise `UsageError` for an option whose value a worker of Dataflow cannot reach."""
-    for option, place in places.items():
-        if place is None:
+    for option, uri in needed.items():
+        if uri is None:
             raise UsageError(f"{DATAFLOW} needs {option}, a gs:// address")
-        if files.is_local(files.absolute(place)):
+        if files.is_local(files.absolute(uri)):
             raise UsageError(
-                f"{option} {place} lies on this machine, which workers of Dataflow cannot reach; "
+                f"{option} {uri} lies on this machine, which workers of Dataflow cannot reach; "
                 "give a gs:// address, and copy there what it must hold"
             )
-
-
-def worker_precision(
-    asked: Literal["fp32", "bf16", "fp16", "auto"], preset: Preset, accelerator: str
-) -> tuple[Precision, str]:
-    """`resolve_precision` for workers that are not there yet.
-
-    `auto` is fp32 on processors, which may differ from worker to worker.
-    """
-    if preset.device == "cpu":
-        return resolve_precision("fp32" if asked == "auto" else asked)
-    if asked != "auto":
-        return asked, f"{asked} as asked"
-    kind = _kind(accelerator)
-    if kind.startswith(_WITHOUT_BF16):
-        return "fp32", f"fp32, because {kind} has no bf16 units"
-    return "bf16", f"bf16, because {kind} has bf16 units"

@@ -1,7 +1,10 @@
-"""Versions that the launcher and its workers must share."""
+"""Which earsight this is, and the versions that the launcher and its workers must share."""
 
 import importlib.metadata
+import json
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from schemas import JobError
 
@@ -15,7 +18,7 @@ class Versions:
 
     @classmethod
     def here(cls) -> "Versions":
-        """The versions of this environment."""
+        """Return the versions of this environment."""
         return cls(
             importlib.metadata.version("earsight"), importlib.metadata.version("apache-beam")
         )
@@ -33,3 +36,25 @@ class Versions:
                     "the worker's image from the launcher's version and name it with "
                     "--sdk_container_image"
                 )
+
+
+def version_line() -> str:
+    """Return name, version and commit, such as `earsight 0.1.0 (commit 4177a3d0c1f2)`."""
+    commit = find_commit()
+    return f"earsight {importlib.metadata.version('earsight')} (commit {commit or 'unknown'})"
+
+
+def find_commit() -> str | None:
+    """Return the commit of the checkout that this code lies in, or that it was installed from."""
+    root = Path(__file__).resolve().parents[2]
+    if (root / ".git").exists():
+        command = ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"]
+        try:
+            asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):  # no git on this machine
+            return None
+        return asked.stdout.strip() or None
+    installed = importlib.metadata.distribution("earsight")
+    built = installed.read_text("commit.txt")  # what a wheel was built from
+    source = json.loads(installed.read_text("direct_url.json") or "{}")  # what pip installed from
+    return (built or source.get("vcs_info", {}).get("commit_id", ""))[:12].strip() or None

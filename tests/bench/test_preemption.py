@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipelines.commands.preemption import Workload
-from pipelines.jobs.features.command import Config
+from pipelines.jobs.features.command import Options
 from pipelines.jobs.features.worker import Runtime, UnitWorker, load_extractors
 from pipelines.media.media_index import MediaFile
 from pipelines.store.feature_store import FeatureStore
@@ -94,7 +94,7 @@ def test_waste_against_unit_size(media: Path, tmp_path: Path) -> None:
         unit["first_decode"] + max(0.0, unit["folder_threads_and_receipt"])
         + commit["parts_of_16_clips"], 3,
     )  # fmt: skip
-    default = Config.unit_size
+    default = Options.unit_size
     report: dict[str, Any] = {
         "what": "share of paid worker time that does no clip for good, exponential lifetimes",
         "machine": machine,

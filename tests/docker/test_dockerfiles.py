@@ -81,9 +81,9 @@ def test_trainer_is_not_root() -> None:
 
 def test_parameters_of_the_template_are_options() -> None:
     names = {one["name"] for one in metadata()["parameters"]} - {"job"}
-    ours = {*features_command.Config.__dataclass_fields__}
-    ours |= {*download_command.Config.__dataclass_fields__}
-    check_rest([f"--{name}=x" for name in names - ours], [])
+    ours = {*features_command.Options.__dataclass_fields__}
+    ours |= {*download_command.Options.__dataclass_fields__}
+    check_rest([f"--{name}=x" for name in names - ours])
 
 
 def metadata() -> dict[str, list[dict[str, str]]]:

@@ -8,7 +8,6 @@ One step fetches, cuts, verifies and stores a clip; no media ever travels betwee
 from collections.abc import Iterator
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.jobs.download.finish import finish
 from pipelines.jobs.download.job import DownloadJob
@@ -86,10 +85,3 @@ def build(pipeline: beam.Pipeline, job: DownloadJob) -> beam.PCollection[bytes]:
         | "count units" >> beam.combiners.Count.Globally()
         | "finish" >> beam.ParDo(FinishDownload(job)).with_output_types(bytes)
     )
-
-
-def run(job: DownloadJob, beam_args: list[str]) -> None:
-    """Run the job to its end on the runner that `beam_args` names."""
-    options = PipelineOptions(beam_args, save_main_session=False)
-    with beam.Pipeline(options=options) as pipeline:
-        build(pipeline, job)

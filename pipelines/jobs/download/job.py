@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.jobs.download.command import YOUTUBE
 from pipelines.jobs.download.fetch.local_sources import list_locations
 from pipelines.jobs.download.fetch.messages import Limits, SourceKind
 from pipelines.jobs.download.identity import Identity
@@ -19,7 +20,6 @@ from pipelines.store.units import ClipTask, Unit, into_units, repeated_videos
 from schemas import Clip, Reason
 from schemas.manifests import read_manifest
 
-YOUTUBE = "youtube"
 WITHOUT_START_TIMES = frozenset({"ave"})
 """Data sets that do not say where in its video a clip starts: their media are the clips."""
 

@@ -6,9 +6,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.jobs.download.job import YOUTUBE, DownloadJob
+from pipelines.jobs.download.command import YOUTUBE
+from pipelines.jobs.download.job import DownloadJob
 from pipelines.jobs.download.rate_limit import RateLimiter
-from pipelines.runners.summary import failures_table, shown
+from pipelines.runners.screen import failures_table, shown
 from pipelines.store import files
 from pipelines.store.media_store import MediaState
 

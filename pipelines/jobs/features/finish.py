@@ -1,14 +1,13 @@
-"""The last step: check that no clip vanished, then write `manifest.json`."""
+"""The end of a features job: check that no clip vanished, then write `manifest.json`."""
 
 import importlib.metadata
 import platform
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-import apache_beam as beam
 import pyarrow as pa
 
 from pipelines.jobs.features.job import FeaturesJob
@@ -21,17 +20,6 @@ _TOOLS = (
     "earsight", "apache-beam", "torch", "torchvision", "tensorflow-hub", "librosa", "numpy",
     "opencv-contrib-python-headless", "av", "pillow", "pyarrow",
 )  # fmt: skip
-
-
-class Finish(beam.DoFn):
-    """Runs once, after every unit: receipts to manifest."""
-
-    def __init__(self, job: FeaturesJob) -> None:
-        self._job = job
-
-    def process(self, n_units: int) -> Iterator[bytes]:
-        """Write the manifest; yields the subset id."""
-        yield finish(self._job)["subset_id"].encode()
 
 
 def finish(job: FeaturesJob) -> dict[str, Any]:
@@ -73,7 +61,7 @@ def finish(job: FeaturesJob) -> dict[str, Any]:
 def _write_coverage(
     job: FeaturesJob, clips: Iterable[Clip], state: StoreState, subset_id: str
 ) -> None:
-    """What is there by split and class; a clip without media takes the download's reason."""
+    """Count clips by split and class; one without media takes the reason of its download."""
     reasons = {key: str(failure.reason) for key, failure in state.failed.items()}
     for key, reason in read_reasons(job.media).items():
         if reasons.get(key) == Reason.NOT_FOUND:

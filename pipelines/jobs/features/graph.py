@@ -1,22 +1,25 @@
-"""`beam run features`: clips to feature tables.
+"""`beam run features` as a Beam graph: clips to feature tables.
 
     read manifest -> units -> drop what is done -> Reshuffle (ids only) -> ExtractUnit -> Finish
 
 Everything between the shuffle and the receipt happens inside one step, clip by clip; no frame and
-no sound ever travels between steps.
+no waveform ever travels between steps.
 """
 
-import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from collections.abc import Iterator
+from typing import Any
 
-from pipelines.jobs.features.extract_step import ExtractUnit
-from pipelines.jobs.features.finish import Finish
+import apache_beam as beam
+from apache_beam.utils.shared import Shared
+
+from pipelines.jobs.features.finish import finish
 from pipelines.jobs.features.job import FeaturesJob
-from pipelines.jobs.features.plan_step import PlanUnits
+from pipelines.jobs.features.worker import UnitWorker, load_extractors
+from pipelines.store.units import Unit
 
 
 def build(pipeline: beam.Pipeline, job: FeaturesJob) -> beam.PCollection[bytes]:
-    """The graph; yields the subset id once the manifest is written."""
+    """Add the job's steps; the result holds the subset id once the manifest is written."""
     extract = beam.ParDo(ExtractUnit(job)).with_output_types(bytes)
     if job.accelerator:
         extract = extract.with_resource_hints(accelerator=job.accelerator)
@@ -31,8 +34,64 @@ def build(pipeline: beam.Pipeline, job: FeaturesJob) -> beam.PCollection[bytes]:
     )
 
 
-def run(job: FeaturesJob, beam_args: list[str]) -> None:
-    """Run the job to its end on the runner that `beam_args` names."""
-    options = PipelineOptions(beam_args, save_main_session=False)
-    with beam.Pipeline(options=options) as pipeline:
-        build(pipeline, job)
+class PlanUnits(beam.DoFn):
+    """Turn the one start element into the encoded units that are left to do."""
+
+    def __init__(self, job: FeaturesJob) -> None:
+        self._job = job
+
+    def setup(self) -> None:
+        """Refuse a worker of another version before anything is planned."""
+        self._job.launcher.check()
+
+    def process(self, start: bytes) -> Iterator[bytes]:
+        """Yield units of clips, as bytes."""
+        for unit in self._job.units():
+            yield unit.encode()
+
+
+class _Loaded(dict[str, Any]):
+    """A dict that `Shared` can hold by a weak reference."""
+
+
+class ExtractUnit(beam.DoFn):
+    """Decode, extract and commit one unit; threads of a process share one set of nets."""
+
+    def __init__(self, job: FeaturesJob) -> None:
+        self._job = job
+        self._shared = Shared()
+
+    def setup(self) -> None:
+        """Make the worker; the nets wait until the first clip needs them."""
+        job = self._job
+        job.launcher.check()
+
+        def load() -> _Loaded:
+            return self._shared.acquire(
+                lambda: _Loaded(load_extractors(job.recipe, job.runtime)), tag=job.recipe.hash
+            )
+
+        self._worker = UnitWorker(job.store(), job.recipe, job.runtime, load)
+
+    def teardown(self) -> None:
+        """End the processes that read media."""
+        self._worker.close()
+
+    def process(self, unit: bytes) -> Iterator[bytes]:
+        """Yield the name of the unit, once its receipt stands."""
+        receipt = self._worker.do(Unit.decode(unit))
+        for reason in (failure.reason for failure in receipt.failed):
+            beam.metrics.Metrics.counter("failed", reason).inc()
+        beam.metrics.Metrics.counter("clips", "done").inc(len(receipt.done))
+        yield receipt.unit.encode()
+
+
+class Finish(beam.DoFn):
+    """Write the manifest; runs once, after every unit."""
+
+    def __init__(self, job: FeaturesJob) -> None:
+        self._job = job
+
+    def process(self, n_units: int) -> Iterator[bytes]:
+        """Yield the subset id once the manifest is written."""
+        yield finish(self._job)["subset_id"].encode()

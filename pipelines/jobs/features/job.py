@@ -12,7 +12,7 @@ from pipelines.runners.versions import Versions
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.receipts import StoreState
-from pipelines.store.units import open_tasks
+from pipelines.store.units import ClipTask, Unit, into_units, open_tasks, repeated_videos
 from schemas import Clip, Event, Reason, Recipe, Vocabulary
 from schemas.manifests import read_events, read_manifest, vocabulary
 
@@ -47,20 +47,20 @@ class FeaturesJob:
     """What every worker must have too."""
 
     def clips(self) -> Iterator[Clip]:
-        """The manifest's clips in order."""
+        """Yield the manifest's clips in order."""
         clips = self._labelled()
         if self.dataset == "folder" and self.annotations != self.media and self.split is None:
             clips = self._with_unlabelled(clips)
         return itertools.islice(clips, self.limit)
 
     def events(self) -> Iterator[Event]:
-        """Dense truth of every split, also those that this run leaves out."""
+        """Yield the dense truth of every split, also of those that this run leaves out."""
         if self.annotations == NO_ANNOTATIONS:
             return iter(())
         return read_events(self.dataset, self._annotations(), repair=self.repair)
 
     def vocabulary(self) -> Vocabulary:
-        """Class names in order."""
+        """Return the class names in order."""
         if self.annotations == NO_ANNOTATIONS:
             return Vocabulary(())
         return vocabulary(self.dataset, self._annotations())
@@ -74,7 +74,7 @@ class FeaturesJob:
         return files.local_folder(self.annotations)
 
     def _with_unlabelled(self, clips: Iterator[Clip]) -> Iterator[Clip]:
-        """Labels lie apart from the media: a file without a row is a clip all the same."""
+        """Yield the labelled clips, then one per media file without a label."""
         labelled = set()
         for clip in clips:
             labelled.add(clip.key)
@@ -84,17 +84,24 @@ class FeaturesJob:
                 yield Clip(stem, 0.0, math.inf, name=stem)
 
     def media_index(self) -> MediaIndex:
-        """The files under `media`."""
+        """Return the media files by name."""
         return MediaIndex(files.list_folder(self.media))
 
+    def tasks(self, state: StoreState) -> Iterator[ClipTask]:
+        """Yield the clips that are left to do, given where every clip of the store stands."""
+        repeated = repeated_videos(self.clips())
+        return open_tasks(
+            self.clips(), self.media_index(), state.done, state.failed, self.retry, repeated
+        )
+
+    def units(self) -> Iterator[Unit]:
+        """Yield what is left to do in units."""
+        return into_units(self.tasks(self.store().state()), self.unit_size)
+
     def n_open(self, state: StoreState) -> int:
-        """How many clips with media are left to do."""
-        tasks = open_tasks(
-            self.clips(), self.media_index(), state.done, state.failed, self.retry,
-            frozenset(),
-        )  # fmt: skip
-        return sum(task.media is not None for task in tasks)
+        """Count the clips with media that are left to do."""
+        return sum(task.media is not None for task in self.tasks(state))
 
     def store(self) -> FeatureStore:
-        """The store that the job fills."""
+        """Return the store that the job fills."""
         return FeatureStore(self.out)

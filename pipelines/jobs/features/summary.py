@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.jobs.features.job import FeaturesJob
-from pipelines.runners.summary import failures_table, shown
+from pipelines.runners.screen import failures_table, shown
 from pipelines.store import files
 from pipelines.store.receipts import Receipt, StoreState
 from schemas import Reason

@@ -6,7 +6,6 @@ Rows go from file to file inside one step; only the names of parts travel betwee
 """
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.jobs.pack.steps import FinishPack, PackShard, PlanShards
 
@@ -22,10 +21,3 @@ def build(pipeline: beam.Pipeline, out: str, most: int, keep_parts: bool) -> bea
         | "count shards" >> beam.combiners.Count.Globally()
         | "finish" >> beam.ParDo(FinishPack(out, keep_parts)).with_output_types(int)
     )
-
-
-def run(out: str, most: int, keep_parts: bool, beam_args: list[str]) -> None:
-    """Run the job to its end on the runner that `beam_args` names."""
-    options = PipelineOptions(beam_args, save_main_session=False)
-    with beam.Pipeline(options=options) as pipeline:
-        build(pipeline, out, most, keep_parts)

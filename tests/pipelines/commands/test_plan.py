@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.commands.estimate import Count, Measured, table_bytes
-from pipelines.commands.plan import Config, Plan
+from pipelines.commands.plan import Options, Plan
 from pipelines.media.media_index import MediaIndex
 from schemas import Clip, TableName, read_store_manifest
 from tests.pipelines.conftest import Beam, make_clip
@@ -20,7 +20,7 @@ def count(clips: int = 3600, seconds: int = 36_000) -> Count:
 
 
 def plan(**settings: object) -> Plan:
-    return Plan(Config(annotations="", **settings), count(), None)  # type: ignore[arg-type]
+    return Plan(Options(annotations="", **settings), count(), None)  # type: ignore[arg-type]
 
 
 def test_hours_of_work_and_of_money() -> None:

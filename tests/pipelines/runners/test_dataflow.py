@@ -13,10 +13,11 @@ from apache_beam.portability.api import beam_runner_api_pb2 as proto
 from apache_beam.runners.pipeline_context import PipelineContext
 
 from pipelines.cli import main
-from pipelines.jobs.features import graph as features
-from pipelines.jobs.features.command import Config, make_job
-from pipelines.runners.launch import run_job
-from pipelines.runners.presets import PRESETS, worker_precision
+from pipelines.jobs.features.command import Options
+from pipelines.jobs.features.graph import build
+from pipelines.jobs.features.prepare import make_job, worker_precision
+from pipelines.runners.graph import run_pipeline
+from pipelines.runners.presets import PRESETS
 from pipelines.runners.versions import Versions
 from schemas import JobError
 from tests.pipelines.cloud import Cloud, cloud_for_clients
@@ -226,12 +227,12 @@ def test_worker_of_another_version_stops_the_job(
     clips: Path, tmp_path: Path, launcher: Versions, said: str
 ) -> None:
     out = tmp_path / "out"
-    config = Config(
+    options = Options(
         dataset="folder", media=str(clips), out=str(out), weights="seeded", extractors="logmel"
     )
-    job = replace(make_job(config), launcher=launcher)
+    job = replace(make_job(options), launcher=launcher)
     with pytest.raises(JobError, match=said):
-        run_job(lambda: features.run(job, ["--runner=FnApiRunner"]))
+        run_pipeline(lambda pipeline: build(pipeline, job), ["--runner=FnApiRunner"])
     assert not (out / "receipts").exists()
     assert not (out / "manifest.json").exists()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.runners.launch import run_job
+from pipelines.runners.graph import run_pipeline
 from pipelines.store.locking import locked
 from pipelines.store.units import Unit
 from schemas import JobError
@@ -116,22 +116,22 @@ def test_what_a_worker_says_comes_back_over_the_wire(
     ],
 )
 def test_what_engines_say(text: str, said: str) -> None:
-    def run() -> None:
+    def build(pipeline: object) -> None:
         raise RuntimeError(text)
 
     with pytest.raises(JobError, match=r"^[^\n]*$") as error:
-        run_job(run)
+        run_pipeline(build, ["--runner=FnApiRunner"])
     assert said in str(error.value)
 
 
 def test_mistake_in_a_worker_stays_an_exception() -> None:
     text = "failed in state FAILED: Error from SDK harness: Traceback (most recent call last):\n  x"
 
-    def run() -> None:
+    def build(pipeline: object) -> None:
         raise RuntimeError(text)
 
     with pytest.raises(RuntimeError, match="SDK harness"):
-        run_job(run)
+        run_pipeline(build, ["--runner=FnApiRunner"])
 
 
 @pytest.mark.parametrize("job", ["features", "download", "everything"])

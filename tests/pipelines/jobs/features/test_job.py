@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 
-from pipelines.jobs.features.command import Config, make_recipe
+from pipelines.jobs.features.command import Options
+from pipelines.jobs.features.prepare import make_recipe
 from pipelines.store.feature_store import FeatureStore
 from schemas import TableName, read_store_manifest
 from tests.pipelines.conftest import Beam, make_clip
@@ -248,7 +249,7 @@ def test_labels_that_come_later_enter(tmp_path: Path, beam: Beam) -> None:
 
 
 def test_precision_auto_goes_on_as_it_began(tmp_path: Path) -> None:
-    asked = Config(dataset="folder", weights="seeded", extractors="resnet152")
+    asked = Options(dataset="folder", weights="seeded", extractors="resnet152")
     store = FeatureStore(str(tmp_path / "out"))
     begun = make_recipe(replace(asked, precision="fp32"), store)
     store.open("folder", begun)

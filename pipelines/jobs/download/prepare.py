@@ -1,0 +1,160 @@
+"""From options to a download job: everything that can be wrong with them shows here."""
+
+import logging
+import shlex
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from extractors.nets.weights import cache_folder
+from pipelines.jobs.download.command import YOUTUBE, Options
+from pipelines.jobs.download.fetch.addresses import check_template, read_site_args
+from pipelines.jobs.download.fetch.local_sources import list_locations
+from pipelines.jobs.download.fetch.messages import Limits
+from pipelines.jobs.download.identity import (
+    DEFAULT_PER_HOUR,
+    Identity,
+    make_identity,
+    read_identities,
+)
+from pipelines.jobs.download.job import DownloadJob
+from pipelines.jobs.download.rate_limit import RatePolicy
+from pipelines.jobs.options import check_dataset, read_reasons
+from pipelines.runners.launch import check_out
+from pipelines.store import files
+from schemas import UsageError
+from schemas.manifests.folder import media_stems
+
+_log = logging.getLogger(__name__)
+_WITHOUT_STARTS = {
+    "ave": "AVE's annotation files do not say where in its YouTube video a clip starts, so a "
+    "download would cut other ten seconds than the annotated ones; get the videos that AVE's "
+    "authors publish and give their folder with --source",
+    "demo": "the demo world is generated, not downloaded; run beam run features --dataset demo",
+    "folder": "data set folder has no YouTube ids; give --source, a mirror or a folder",
+}
+"""Data sets that cannot be cut out of YouTube videos, and what to do instead."""
+
+
+def make_job(options: Options) -> DownloadJob:
+    """Return the job that the options ask for; `UsageError` for whatever is wrong with them."""
+    check_dataset(options.dataset)
+    source, hosts, site = _find_source(options)
+    media = files.absolute(options.media or f"media/{options.dataset}")
+    if media == source:
+        raise UsageError(f"--source and --media are both {media}; give another --media")
+    job = DownloadJob(
+        dataset=options.dataset,
+        annotations=_find_annotations(options, source),
+        media=media,
+        source=source,
+        identities=_identities(options, site),
+        rate_policy=_rate_policy(options, site),
+        hosts=hosts,
+        site_args=read_site_args(options.youtube_args),
+        limits=Limits(
+            height=options.height,
+            max_bytes=int(options.max_mb * 2**20),
+            timeout_s=options.clip_timeout,
+            section_above=int(options.section_above_mb * 2**20),
+        ),
+        parallel=options.parallel,
+        tries=options.tries,
+        unit_size=options.unit_size,
+        split=options.split,
+        limit=options.limit,
+        retry=read_reasons(options.retry),
+        repair=options.repair,
+        command=_command(options),
+    )
+    _check_clips(job)
+    check_out(media, "--media")
+    job.store().open(options.dataset, options.height)
+    return job
+
+
+def _find_source(options: Options) -> tuple[str, tuple[str, ...], str]:
+    """Return the source in full, the hosts that it may ask, and the site that its budget is for."""
+    more = tuple(host.strip().lower() for host in options.hosts.split(",") if host.strip())
+    if options.source == YOUTUBE:
+        if options.dataset in _WITHOUT_STARTS:
+            raise UsageError(_WITHOUT_STARTS[options.dataset])
+        from pipelines.jobs.download.fetch.ytdlp import JAVASCRIPT, YOUTUBE_HOSTS
+
+        if not any(shutil.which(name) for name in JAVASCRIPT):
+            _log.warning("yt-dlp needs %s for most formats of YouTube", " or ".join(JAVASCRIPT))
+        return YOUTUBE, (*YOUTUBE_HOSTS, *more), YOUTUBE
+    if options.source.startswith(("http://", "https://")):
+        host = check_template(options.source)
+        return options.source, (host, *more), host
+    scheme = options.source.partition("://")[0] if "://" in options.source else ""
+    if scheme in ("file", "ftp", "data", "concat", "rtmp"):
+        raise UsageError(
+            f"--source {options.source} is {scheme}://; allowed are youtube, http and https "
+            "addresses, and the path of a folder, a .tar or a .parquet file"
+        )
+    source = files.absolute(options.source)
+    if files.is_local(source) and next(list_locations(Path(source)), None) is None:
+        raise UsageError(f"--source {options.source} holds no media, tar or Parquet file")
+    return source, (), "local"
+
+
+def _rate_policy(options: Options, site: str) -> RatePolicy:
+    state = options.state or str(cache_folder() / "egress")
+    return RatePolicy(
+        folder=str(Path(state).absolute()),
+        site=site,
+        patience_s=60 * options.patience_minutes,
+        breaker_after=options.breaker_after,
+        breaker_s=60 * options.breaker_minutes,
+        probe_s=2 * options.clip_timeout,
+    )
+
+
+def _identities(options: Options, site: str) -> tuple[Identity, ...]:
+    """Return the identities with their share of the budget."""
+    pace = options.videos_per_hour
+    if pace is None:
+        pace = DEFAULT_PER_HOUR if site == YOUTUBE else 0.0
+    if options.identities is None:
+        single = make_identity(options.cookies, options.proxy, options.user_agent, pace)
+        identities: tuple[Identity, ...] = (single,)
+    elif options.cookies or options.proxy or options.user_agent:
+        raise UsageError("--identities already names cookies, proxies and user agents; drop these")
+    else:
+        identities = read_identities(Path(options.identities), pace)
+    return tuple(
+        replace(identity, per_hour=identity.per_hour / options.machines) for identity in identities
+    )
+
+
+def _find_annotations(options: Options, source: str) -> str | None:
+    if options.annotations is not None:
+        return files.absolute(options.annotations)
+    if options.dataset in ("folder", "demo"):
+        if source.startswith(("http://", "https://")):
+            raise UsageError(
+                f"data set {options.dataset} with a mirror needs --annotations, the folder with "
+                "its labels.csv"
+            )
+        folder = Path(source)
+        listed = files.is_local(source) and folder.is_dir() and media_stems(folder)
+        return source if listed else None
+    from schemas.manifests.sources import fetch_annotations
+
+    return str(fetch_annotations(options.dataset, cache_folder() / "annotations"))
+
+
+def _check_clips(job: DownloadJob) -> None:
+    """Read the manifest once, so that a bad line shows now."""
+    if sum(1 for _ in job.clips()) == 0:
+        raise UsageError(f"the manifest of {job.dataset} has no clip")
+
+
+def _command(options: Options) -> str:
+    """Return the command line without a proxy's password and without tokens."""
+    command = shlex.join(["beam", *sys.argv[1:]])
+    for secret in filter(None, (options.proxy, options.youtube_args)):
+        command = command.replace(secret, "(not shown)")
+    return command

@@ -1,0 +1,214 @@
+"""From options to a features job: everything that can be wrong with them shows here."""
+
+import logging
+import shlex
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal
+
+from extractors.base import Precision
+from extractors.nets.precision import resolve_precision
+from extractors.nets.weights import cache_folder, find_weights, weights_of
+from pipelines.demo import DemoOptions, demo_folder, generate
+from pipelines.jobs.features.command import Options
+from pipelines.jobs.features.job import NO_ANNOTATIONS, FeaturesJob
+from pipelines.jobs.features.worker import Runtime
+from pipelines.jobs.options import check_dataset, read_extractors, read_reasons
+from pipelines.runners.launch import check_out
+from pipelines.runners.presets import Preset, accelerator_kind, check_reachable, find_preset
+from pipelines.store import files
+from pipelines.store.feature_store import FeatureStore
+from schemas import RECIPES, Recipe, UsageError
+from schemas.messages import unknown
+
+_log = logging.getLogger(__name__)
+_DEMO_ONLY = ("clips", "seed", "classes", "difficulty")
+_WITHOUT_BF16 = ("nvidia-tesla-k80", "nvidia-tesla-p", "nvidia-tesla-t4", "nvidia-tesla-v100")
+"""Beginnings of the accelerators of Dataflow whose generation has no bf16."""
+
+
+def make_job(options: Options, *, need_media: bool = True, remote: bool = False) -> FeaturesJob:
+    """Return the job that the options ask for; `UsageError` for whatever is wrong with them.
+
+    `need_media` asks that some clip of the manifest has its file. A `remote` job may be of millions
+    of clips: its workers read manifest and media folder, and have the weights.
+    """
+    check_dataset(options.dataset)
+    _check_demo(options)
+    out = files.absolute(options.out or f"out/{options.dataset}")
+    recipe = make_recipe(options, FeatureStore(out))
+    annotations, media = _find_sources(options)
+    job = FeaturesJob(
+        dataset=options.dataset,
+        annotations=annotations,
+        media=media,
+        out=out,
+        recipe=recipe,
+        runtime=_runtime(options),
+        split=options.split,
+        limit=options.limit,
+        unit_size=options.unit_size,
+        retry=read_reasons(options.retry),
+        repair=options.repair,
+        command=shlex.join(["beam", *sys.argv[1:]]),
+    )
+    if remote:
+        _check_annotations(job)
+    else:
+        if need_media:
+            _check_media(job)
+        _check_weights(job)
+    check_out(job.out, "--out")
+    job.store().open(options.dataset, recipe)
+    return job
+
+
+def make_recipe(options: Options, store: FeatureStore) -> Recipe:
+    """Return the named recipe with the options that change what is stored.
+
+    Precision `auto` is that of the store where it is begun already, so that a job goes on as it
+    began on a machine of another kind.
+    """
+    if options.recipe not in RECIPES:
+        raise UsageError(unknown("recipe", options.recipe, RECIPES))
+    names = read_extractors(options.extractors)
+    return RECIPES[options.recipe].with_(
+        extractors=names,
+        resnet152_frames=options.resnet152_frames,
+        proposals_per_snippet=options.proposals,
+        proposals_edges=options.proposals_edges,
+        weights=_read_weights(options),
+        precision=_choose_precision(options, names, store),
+    )
+
+
+def _read_weights(options: Options) -> str:
+    """Return `pretrained` or `seeded:<number>`; `UsageError` for anything else."""
+    weights = options.weights or ("seeded" if options.dataset == "demo" else "pretrained")
+    kind, _, seed = weights.partition(":")
+    if weights != "pretrained" and (kind != "seeded" or not (seed or "0").isdecimal()):
+        raise UsageError(
+            f"--weights is {weights!r}; allowed are pretrained, seeded and seeded:<number>"
+        )
+    return weights if kind == "pretrained" else f"seeded:{seed or 0}"
+
+
+def _choose_precision(options: Options, names: Collection[str], store: FeatureStore) -> Precision:
+    asked = options.precision
+    if asked == "auto" and not {"resnet152", "r2plus1d", "proposals"} & set(names):
+        asked = "fp32"  # no net that precision touches
+    identity = store.identity()
+    if asked == "auto" and identity is not None:
+        asked = identity["recipe"]["precision"]
+    preset = find_preset(options.preset)
+    if preset is None:
+        precision, reason = resolve_precision(asked, options.device)
+    else:
+        precision, reason = worker_precision(asked, preset, options.accelerator or "")
+    _log.info("precision: %s", reason)
+    return precision
+
+
+def worker_precision(
+    asked: Literal["fp32", "bf16", "fp16", "auto"], preset: Preset, accelerator: str
+) -> tuple[Precision, str]:
+    """Return what `resolve_precision` would, for workers that are not there yet.
+
+    `auto` is fp32 on CPUs, which may differ from worker to worker.
+    """
+    if preset.device == "cpu":
+        return resolve_precision("fp32" if asked == "auto" else asked)
+    if asked != "auto":
+        return asked, f"{asked} as asked"
+    kind = accelerator_kind(accelerator)
+    if kind.startswith(_WITHOUT_BF16):
+        return "fp32", f"fp32, because {kind} has no bf16 units"
+    return "bf16", f"bf16, because {kind} has bf16 units"
+
+
+def _runtime(options: Options) -> Runtime:
+    preset = find_preset(options.preset)
+    device = options.device if preset is None else preset.device
+    if options.device != device and options.device != Options.device:
+        raise UsageError(
+            f"--device is {options.device}, but workers of preset {options.preset} take {device}; "
+            "drop one"
+        )
+    return Runtime(
+        device=device, weights_dir=options.weights_dir, clip_timeout_s=options.clip_timeout
+    )
+
+
+def check_reach(options: Options) -> None:
+    """Refuse what workers on other machines could not read."""
+    if options.dataset == "demo":
+        raise UsageError(
+            "the demo world is made on this machine, which workers of Dataflow cannot reach; copy "
+            "its clips and labels to a bucket and take --dataset folder"
+        )
+    needed = {"--media": options.media, "--out": options.out, "--annotations": options.annotations}
+    if options.dataset == "folder" and options.annotations is None:
+        del needed["--annotations"]
+    check_reachable(needed)
+
+
+def _check_demo(options: Options) -> None:
+    """Refuse options of the demo world with another data set, which would be ignored."""
+    if options.dataset == "demo":
+        if options.annotations is not None:
+            raise UsageError("--annotations goes with other data sets; demo brings its own truth")
+        return
+    for name in _DEMO_ONLY:
+        if getattr(options, name) != getattr(Options, name):
+            raise UsageError(f"--{name} is of the demo world, not of data set {options.dataset}")
+
+
+def _find_sources(options: Options) -> tuple[str, str]:
+    """Return the folders of the annotations and of the media."""
+    if options.dataset == "demo":
+        world = DemoOptions(**{name: getattr(options, name) for name in _DEMO_ONLY})
+        folder = Path(options.media) if options.media else demo_folder(world)
+        _log.info("demo clips: %s", folder)
+        made = str(generate(world, folder).absolute())
+        return made, made
+    if options.media is None:
+        raise UsageError(
+            f"data set {options.dataset} needs --media, the folder or URI with its clips"
+        )
+    media = files.absolute(options.media)
+    if files.is_local(media) and not Path(media).is_dir():
+        raise UsageError(f"--media {options.media} is not a folder; give the folder with the clips")
+    if options.dataset == "folder" and options.annotations is None:
+        return media if files.is_local(media) else NO_ANNOTATIONS, media
+    if options.annotations is not None:
+        return files.absolute(options.annotations), media
+    from schemas.manifests.sources import fetch_annotations
+
+    return str(fetch_annotations(options.dataset, cache_folder() / "annotations")), media
+
+
+def _check_media(job: FeaturesJob) -> None:
+    """Read the manifest once, so that a bad line shows now, and see that some clip has a file."""
+    index = job.media_index()
+    with_file = [index.find(clip) is not None for clip in job.clips()]
+    if not with_file:
+        raise UsageError(f"the manifest of {job.dataset} in {job.annotations} has no clip")
+    if not any(with_file):
+        raise UsageError(
+            f"--media {job.media} holds {len(index)} media files and none is a clip of "
+            f"{job.dataset}; files are named <video_id>_<start>_<end>.<ext> or <video_id>.<ext>"
+        )
+
+
+def _check_annotations(job: FeaturesJob) -> None:
+    """See that there are files; a manifest may be too long to read here."""
+    if job.annotations != NO_ANNOTATIONS and not files.list_folder(job.annotations):
+        raise UsageError(f"--annotations {job.annotations} holds no files")
+
+
+def _check_weights(job: FeaturesJob) -> None:
+    """Find, or fetch, every weight file now rather than after the first decoded clip."""
+    folder = Path(job.runtime.weights_dir) if job.runtime.weights_dir else None
+    for file in weights_of(job.recipe):
+        find_weights(file, folder)

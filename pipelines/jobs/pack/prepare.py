@@ -1,0 +1,54 @@
+"""What is checked before a pack, and how much there is to pack."""
+
+import json
+import shutil
+from typing import Any
+
+from pipelines.jobs.pack import pack
+from pipelines.store import files
+from pipelines.store.feature_store import FeatureStore
+from pipelines.store.receipts import subset_id
+from schemas import JobError, UsageError
+
+
+def read_manifest(store: FeatureStore) -> dict[str, Any]:
+    """What readers go by; `UsageError` where there is no finished feature store."""
+    if files.exists(files.join(store.out, "media.json")):
+        raise UsageError(f"{store.out} holds media; pack joins tables of features")
+    path = files.join(store.out, "manifest.json")
+    if store.identity() is None or not files.exists(path):
+        raise UsageError(
+            f"{store.out} holds no finished feature store; run beam run features --out on it first"
+        )
+    try:
+        manifest: dict[str, Any] = json.loads(files.read(path))
+    except ValueError as error:
+        raise UsageError(
+            f"{path} is not readable JSON ({error}); run the same beam run features command again"
+        ) from None
+    return manifest
+
+
+def check_whole(store: FeatureStore, manifest: dict[str, Any]) -> None:
+    """See that the last features job came to its end: a pack leads readers to all or nothing."""
+    state = store.state()
+    said = manifest["subset_id"], manifest["counts"]["clips_failed"]
+    if said != (subset_id(state.done), len(state.failed)):
+        raise UsageError(
+            f"the last job on {store.out} did not come to its end; run the same beam run features "
+            "command again, then pack"
+        )
+
+
+def check_room(store: FeatureStore, most: int) -> int:
+    """See that old and new files fit side by side; how many clips there are to pack."""
+    shards = pack.plan(store, most)
+    units = {unit for shard in shards for unit in shard.units}
+    moved = [receipt for receipt in store.receipts() if receipt.unit in units]
+    need = sum(receipt.size for receipt in moved)
+    if files.is_local(store.out) and need > shutil.disk_usage(store.out).free:
+        raise JobError(
+            f"the shards of {store.out} need {need / 1e9:,.1f} GB beside the parts that they are "
+            f"made of, {shutil.disk_usage(store.out).free / 1e9:,.1f} GB are free; make room"
+        )
+    return sum(len(receipt.done) for receipt in moved)

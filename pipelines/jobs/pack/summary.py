@@ -1,0 +1,30 @@
+"""What a pack leaves on the screen: files and bytes of every table, before and now."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.jobs.pack.prepare import read_manifest
+from pipelines.runners.screen import shown
+from pipelines.store import files
+from pipelines.store.feature_store import FeatureStore
+
+
+def print_summary(store: FeatureStore, before: dict[str, Any], clips: int, wall_s: float) -> None:
+    """Print the tables of a finished pack."""
+    console = Console()
+    after = read_manifest(store)
+    table = Table("table", "files before", "files now", "MB", "largest", title="pack")
+    for name, paths in after["tables"].items():
+        sizes = files.sizes(files.join(store.out, name))
+        held = [sizes.get(path.rsplit("/", 1)[1], 0) / 1e6 for path in paths]
+        if held:
+            table.add_row(
+                name, f"{len(before['tables'][name]):,}", f"{len(paths):,}", f"{sum(held):,.1f}",
+                f"{max(held):,.1f}",
+            )  # fmt: skip
+    console.print(table)
+    done = f"{clips:,} clips packed in {wall_s:,.1f} s" if clips else "Nothing was left to pack"
+    console.print(f"{escape(shown(store.out))}: {done}.", highlight=False, soft_wrap=True)

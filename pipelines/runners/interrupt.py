@@ -1,0 +1,75 @@
+"""Ctrl-C and SIGTERM: one sentence, status 130, no process left behind.
+
+A job can be killed at any moment and loses at most the units that it was working on, so an
+interrupted one ends at once. A thread of its own waits for the signals: the main thread may be deep
+in a net or in a runner, whose way of ending is a traceback per thread. Child processes inherit that
+the signals wait, so a Ctrl-C that reaches all of them is answered once, here.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+
+INTERRUPTED = 130
+STOPPED = "stopped; the same command goes on where it stopped"
+_LONGEST_S = 10.0
+"""What is released may be in a bucket that does not answer."""
+_SHOW_CURSOR = "\r\x1b[?25h\x1b[K"
+_TIMES = 3
+"""A thread may start another child while the first are killed."""
+_releases: list[Callable[[], None]] = []
+_released = threading.Event()
+
+
+def end_on_signals() -> None:
+    """Let SIGINT and SIGTERM end this process from now on; for the start of a program.
+
+    One that it was started to ignore, as a shell does for its background jobs, stays ignored.
+    """
+    signals = {
+        number
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    threading.Thread(target=_wait, args=(signals,), name="signals", daemon=True).start()
+
+
+@contextlib.contextmanager
+def released_on_signals(release: Callable[[], None]) -> Iterator[None]:
+    """Call `release` when a signal ends the process while the block runs."""
+    _releases.append(release)
+    try:
+        yield
+    finally:
+        _releases.remove(release)
+
+
+def _wait(signals: set[signal.Signals]) -> None:
+    signal.sigwait(signals)
+    screen = _SHOW_CURSOR if os.isatty(2) else ""  # a progress bar hides it
+    with contextlib.suppress(OSError):
+        os.write(2, f"{screen}{STOPPED}\n".encode())
+    threading.Thread(target=_release_all, name="releases", daemon=True).start()
+    _kill_children()
+    _released.wait(_LONGEST_S)
+    os._exit(INTERRUPTED)
+
+
+def _release_all() -> None:
+    for release in reversed(_releases):
+        with contextlib.suppress(Exception):  # the process ends, whatever this meets
+            release()
+    _released.set()
+
+
+def _kill_children() -> None:
+    """Kill everything that this process started, also what has a process group of its own."""
+    import psutil
+
+    for _ in range(_TIMES):
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
