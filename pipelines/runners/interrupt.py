@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: one sentence, status 130, no process left behind.
+"""Ctrl-C, SIGTERM and a closed terminal: one sentence, status 130, no process left behind.
 
 A job can be killed at any moment and loses at most the units that it was working on, so an
 interrupted one ends at once. A thread of its own waits for the signals: the main thread may be deep
@@ -24,13 +24,13 @@ _released = threading.Event()
 
 
 def end_on_signals() -> None:
-    """Let SIGINT and SIGTERM end this process from now on; for the start of a program.
+    """Let the signals end this process from now on; for the start of a program.
 
     One that it was started to ignore, as a shell does for its background jobs, stays ignored.
     """
     signals = {
         number
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         if signal.getsignal(number) is not signal.SIG_IGN
     }
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
