@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.failure import KnownError, Reason
-from schemas.media import ClipMedia, Components, Proposals
+from schemas.media import ClipMedia, FeatureRows
 
 Array = NDArray[np.float32]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -31,7 +31,7 @@ class FeatureSpec:
     """Raised whenever a change of the code changes the feature's bytes."""
 
 
-Features = Array | Proposals | Components
+Features = Array | FeatureRows
 
 
 class Extractor(Protocol):

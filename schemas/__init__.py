@@ -3,9 +3,10 @@
 from schemas.clip import Clip
 from schemas.events import Event, second_grid
 from schemas.failure import Failure, JobError, KnownError, Reason, UsageError
+from schemas.features import FEATURES, SNIPPETS, Feature
 from schemas.labels import Vocabulary
 from schemas.manifest import StoreManifest, read_store_manifest
-from schemas.media import SAMPLE_RATE, ClipMedia, Components, Frames, Proposals
+from schemas.media import SAMPLE_RATE, ClipMedia, Components, FeatureRows, Frames, Proposals
 from schemas.recipe import RECIPES, Recipe
 from schemas.tables import (
     SCHEMA_VERSION,
@@ -18,15 +19,19 @@ from schemas.tables import (
 )
 
 __all__ = [
+    "FEATURES",
     "RECIPES",
     "SAMPLE_RATE",
     "SCHEMA_VERSION",
+    "SNIPPETS",
     "TABLES",
     "Clip",
     "ClipMedia",
     "Components",
     "Event",
     "Failure",
+    "Feature",
+    "FeatureRows",
     "Frames",
     "JobError",
     "KnownError",

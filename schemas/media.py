@@ -1,10 +1,14 @@
 """A decoded clip: sound and frames on one (clip, second) grid, what every extractor reads."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+ColumnValues = NDArray[Any] | Sequence[Any]
+"""Values of one column, one per row; for a feature column [R, *shape]."""
 
 SAMPLE_RATE = 16_000
 """Sampling rate of every decoded sound, in Hz."""
@@ -61,6 +65,17 @@ class ClipMedia:
         return self.sound.reshape(self.n_snippets, SAMPLE_RATE)
 
 
+class FeatureRows(Protocol):
+    """Rows on no regular grid: what an extractor gives that fills a table of its own."""
+
+    def columns(self) -> Mapping[str, ColumnValues]:
+        """Return every column of the rows but `clip_key`, as the feature's entry names them.
+
+        Rows with a `snippet_index` are kept only where that second has the modality.
+        """
+        ...
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Proposals:
     """Boxes of one clip, P in all, best first within a frame."""
@@ -78,14 +93,27 @@ class Proposals:
     feature: NDArray[np.float32]
     """[P, 2048] RoI feature."""
 
+    def columns(self) -> Mapping[str, ColumnValues]:
+        """Return the columns of table `proposals`."""
+        sides = dict(zip(("x0", "y0", "x1", "y1"), self.boxes.T, strict=True))
+        return {
+            "snippet_index": self.snippet_index, "frame_index": self.frame_index,
+            "rank": self.rank, **sides, "score": self.score, "feature": self.feature,
+        }  # fmt: skip
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Components:
-    """Non-negative components of one clip's sound, K in all (Parekh et al., TASLP 2019)."""
+    """Non-negative components of one clip's audio, K in all (Parekh et al., TASLP 2019)."""
 
     w: NDArray[np.float32]
     """[K, F] spectrum of each component, F = 513 bins, each summing to 1."""
     h: NDArray[np.float32]
-    """[K, N] activation of each component over N spectrogram frames (31.25 a second)."""
+    """[K, N] activation of each component over N spectrogram frames (31.25 per second)."""
     vggish: NDArray[np.float32]
-    """[K, 128] VGGish of each component's own sound, averaged over its windows."""
+    """[K, 128] VGGish of each component's own waveform, averaged over its windows."""
+
+    def columns(self) -> Mapping[str, ColumnValues]:
+        """Return the columns of table `components`."""
+        index = np.arange(len(self.w), dtype=np.int32)
+        return {"component_index": index, "w": self.w, "h": self.h, "vggish": self.vggish}

@@ -8,7 +8,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-DEFAULT_EXTRACTORS = ("vggish", "resnet152", "r2plus1d", "logmel", "segments", "proposals")
+from schemas.features import DEFAULT_EXTRACTORS, FEATURES, SNIPPETS, Feature
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,27 @@ class Recipe:
         """The recipe back from `to_json`."""
         settings = {key: value for key, value in data.items() if key != "hash"}
         return cls(**{**settings, "extractors": tuple(settings["extractors"])})
+
+    def feature(self, extractor: str) -> Feature:
+        """Return what an extractor gives under this recipe; KeyError for an unknown name."""
+        feature = FEATURES[extractor]
+        if feature.per_frame and self.resnet152_frames == "keep":
+            return replace(feature, shape=(self.frames_per_second, *feature.shape))
+        if extractor == "proposals":
+            return replace(feature, rows_per_second=self.proposals_per_snippet)
+        return feature
+
+    def features(self) -> tuple[Feature, ...]:
+        """Return what the recipe's extractors give."""
+        return tuple(self.feature(name) for name in self.extractors)
+
+    def snippet_features(self) -> tuple[Feature, ...]:
+        """Return the feature columns of `snippets`: those that ran, and the default ones."""
+        return tuple(
+            self.feature(name)
+            for name, feature in FEATURES.items()
+            if feature.table == SNIPPETS and (feature.default or name in self.extractors)
+        )
 
     def with_(self, **changes: Any) -> "Recipe":
         """A copy with some settings changed."""

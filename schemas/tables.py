@@ -9,21 +9,21 @@ counts from the clip's start.
 
 import json
 import math
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from schemas.features import FEATURES, SNIPPETS, Feature, feature_tables
+from schemas.recipe import RECIPES, Recipe
+
 SCHEMA_VERSION = 1
 
-TableName = Literal[
-    "clips", "snippets", "segments", "components", "proposals", "failures", "events", "media"
-]
+TableName = str
+"""Name of a table; features may bring tables of their own (`schemas.features`)."""
 
-TABLES: tuple[TableName, ...] = (
-    "clips", "snippets", "segments", "components", "proposals", "failures", "events"
-)  # fmt: skip
+TABLES: tuple[TableName, ...] = ("clips", SNIPPETS, *feature_tables(), "failures", "events")
 """Tables of a feature store; a media store has `media` and `failures`."""
 
 
@@ -34,13 +34,20 @@ def tensor_shape(field: pa.Field) -> tuple[int, ...] | None:
 
 
 def tensor_array(
-    values: NDArray[np.float32] | None, present: NDArray[np.bool_], field: pa.Field
+    values: NDArray[Any] | None, present: NDArray[np.bool_], field: pa.Field
 ) -> pa.Array:
-    """Rows [R, *shape] as a feature column, null where not `present` or where there is nothing."""
+    """Return rows [R, *shape] as a feature column, null where not `present`.
+
+    Without `values` every row is null. A field without a shape holds one value per row.
+    """
     if values is None:
         return pa.nulls(len(present), field.type)
-    size = math.prod(tensor_shape(field) or ())
-    kept = np.ascontiguousarray(values.reshape(len(present), size)[present], dtype=np.float32)
+    shape = tensor_shape(field)
+    if shape is None:
+        return pa.array(values, field.type, mask=~present)
+    size = math.prod(shape)
+    number = field.type.value_type.to_pandas_dtype()
+    kept = np.ascontiguousarray(values.reshape(len(present), size)[present], dtype=number)
     offsets = np.concatenate([[0], np.cumsum(present * size)]).astype(np.int32)
     return pa.ListArray.from_arrays(
         pa.array(offsets), pa.array(kept.reshape(-1)), type=field.type, mask=pa.array(~present)
@@ -65,55 +72,53 @@ def tensor_values(
     return values, present
 
 
-class _Tensor(tuple[int, ...]):
-    """Marks a feature column among the types of a table."""
+def table_schema(table: TableName, recipe: Recipe = RECIPES["llp-eccv20"]) -> pa.Schema:
+    """Return the Arrow schema of one table in a store of this recipe; KeyError for none."""
+    own = {feature.table: feature.extractor for feature in FEATURES.values()}
+    if table == SNIPPETS:
+        columns = _record(clip_key=_TEXT, snippet_index=_I32, start_s=_F64, valid=_FLAG)
+        columns += [_feature_field(feature) for feature in recipe.snippet_features()]
+    elif table in own:
+        feature = recipe.feature(own[table])
+        grid = {f"{feature.unit}_index": _I32, "start_s": _F64}
+        further = feature.columns if feature.hop_s is None else grid
+        columns = [*_record(clip_key=_TEXT, **further), _feature_field(feature)]
+    else:
+        columns = _RECORDS[table]
+    return pa.schema(columns, metadata={"earsight_schema_version": str(SCHEMA_VERSION)})
 
 
-def _field(name: str, kind: "pa.DataType | _Tensor") -> pa.Field:
-    if isinstance(kind, _Tensor):
-        return pa.field(name, pa.list_(pa.float32()), metadata={"shape": json.dumps(kind)})
-    return pa.field(name, kind)
+def _feature_field(feature: Feature) -> pa.Field:
+    if not feature.shape:
+        return pa.field(feature.column, feature.dtype)
+    shape = {"shape": json.dumps(feature.shape)}
+    return pa.field(feature.column, pa.list_(feature.dtype), metadata=shape)
 
 
-def _fields(**types: "pa.DataType | _Tensor") -> list[pa.Field]:
-    return [_field(name, kind) for name, kind in types.items()]
+def _record(**types: pa.DataType) -> list[pa.Field]:
+    return [pa.field(name, kind) for name, kind in types.items()]
 
 
-def table_schema(table: TableName, *, resnet152_frames: str = "mean") -> pa.Schema:
-    """Arrow schema of one table; `resnet152_frames="keep"` stores the frames of a second apart."""
-    resnet = _Tensor((8, 2048)) if resnet152_frames == "keep" else _Tensor((2048,))
-    text, f64, f32, i32, flag = pa.string(), pa.float64(), pa.float32(), pa.int32(), pa.bool_()
-    columns = {
-        "clips": _fields(
-            clip_key=text, video_id=text, start_s=f64, end_s=f64, split=text,
-            labels=pa.list_(text), n_snippets=i32, has_audio=flag, has_video=flag, duration_s=f64,
-            width=i32, height=i32, fps=f64, sample_rate=i32, audio_channels=i32,
-            media_sha256=text, loudness_db=f64, silent_share=f64, still_share=f64,
-        ),
-        "snippets": _fields(
-            clip_key=text, snippet_index=i32, start_s=f64, valid=flag, vggish=_Tensor((128,)),
-            resnet152=resnet, r2plus1d=_Tensor((512,)), logmel=_Tensor((100, 64)),
-        ),
-        "segments": _fields(clip_key=text, segment_index=i32, start_s=f64, vggish=_Tensor((128,))),
-        "components": _fields(
-            clip_key=text, component_index=i32, w=pa.list_(f32), h=pa.list_(f32),
-            vggish=_Tensor((128,)),
-        ),
-        "proposals": _fields(
-            clip_key=text, snippet_index=i32, frame_index=i32, rank=i32, x0=f32, y0=f32, x1=f32,
-            y1=f32, score=f32, feature=_Tensor((2048,)),
-        ),
-        "failures": _fields(
-            clip_key=text, step=text, reason=text, detail=text, attempts=i32, retryable=flag,
-            at=text,
-        ),
-        "events": _fields(clip_key=text, modality=text, onset_s=f64, offset_s=f64, label=text),
-        "media": _fields(
-            clip_key=text, video_id=text, start_s=f64, end_s=f64, real_start_s=f64,
-            real_end_s=f64, duration_s=f64, shorter=flag, how=text, offset_s=f64, sha256=text,
-            size=pa.int64(), source=text, format_id=text, video_codec=text, width=i32, height=i32,
-            fps=f64, audio_codec=text, sample_rate=i32, audio_channels=i32, identity=text,
-            yt_dlp=text, ffmpeg=text, fetched_at=text,
-        ),
-    }  # fmt: skip
-    return pa.schema(columns[table], metadata={"earsight_schema_version": str(SCHEMA_VERSION)})
+_TEXT, _F64, _I32, _FLAG = pa.string(), pa.float64(), pa.int32(), pa.bool_()
+
+_RECORDS = {
+    "clips": _record(
+        clip_key=_TEXT, video_id=_TEXT, start_s=_F64, end_s=_F64, split=_TEXT,
+        labels=pa.list_(_TEXT), n_snippets=_I32, has_audio=_FLAG, has_video=_FLAG,
+        duration_s=_F64, width=_I32, height=_I32, fps=_F64, sample_rate=_I32, audio_channels=_I32,
+        media_sha256=_TEXT, loudness_db=_F64, silent_share=_F64, still_share=_F64,
+    ),
+    "failures": _record(
+        clip_key=_TEXT, step=_TEXT, reason=_TEXT, detail=_TEXT, attempts=_I32, retryable=_FLAG,
+        at=_TEXT,
+    ),
+    "events": _record(clip_key=_TEXT, modality=_TEXT, onset_s=_F64, offset_s=_F64, label=_TEXT),
+    "media": _record(
+        clip_key=_TEXT, video_id=_TEXT, start_s=_F64, end_s=_F64, real_start_s=_F64,
+        real_end_s=_F64, duration_s=_F64, shorter=_FLAG, how=_TEXT, offset_s=_F64, sha256=_TEXT,
+        size=pa.int64(), source=_TEXT, format_id=_TEXT, video_codec=_TEXT, width=_I32,
+        height=_I32, fps=_F64, audio_codec=_TEXT, sample_rate=_I32, audio_channels=_I32,
+        identity=_TEXT, yt_dlp=_TEXT, ffmpeg=_TEXT, fetched_at=_TEXT,
+    ),
+}  # fmt: skip
+"""Columns of the tables without features."""

@@ -12,20 +12,24 @@ from extractors.base import Features
 from pipelines.media.probe import Probe
 from pipelines.media.quality import Quality
 from schemas import (
+    SNIPPETS,
     Clip,
     ClipMedia,
-    Components,
-    Proposals,
+    Feature,
     Recipe,
     TableName,
     table_schema,
     tensor_array,
+    tensor_shape,
 )
-
-SEGMENT_S = 0.96
-SEGMENT_HOP_S = 0.48
+from schemas.events import Modality
+from schemas.media import ColumnValues
 
 Array = NDArray[np.float32]
+Rows = NDArray[np.intp]
+Seconds = NDArray[np.bool_]
+"""[T] True where the second has the modality."""
+Valid = Mapping[Modality, Seconds]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,21 +46,76 @@ class Extracted:
 
 
 def clip_tables(found: Extracted, recipe: Recipe) -> dict[TableName, pa.Table]:
-    """The rows of one clip, a table for each kind that the recipe's extractors fill."""
+    """Return the rows of one clip, a table for each kind that the recipe's extractors fill."""
+    media = found.media
+    valid = {"audio": media.sound_valid, "visual": media.frames_valid}
     tables: dict[TableName, pa.Table] = {
         "clips": _clips(found),
-        "snippets": _snippets(found, recipe),
+        SNIPPETS: snippet_rows(found.clip.key, found.features, valid, recipe),
     }
-    segments, proposals, components = (
-        found.features.get(name) for name in ("segments", "proposals", "ncp")
-    )
-    if isinstance(segments, np.ndarray):
-        tables["segments"] = _segments(found, segments)
-    if isinstance(proposals, Proposals):
-        tables["proposals"] = _proposals(found, proposals)
-    if isinstance(components, Components):
-        tables["components"] = _components(found, components)
+    for name, values in found.features.items():
+        feature = recipe.feature(name)
+        if values is not None and feature.table != SNIPPETS:
+            schema = table_schema(feature.table, recipe)
+            columns, kept = _own_rows(values, feature, valid[feature.modality])
+            tables[feature.table] = _table(found.clip.key, columns, kept, schema)
     return tables
+
+
+def snippet_rows(
+    clip_key: str, features: Mapping[str, Features | None], valid: Valid, recipe: Recipe
+) -> pa.Table:
+    """Return the rows of `snippets` of one clip, from its extractors' values by name.
+
+    Values are null in seconds that are not `valid` in the feature's modality.
+    """
+    schema = table_schema(SNIPPETS, recipe)
+    seconds = np.arange(len(valid["audio"]), dtype=np.int32)
+    columns = [
+        pa.array([clip_key] * len(seconds)),
+        pa.array(seconds),
+        pa.array(seconds.astype(np.float64)),
+        pa.array(valid["audio"] | valid["visual"]),
+    ]
+    for feature in recipe.snippet_features():
+        values = cast("Array | None", features.get(feature.extractor))
+        field = schema.field(feature.column)
+        columns.append(tensor_array(values, valid[feature.modality], field))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _own_rows(
+    values: Features, feature: Feature, valid: Seconds
+) -> tuple[Mapping[str, ColumnValues], Rows]:
+    """Return the columns of a feature's own table, and which rows lie in `valid` seconds [T]."""
+    if not isinstance(values, np.ndarray):
+        columns = values.columns()
+        every = np.arange(len(columns[feature.column]))
+        second = columns.get("snippet_index")
+        return columns, every if second is None else np.flatnonzero(valid[np.asarray(second)])
+    if feature.hop_s is None:
+        raise TypeError(f"extractor {feature.extractor} gave an array; its rows need columns()")
+    every = np.arange(len(values))
+    start = every * feature.hop_s
+    index = every.astype(np.int32)
+    columns = {f"{feature.unit}_index": index, "start_s": start, feature.column: values}
+    return columns, np.flatnonzero(start + feature.window_s <= int(valid.sum()))
+
+
+def _table(
+    clip_key: str, columns: Mapping[str, ColumnValues], kept: Rows, schema: pa.Schema
+) -> pa.Table:
+    arrays = [pa.array([clip_key] * len(kept), pa.string())]
+    for field in schema:
+        if field.name == "clip_key":
+            continue
+        values = columns[field.name]
+        if tensor_shape(field) is None:
+            arrays.append(pa.array([values[row] for row in kept], field.type))
+        else:
+            every = np.ones(len(kept), dtype=np.bool_)
+            arrays.append(tensor_array(np.asarray(values)[kept], every, field))
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _clips(found: Extracted) -> pa.Table:
@@ -86,73 +145,6 @@ def _clips(found: Extracted) -> pa.Table:
         "still_share": quality.still_share,
     }
     return pa.Table.from_pylist([row], schema=table_schema("clips"))
-
-
-def _snippets(found: Extracted, recipe: Recipe) -> pa.Table:
-    media = found.media
-    schema = table_schema("snippets", resnet152_frames=recipe.resnet152_frames)
-    seconds = np.arange(media.n_snippets, dtype=np.int32)
-    valid = {
-        "vggish": media.sound_valid,
-        "resnet152": media.frames_valid,
-        "r2plus1d": media.frames_valid,
-        "logmel": media.sound_valid,
-    }
-    columns = [
-        pa.array([found.clip.key] * media.n_snippets),
-        pa.array(seconds),
-        pa.array(seconds.astype(np.float64)),
-        pa.array(media.sound_valid | media.frames_valid),
-    ]
-    for name, mask in valid.items():
-        values = cast("Array | None", found.features.get(name))
-        columns.append(tensor_array(values, mask, schema.field(name)))
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _segments(found: Extracted, vggish: Array) -> pa.Table:
-    """Windows that lie wholly in the sound which the clip really has."""
-    schema = table_schema("segments")
-    starts = np.arange(len(vggish)) * SEGMENT_HOP_S
-    heard = int(found.media.sound_valid.sum())
-    kept = np.flatnonzero(starts + SEGMENT_S <= heard)
-    columns = [
-        pa.array([found.clip.key] * len(kept), pa.string()),
-        pa.array(kept.astype(np.int32)),
-        pa.array(starts[kept]),
-        tensor_array(vggish[kept], np.ones(len(kept), bool), schema.field("vggish")),
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _proposals(found: Extracted, proposals: Proposals) -> pa.Table:
-    schema = table_schema("proposals")
-    kept = np.flatnonzero(found.media.frames_valid[proposals.snippet_index])
-    every = np.ones(len(kept), dtype=np.bool_)
-    boxes = np.ascontiguousarray(proposals.boxes[kept].T)
-    columns = [
-        pa.array([found.clip.key] * len(kept), pa.string()),
-        pa.array(proposals.snippet_index[kept]),
-        pa.array(proposals.frame_index[kept]),
-        pa.array(proposals.rank[kept]),
-        *(pa.array(side) for side in boxes),
-        pa.array(proposals.score[kept]),
-        tensor_array(proposals.feature[kept], every, schema.field("feature")),
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _components(found: Extracted, components: Components) -> pa.Table:
-    schema = table_schema("components")
-    n = len(components.w)
-    columns = [
-        pa.array([found.clip.key] * n, pa.string()),
-        pa.array(np.arange(n, dtype=np.int32)),
-        pa.array(list(components.w), pa.list_(pa.float32())),
-        pa.array(list(components.h), pa.list_(pa.float32())),
-        tensor_array(components.vggish, np.ones(n, bool), schema.field("vggish")),
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def join_tables(clips: Sequence[Mapping[TableName, pa.Table]]) -> dict[TableName, pa.Table]:
