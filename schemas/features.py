@@ -33,7 +33,7 @@ class Feature:
     """How the values are made, in one line of `beam recipes`."""
     shape: tuple[int, ...]
     """Shape of one row's value; empty for a single value of type `dtype`."""
-    dtype: pa.DataType = pa.float32()
+    dtype: pa.DataType = _F32
     """Arrow type of one number (or of the value, for an empty shape)."""
     table: str = SNIPPETS
     """Table that holds the rows; every other table than `snippets` has one extractor."""
@@ -154,6 +154,11 @@ def feature_tables() -> tuple[str, ...]:
     return tuple(feature.table for feature in FEATURES.values() if feature.table != SNIPPETS)
 
 
-def by_need(need: str) -> Feature | None:
-    """Return the feature that models ask for under this name, None for an unknown one."""
-    return next((feature for feature in FEATURES.values() if feature.need == need), None)
+def extractor_of(need: str) -> str:
+    """Return the extractor that makes what models ask for under a name; an unknown one as it is.
+
+    >>> extractor_of("components"), extractor_of("logmel")
+    ('ncp', 'logmel')
+    """
+    makers = {feature.need: feature.extractor for feature in FEATURES.values()}
+    return makers.get(need, need)

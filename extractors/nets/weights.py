@@ -161,15 +161,7 @@ def weights_of(recipe: Recipe) -> list[WeightFile]:
     """Every file that the extractors of a recipe read; empty for seeded weights."""
     if recipe.weights != "pretrained":
         return []
-    nets = {
-        "vggish": "vggish",
-        "segments": "vggish",
-        "ncp": "vggish",
-        "resnet152": "resnet152",
-        "proposals": "resnet152",
-        "r2plus1d": "r2plus1d",
-    }
-    names = {nets[name] for name in recipe.extractors if name in nets}
+    names = {feature.net for feature in recipe.features()} - {""}
     if recipe.vggish_pca and "vggish" in names:
         names.add("vggish_pca")
     if recipe.proposals_edges == "structured" and "proposals" in recipe.extractors:

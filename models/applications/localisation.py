@@ -74,7 +74,7 @@ class Locator:
             "segments": ["clip_key", "start_s"],
         }
         self.tables: dict[str, pa.Table] = {
-            name: read_table(data.manifest, name, columns[name])  # type: ignore[arg-type]
+            name: read_table(data.manifest, name, columns[name])
             for name in columns
             if name in run.needs
         }

@@ -28,7 +28,6 @@ from torch import nn
 from models import registry
 from models.contract.card import ModelCard
 from models.contract.config import TrainConfig
-from models.data.bags import EXTRACTORS
 from models.data.clips import ClipData, open_clips
 from models.data.parquet import read_table
 from models.runtime import files
@@ -36,6 +35,7 @@ from models.runtime.console import progress_console
 from models.tasks import tagging
 from models.training import run_folder as runs
 from schemas import JobError, Recipe, UsageError, read_store_manifest
+from schemas.features import extractor_of
 from schemas.manifests.folder import MEDIA_SUFFIXES
 from schemas.messages import ERROR_PREFIX, printable, unknown
 
@@ -210,7 +210,7 @@ def features_command(
         "media": str(media),
         "out": str(store),
         "recipe": recipe.name,
-        "extractors": ",".join(EXTRACTORS.get(name, name) for name in run.needs),
+        "extractors": ",".join(extractor_of(name) for name in run.needs),
         "resnet152-frames": recipe.resnet152_frames,
         "proposals": str(recipe.proposals_per_snippet),
         "proposals-edges": recipe.proposals_edges,

@@ -7,7 +7,6 @@ Letters: N clips, P instances of the largest bag.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,22 +15,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.data.parquet import allocate, clip_places, open_part, refuse_nan
-from schemas import StoreManifest, table_schema, tensor_shape, tensor_values
+from schemas import FEATURES, SNIPPETS, StoreManifest, TableName, tensor_values
 
-BagName = Literal["segments", "proposals", "components"]
-
-BAGS = {"segments": "vggish", "proposals": "feature", "components": "vggish"}
-"""Every table of instances and the column that holds an instance's feature."""
-
-EXTRACTORS = {"segments": "segments", "proposals": "proposals", "components": "ncp"}
-"""Which extractor makes it."""
+BAGS = {feature.table: feature for feature in FEATURES.values() if feature.table != SNIPPETS}
+"""What an instance is, by the table of the instances."""
 
 ROWS = 1024
 """Rows of a table that are in memory at once."""
 
 
 def read_bags(
-    manifest: StoreManifest, table: BagName, keys: Sequence[str]
+    manifest: StoreManifest, table: TableName, keys: Sequence[str]
 ) -> tuple[Tensor, Tensor]:
     """Features of every clip's instances, float32 [N, P, width], and presence, bool [N, P].
 
@@ -39,7 +33,7 @@ def read_bags(
     the store holds a value that is not finite.
     """
     order = pa.array(keys)
-    column, shape = BAGS[table], tensor_shape(table_schema(table).field(BAGS[table])) or ()
+    column, shape = BAGS[table].column, BAGS[table].shape
     sizes = _sizes(manifest, table, order)
     there = np.zeros((len(keys), max(1, int(sizes.max()))), np.bool_)
     values = allocate((*there.shape, *shape))
@@ -55,7 +49,7 @@ def read_bags(
     return torch.from_numpy(values), torch.from_numpy(there)
 
 
-def _sizes(manifest: StoreManifest, table: BagName, order: pa.Array) -> NDArray[np.int64]:
+def _sizes(manifest: StoreManifest, table: TableName, order: pa.Array) -> NDArray[np.int64]:
     """Instances of each clip, [N]."""
     sizes = np.zeros(len(order), np.int64)
     for path in manifest.paths(table):

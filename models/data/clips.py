@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from models.contract.batch import Batch
 from models.contract.config import TrainConfig
-from models.data.bags import BAGS, EXTRACTORS, BagName, read_bags
+from models.data.bags import BAGS, read_bags
 from models.data.parquet import allocate, clip_places, open_part, read_table, refuse_nan
 from schemas import (
     Event,
@@ -26,6 +25,7 @@ from schemas import (
     tensor_shape,
     tensor_values,
 )
+from schemas.features import extractor_of
 from schemas.manifests import read_events
 
 SPLITS = {"balanced_train": "train", "unbalanced_train": "train", "eval": "test"}
@@ -180,7 +180,7 @@ def open_clips(
     seconds = int(manifest.data.get("n_seconds") or pc.max(clips["n_snippets"]).as_py())
     columns = [name for name in needs if name not in BAGS]
     features, present = _features(manifest, columns, keys, seconds)
-    for table in (cast(BagName, name) for name in needs if name in BAGS):
+    for table in (name for name in needs if name in BAGS):
         features[table], present[table] = read_bags(manifest, table, keys)
     if classes is None:
         _refuse_absent(manifest, present)
@@ -273,7 +273,7 @@ def _lacks(manifest: StoreManifest, name: str, has: Iterable[str]) -> str:
     return (
         f"{manifest.root} has no feature {name!r} in any clip (it has "
         f"{', '.join(known) or 'none'}); run the features job again with extractor "
-        f"{EXTRACTORS.get(name, name)}"
+        f"{extractor_of(name)}"
     )
 
 

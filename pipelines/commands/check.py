@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from extractors.nets.weights import WEIGHTS, find_weights, missing_weights
+from extractors.nets.weights import find_weights, missing_weights, weights_of
 from pipelines.media.ffmpeg import ffmpeg_version
-from schemas import KnownError, UsageError
+from schemas import RECIPES, KnownError, UsageError
 from schemas.ffmpeg import ffmpeg_binary
 
 _OLD_DAYS = 60
@@ -125,7 +125,7 @@ def _javascript() -> Finding:
 
 def _weights(options: Options) -> Iterator[Finding]:
     folder = Path(options.weights_dir) if options.weights_dir else None
-    for file in (WEIGHTS[name] for name in ("vggish", "resnet152", "r2plus1d")):
+    for file in weights_of(RECIPES["llp-eccv20"]):
         if missing_weights(file, folder):
             note = f"not here; a job fetches {file.address}, or use --weights seeded"
             yield Finding(file.name, "note", note)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.commands.import_npy import FOLDERS, SHAPES
-from schemas import UsageError, read_store_manifest, tensor_shape, tensor_values
+from pipelines.commands.import_npy import FOLDERS, SECONDS, SHAPES
+from schemas import FEATURES, UsageError, read_store_manifest, tensor_shape, tensor_values
 
 Array = NDArray[np.float32]
 
@@ -88,10 +88,10 @@ def similarities(
 def _by_second(path: Path, name: str) -> Array:
     """Published features as [T, D]: frames of a second averaged."""
     array = np.load(path, allow_pickle=False).astype(np.float32)
-    seconds, width = SHAPES["vggish"][0], SHAPES[name][1]
-    if array.ndim != 2 or array.shape[1] != width:
+    feature = FEATURES[name]
+    if array.ndim != 2 or array.shape[1:] != feature.shape:
         raise UsageError(f"{path} is {array.shape}, should be {SHAPES[name]}")
-    return array if name != "resnet152" else array.reshape(seconds, -1, width).mean(axis=1)
+    return array.reshape(SECONDS, -1, *feature.shape).mean(axis=1) if feature.per_frame else array
 
 
 def _pooled(values: Array) -> Array:

@@ -8,23 +8,12 @@ from pipelines.media.media_index import MediaFile, MediaIndex
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.units import ClipTask, into_units
-from schemas import Clip, UsageError
+from schemas import Clip, Recipe, UsageError
 
 _SAMPLE = 8192
 """Clips whose units are written out to see how long they are."""
 _USUAL_CLIP_S = 10
 """For a clip that lasts to the end of its file."""
-_FLOAT = 4
-_BYTES_A_SECOND = {
-    "vggish": 128 * _FLOAT, "resnet152": 2048 * _FLOAT, "r2plus1d": 512 * _FLOAT,
-    "logmel": 100 * 64 * _FLOAT, "segments": 128 * _FLOAT / 0.48, "ncp": 20 * 31.25 * _FLOAT,
-}  # fmt: skip
-"""What each extractor stores of a second, in float32."""
-_BYTES_OF_COMPONENTS = 20 * (513 + 128) * _FLOAT
-"""What `ncp` stores of a clip besides."""
-_BYTES_OF_A_BOX = 2048 * _FLOAT + 32
-TABLE_OF = {"segments": "segments", "proposals": "proposals", "ncp": "components"}
-"""Extractors that fill a table of their own; the others fill columns of `snippets`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,20 +81,9 @@ class Measured:
         return cls(spent / clips, bytes_a_clip)
 
 
-def table_bytes(
-    extractors: Iterable[str], count: Count, *, frames: int = 1, proposals: int = 10
-) -> dict[str, float]:
-    """Bytes of each table before compression, in float32.
-
-    `frames` are the ResNet-152 vectors that are stored of a second, `proposals` its boxes.
-    """
-    found: dict[str, float] = defaultdict(float)
-    for name in extractors:
-        if name == "proposals":
-            each = float(proposals * _BYTES_OF_A_BOX)
-        else:
-            each = _BYTES_A_SECOND[name] * (frames if name == "resnet152" else 1)
-        found[TABLE_OF.get(name, "snippets")] += each * count.seconds
-        if name == "ncp":
-            found["components"] += _BYTES_OF_COMPONENTS * count.clips
-    return dict(found)
+def table_bytes(recipe: Recipe, count: Count) -> dict[str, float]:
+    """Return bytes of each table before compression, of the features that the recipe makes."""
+    total: dict[str, float] = defaultdict(float)
+    for feature in recipe.features():
+        total[feature.table] += feature.stored_bytes(count.clips, count.seconds)
+    return dict(total)

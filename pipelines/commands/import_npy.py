@@ -18,13 +18,15 @@ from rich.console import Console
 
 from pipelines.jobs.features.finish import finish
 from pipelines.jobs.features.job import FeaturesJob
-from pipelines.jobs.features.rows import join_tables
+from pipelines.jobs.features.rows import Valid, join_tables, snippet_rows
 from pipelines.jobs.features.worker import Runtime
 from pipelines.store import files
 from pipelines.store.locking import locked
 from pipelines.store.receipts import StoreState
 from pipelines.store.units import ClipTask, Unit
 from schemas import (
+    FEATURES,
+    SNIPPETS,
     Clip,
     Failure,
     KnownError,
@@ -33,18 +35,20 @@ from schemas import (
     TableName,
     UsageError,
     table_schema,
-    tensor_array,
 )
 from schemas.clock import utc_stamp
 from schemas.manifests import read_manifest
 
 _log = logging.getLogger(__name__)
 
-SHAPES: dict[str, tuple[int, int]] = {
-    "vggish": (10, 128), "resnet152": (80, 2048), "r2plus1d": (10, 512)
-}  # fmt: skip
 FOLDERS = {"vggish": "vggish", "resnet152": "res152", "r2plus1d": "r2plus1d_18"}
 """The authors' names of the three folders."""
+SECONDS, FRAMES_PER_SECOND = 10, 8
+SHAPES = {
+    name: (SECONDS * (FRAMES_PER_SECOND if FEATURES[name].per_frame else 1), *FEATURES[name].shape)
+    for name in FOLDERS
+}
+"""Shape of one clip's file of each feature."""
 _CLIPS_PER_PART = 256
 
 Array = NDArray[np.float32]
@@ -182,27 +186,18 @@ def _load(clip: Clip, folders: dict[str, Path], shared: set[str]) -> dict[str, A
 
 
 def _rows(clip: Clip, arrays: dict[str, Array], recipe: Recipe) -> dict[TableName, pa.Table]:
-    n = SHAPES["vggish"][0]
-    frames = arrays["resnet152"].reshape(n, -1, 2048)
+    frames = arrays["resnet152"].reshape(SECONDS, FRAMES_PER_SECOND, -1)
     mean = recipe.resnet152_frames == "mean"
     features = {**arrays, "resnet152": frames.mean(axis=1) if mean else frames}
     clip_row = {
         "clip_key": clip.key, "video_id": clip.video_id, "start_s": clip.start_s,
-        "end_s": clip.end_s, "split": clip.split, "labels": list(clip.labels), "n_snippets": n,
-        "has_audio": True, "has_video": True, "duration_s": clip.end_s - clip.start_s,
+        "end_s": clip.end_s, "split": clip.split, "labels": list(clip.labels),
+        "n_snippets": SECONDS, "has_audio": True, "has_video": True,
+        "duration_s": clip.end_s - clip.start_s,
     }  # fmt: skip
-    schema = table_schema("snippets", resnet152_frames=recipe.resnet152_frames)
-    present = np.ones(n, dtype=np.bool_)
-    seconds = np.arange(n, dtype=np.int32)
-    columns = [
-        pa.array([clip.key] * n), pa.array(seconds), pa.array(seconds.astype(np.float64)),
-        pa.array(present),
-        *(
-            tensor_array(features.get(name), present, schema.field(name))
-            for name in ("vggish", "resnet152", "r2plus1d", "logmel")
-        ),
-    ]  # fmt: skip
+    present = np.ones(SECONDS, dtype=np.bool_)
+    valid: Valid = {"audio": present, "visual": present}
     return {
         "clips": pa.Table.from_pylist([clip_row], schema=table_schema("clips")),
-        "snippets": pa.Table.from_arrays(columns, schema=schema),
+        SNIPPETS: snippet_rows(clip.key, features, valid, recipe),
     }

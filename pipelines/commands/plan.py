@@ -10,17 +10,16 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-from extractors.registry import EXTRACTORS
 from pipelines.commands.estimate import Count, Measured, table_bytes
 from pipelines.commands.preemption import Workload
 from pipelines.jobs.download.identity import DEFAULT_PER_HOUR
 from pipelines.jobs.download.rate_limit import MEAN_SLOWDOWN
+from pipelines.jobs.options import read_extractors
 from pipelines.media.media_index import MediaIndex
 from pipelines.store import files
-from schemas import UsageError
+from schemas import RECIPES, UsageError
+from schemas.features import DEFAULT_EXTRACTORS
 from schemas.manifests import read_manifest
-from schemas.messages import unknown
-from schemas.recipe import DEFAULT_EXTRACTORS
 
 _BYTES_PER_SECOND_OF_MEDIA = 62_000
 """The mean of 17 clips of LLP, AVE and VAS as labs pass them on, 240 to 360 lines."""
@@ -138,9 +137,12 @@ class Plan:
     @cached_property
     def raw_gb(self) -> Mapping[str, float]:
         """Tables before compression."""
-        names = {name.strip() for name in self.options.extractors.split(",")}
-        frames = 8 if self.options.resnet152_frames == "keep" else 1
-        sizes = table_bytes(names, self.count, frames=frames, proposals=self.options.proposals)
+        recipe = RECIPES["llp-eccv20"].with_(
+            extractors=read_extractors(self.options.extractors),
+            resnet152_frames=self.options.resnet152_frames,
+            proposals_per_snippet=self.options.proposals,
+        )
+        sizes = table_bytes(recipe, self.count)
         return {name: size / 1e9 for name, size in sizes.items()}
 
     @cached_property
@@ -190,9 +192,7 @@ def _check(options: Options) -> None:
         value = getattr(options, name)
         if not 0 <= value <= _MOST:
             raise _refusal(name, value, "0 or more")
-    for name in options.extractors.split(","):
-        if name.strip() not in EXTRACTORS:
-            raise UsageError(unknown("extractor", name, EXTRACTORS))
+    read_extractors(options.extractors)
     if options.media and files.is_local(options.media) and not Path(options.media).is_dir():
         raise UsageError(f"--media {options.media} is not a folder; give the folder with the clips")
 

@@ -9,16 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.store.feature_store import FeatureStore
-from schemas import RECIPES, Recipe, UsageError
-
-ALWAYS = (
-    ("frames to ResNet-152", "shorter side resized (bilinear), centre 224x224, ImageNet mean, std"),
-    ("frames to R(2+1)D-18", "8 a second, squashed to 112x112 (bilinear), Kinetics mean, std"),
-    ("frames to proposals", "the middle one of a second; the net sees it at shorter side 224"),
-    ("sound to VGGish", "a second by itself (segments: 0.96 s every 0.48 s), 64 mel bands"),
-    ("sound to log-mel", "100 windows a second, 64 mel bands"),
-)
-"""What all recipes have in common."""
+from schemas import FEATURES, RECIPES, Recipe, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +40,8 @@ def run(options: Options, rest: list[str]) -> int:
             table.add_row(setting, *(_shown(getattr(one, setting)) for one in recipes))
     table.add_row("hash", *(one.hash for one in recipes))
     always = Table("in every recipe", "", box=None, pad_edge=False)
-    for what, how in ALWAYS:
-        always.add_row(what, how)
+    for name, feature in FEATURES.items():
+        always.add_row(name, feature.about)
     console = Console()
     console.print(table, always, sep="\n")
     return 0

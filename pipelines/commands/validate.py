@@ -1,6 +1,6 @@
 """`beam validate OUT`: read every shard back and check it against schema, manifest and itself."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +17,9 @@ from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.receipts import subset_id
 from schemas import (
+    FEATURES,
+    SNIPPETS,
+    Recipe,
     StoreManifest,
     TableName,
     UsageError,
@@ -29,16 +32,9 @@ from schemas import (
 _KEYS: dict[TableName, list[str]] = {
     "clips": ["clip_key"],
     "failures": ["clip_key"],
-    "snippets": ["clip_key", "snippet_index"],
-    "segments": ["clip_key", "segment_index"],
-    "components": ["clip_key", "component_index"],
-    "proposals": ["clip_key", "frame_index", "rank"],
+    **{feature.table: ["clip_key", *feature.key] for feature in FEATURES.values()},
 }
 """What must not occur twice in a table."""
-_SENSES = {
-    "vggish": "has_audio", "logmel": "has_audio", "resnet152": "has_video", "r2plus1d": "has_video"
-}  # fmt: skip
-"""Feature columns of `snippets`, and the column of `clips` that says whether they can be there."""
 _SHOWN = 20
 
 
@@ -93,10 +89,15 @@ def find_problems(manifest: StoreManifest) -> Iterator[str]:
     if lacking:
         yield f"manifest.json lacks {', '.join(sorted(lacking))}"
         return
+    try:
+        recipe = Recipe.from_json(manifest.data["recipe"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        yield f"manifest.json has a recipe that cannot be read ({error})"
+        return
+    senses = {feature.column: feature.presence for feature in recipe.snippet_features()}
     tables: dict[TableName, pa.Table] = {}
-    frames = manifest.data["recipe"].get("resnet152_frames", "mean")
     for name in _KEYS:
-        schema = table_schema(name, resnet152_frames=frames)
+        schema = table_schema(name, recipe)
         keys = [pa.field(column, schema.field(column).type) for column in _KEYS[name]]
         parts = []
         for path in manifest.paths(name):
@@ -105,35 +106,33 @@ def find_problems(manifest: StoreManifest) -> Iterator[str]:
                 yield part
                 continue
             yield from _check_part(name, path, part)
-            parts.append(_with_nulls(name, part).select(_kept(name)))
-        tables[name] = pa.concat_tables(parts) if parts else _empty(schema, _kept(name))
+            parts.append(_with_nulls(name, part, senses).select(_kept(name, senses)))
+        tables[name] = pa.concat_tables(parts) if parts else _empty(schema, name, senses)
         yield from _repeats(name, tables[name], [key.name for key in keys])
     yield from _check_fates(manifest, tables)
     yield from _check_counts(manifest, tables)
+    yield from _check_senses(recipe, tables)
     yield from _check_grid(tables)
 
 
-def _kept(name: TableName) -> list[str]:
+def _kept(name: TableName, senses: Collection[str]) -> list[str]:
     """Columns that are compared across tables; features are checked part by part."""
     if name == "clips":
         return ["clip_key", "n_snippets", "has_audio", "has_video"]
-    if name == "snippets":
-        return [*_KEYS[name], *_SENSES]
+    if name == SNIPPETS:
+        return [*_KEYS[name], *senses]
     return _KEYS[name]
 
 
-def _empty(schema: pa.Schema, columns: list[str]) -> pa.Table:
-    kinds = [
-        schema.field(name) if name not in _SENSES else pa.field(name, pa.bool_())
-        for name in columns
-    ]
-    return pa.schema(kinds).empty_table()
+def _empty(schema: pa.Schema, name: TableName, senses: Collection[str]) -> pa.Table:
+    empty = schema.empty_table()
+    return _with_nulls(name, empty, senses).select(_kept(name, senses))
 
 
-def _with_nulls(name: TableName, part: pa.Table) -> pa.Table:
+def _with_nulls(name: TableName, part: pa.Table, senses: Collection[str]) -> pa.Table:
     """Snippets with presence in place of values: a clip's sense is there when a row is not null."""
-    if name == "snippets":
-        for feature in _SENSES:
+    if name == SNIPPETS:
+        for feature in senses:
             place = part.column_names.index(feature)
             part = part.set_column(place, feature, part[feature].is_valid())
     return part
@@ -211,15 +210,20 @@ def _check_counts(manifest: StoreManifest, tables: dict[TableName, pa.Table]) ->
     for name, said in manifest.data["counts"].get("rows", {}).items():
         if name in tables and tables[name].num_rows != said:
             yield f"manifest.json says {said} rows of {name}, there are {tables[name].num_rows}"
-    ran = set(manifest.data["recipe"]["extractors"])
+
+
+def _check_senses(recipe: Recipe, tables: dict[TableName, pa.Table]) -> Iterator[str]:
+    """Features of `snippets` that ran, against what the clips are said to have."""
     clips = {row["clip_key"]: row for row in tables["clips"].to_pylist()}
-    for feature in sorted(_SENSES.keys() & ran):
-        found = tables["snippets"].filter(tables["snippets"][feature])["clip_key"]
-        held = set(pc.unique(found).to_pylist())
+    for feature in recipe.snippet_features():
+        if feature.extractor not in recipe.extractors:
+            continue
+        present = tables[SNIPPETS].filter(tables[SNIPPETS][feature.column])["clip_key"]
+        held = set(pc.unique(present).to_pylist())
         for key, clip in clips.items():
-            sense = _SENSES[feature]
-            if clip[sense] != (key in held):
-                yield f"{key}: {sense} is {clip[sense]}, {feature} says otherwise"
+            said = clip[feature.presence]
+            if said != (key in held):
+                yield f"{key}: {feature.presence} is {said}, {feature.column} says otherwise"
 
 
 def _check_grid(tables: dict[TableName, pa.Table]) -> Iterator[str]:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from extractors.registry import EXTRACTORS
-from schemas import Reason, UsageError
+from schemas import FEATURES, Reason, UsageError
 from schemas.manifests import DATASETS
 from schemas.messages import quoted, suggestion, unknown
 from schemas.settings.bounds import AtLeast, Between
@@ -56,11 +55,11 @@ def read_extractors(text: str) -> tuple[str, ...]:
     """Return the extractors that `--extractors` names, in the order of the registry."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
-        if name not in EXTRACTORS:
-            raise UsageError(unknown("extractor", name, EXTRACTORS))
+        if name not in FEATURES:
+            raise UsageError(unknown("extractor", name, FEATURES))
     if not names:
-        raise UsageError(f"--extractors is empty; choose from {', '.join(EXTRACTORS)}")
-    return tuple(name for name in EXTRACTORS if name in names)
+        raise UsageError(f"--extractors is empty; choose from {', '.join(FEATURES)}")
+    return tuple(name for name in FEATURES if name in names)
 
 
 def read_reasons(retry: str) -> frozenset[Reason]:

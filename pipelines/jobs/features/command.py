@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pipelines.jobs.options import ClipOptions
-from schemas.recipe import DEFAULT_EXTRACTORS
+from schemas.features import DEFAULT_EXTRACTORS
 from schemas.settings.bounds import AtLeast
 
 

@@ -19,7 +19,7 @@ from pipelines.runners.launch import check_out
 from pipelines.runners.presets import Preset, accelerator_kind, check_reachable, find_preset
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
-from schemas import RECIPES, Recipe, UsageError
+from schemas import FEATURES, RECIPES, Recipe, UsageError
 from schemas.messages import unknown
 
 _log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def _read_weights(options: Options) -> str:
 
 def _choose_precision(options: Options, names: Collection[str], store: FeatureStore) -> Precision:
     asked = options.precision
-    if asked == "auto" and not {"resnet152", "r2plus1d", "proposals"} & set(names):
+    if asked == "auto" and not any(FEATURES[name].half_precision for name in names):
         asked = "fp32"  # no net that precision touches
     identity = store.identity()
     if asked == "auto" and identity is not None:

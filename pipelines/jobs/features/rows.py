@@ -48,7 +48,7 @@ class Extracted:
 def clip_tables(found: Extracted, recipe: Recipe) -> dict[TableName, pa.Table]:
     """Return the rows of one clip, a table for each kind that the recipe's extractors fill."""
     media = found.media
-    valid = {"audio": media.sound_valid, "visual": media.frames_valid}
+    valid: Valid = {"audio": media.sound_valid, "visual": media.frames_valid}
     tables: dict[TableName, pa.Table] = {
         "clips": _clips(found),
         SNIPPETS: snippet_rows(found.clip.key, found.features, valid, recipe),
@@ -113,8 +113,8 @@ def _table(
         if tensor_shape(field) is None:
             arrays.append(pa.array([values[row] for row in kept], field.type))
         else:
-            every = np.ones(len(kept), dtype=np.bool_)
-            arrays.append(tensor_array(np.asarray(values)[kept], every, field))
+            present = np.ones(len(kept), dtype=np.bool_)
+            arrays.append(tensor_array(np.asarray(values)[kept], present, field))
     return pa.Table.from_arrays(arrays, schema=schema)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from models.data import parquet as shards
 from models.data.clips import open_clips, shuffled
-from schemas import UsageError, table_schema, tensor_array
+from schemas import RECIPES, UsageError, table_schema, tensor_array
 from tests.places import GOLDENS
 from tests.stores.parsing import CLASSES, COUNTS, WIDTHS, ParsingRows
 
@@ -79,7 +79,8 @@ def test_large_stores_are_mapped_not_held(
 def test_frames_stored_one_by_one_are_averaged(tmp_path: Path) -> None:
     root = ParsingRows().write(tmp_path)
     frames = np.random.default_rng(0).random((660, 8, 2048), dtype=np.float32)
-    kind = table_schema("snippets", resnet152_frames="keep").field("resnet152")
+    recipe = RECIPES["llp-eccv20"].with_(resnet152_frames="keep")
+    kind = table_schema("snippets", recipe).field("resnet152")
     first = 0
     for path in sorted((root / "snippets").iterdir()):
         table = pq.read_table(path)

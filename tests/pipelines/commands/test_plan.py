@@ -9,7 +9,7 @@ import pytest
 from pipelines.commands.estimate import Count, Measured, table_bytes
 from pipelines.commands.plan import Options, Plan
 from pipelines.media.media_index import MediaIndex
-from schemas import Clip, TableName, read_store_manifest
+from schemas import RECIPES, Clip, TableName, read_store_manifest
 from tests.pipelines.conftest import Beam, make_clip
 from tests.places import ROOT
 from tests.stores.units import add_units, pack_at_once
@@ -52,13 +52,14 @@ def test_bytes_are_what_a_store_holds(tmp_path: Path) -> None:
         name: sum(path.stat().st_size for path in manifest.paths(name))
         for name in ("snippets", "proposals")
     }
-    sizes = table_bytes((*names, "proposals"), count(16, 160), proposals=1)
+    recipe = RECIPES["llp-eccv20"].with_(extractors=(*names, "proposals"), proposals_per_snippet=1)
+    sizes = table_bytes(recipe, count(16, 160))
     # random numbers pack little; keys and the structure of Parquet come on top
     for name, size in held.items():
         assert 0.85 * sizes[name] < size < 1.15 * sizes[name], name
     like = Measured.of(str(tmp_path / "out"))
     assert like.bytes_a_clip["snippets"] * 16 == held["snippets"]
-    kept = table_bytes(names, count(16, 160), frames=8)["snippets"]
+    kept = table_bytes(recipe.with_(resnet152_frames="keep"), count(16, 160))["snippets"]
     assert kept - sizes["snippets"] == 7 * 160 * 2048 * 4
 
 

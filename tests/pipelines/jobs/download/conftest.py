@@ -92,7 +92,7 @@ def clip_key(video: str, start: float, end: float) -> str:
 
 def read_media(media: Path, table: str = "media") -> dict[str, dict[str, Any]]:
     """A table of a media store by clip key."""
-    paths = read_store_manifest(media, media=True).paths(table)  # type: ignore[arg-type]
+    paths = read_store_manifest(media, media=True).paths(table)
     rows = pa.concat_tables([pq.read_table(path) for path in paths]).to_pylist() if paths else []
     return {row["clip_key"]: row for row in rows}
 

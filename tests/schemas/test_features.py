@@ -1,0 +1,68 @@
+"""The table of features: its promises, and that stores stay as version 1 wrote them."""
+
+import pyarrow as pa
+import pytest
+
+from schemas import FEATURES, RECIPES, SNIPPETS, TABLES, table_schema, tensor_shape
+from schemas.features import DEFAULT_EXTRACTORS, extractor_of
+
+RECIPE = RECIPES["llp-eccv20"]
+
+
+def test_columns_of_a_table_have_one_maker() -> None:
+    places = [(feature.table, feature.column) for feature in FEATURES.values()]
+    assert len(set(places)) == len(places)
+    own = [table for table, _ in places if table != SNIPPETS]
+    assert len(set(own)) == len(own)
+    needs = [feature.need for feature in FEATURES.values()]
+    assert len(set(needs)) == len(needs)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_every_feature_has_its_column_in_its_table(name: str) -> None:
+    feature = FEATURES[name]
+    assert feature.table in TABLES
+    field = table_schema(feature.table, RECIPE.with_(extractors=(name,))).field(feature.column)
+    assert tensor_shape(field) == feature.shape
+    assert field.type == pa.list_(feature.dtype)
+    assert set(feature.key) <= set(table_schema(feature.table).names)
+
+
+def test_order_of_recipes_and_columns_stays() -> None:
+    """The order is part of the recipe's hash and of the bytes of Parquet."""
+    assert DEFAULT_EXTRACTORS == (
+        "vggish", "resnet152", "r2plus1d", "logmel", "segments", "proposals"
+    )  # fmt: skip
+    assert RECIPE.hash == "60052174e494"
+    assert table_schema(SNIPPETS, RECIPE.with_(extractors=("logmel",))).names == [
+        "clip_key", "snippet_index", "start_s", "valid", "vggish", "resnet152", "r2plus1d",
+        "logmel",
+    ]  # fmt: skip
+
+
+def test_recipe_settles_shape_and_rows() -> None:
+    keep = RECIPE.with_(resnet152_frames="keep", proposals_per_snippet=3)
+    assert keep.feature("resnet152").shape == (8, 2048)
+    assert RECIPE.feature("resnet152").shape == (2048,)
+    assert tensor_shape(table_schema(SNIPPETS, keep).field("resnet152")) == (8, 2048)
+    boxes = keep.feature("proposals").stored_bytes(clips=2, seconds=20)
+    assert boxes == 20 * 3 * (2048 * 4 + 8 * 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "per_second", "per_clip"),
+    [
+        ("vggish", 512, 0), ("resnet152", 8192, 0), ("r2plus1d", 2048, 0), ("logmel", 25_600, 0),
+        ("segments", 512 / 0.48, 0), ("proposals", 82_240, 0), ("ncp", 2500, 20 * (513 + 128) * 4),
+    ],
+)  # fmt: skip
+def test_bytes_before_compression(name: str, per_second: float, per_clip: float) -> None:
+    feature = RECIPE.feature(name)
+    assert feature.stored_bytes(clips=0, seconds=1) == pytest.approx(per_second)
+    assert feature.stored_bytes(clips=1, seconds=0) == pytest.approx(per_clip)
+
+
+def test_needs_of_models_lead_to_extractors() -> None:
+    assert extractor_of("components") == "ncp"
+    assert extractor_of("vggish") == "vggish"
+    assert extractor_of("frames") == "frames"
