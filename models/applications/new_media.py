@@ -36,7 +36,7 @@ from models.tasks import tagging
 from models.training import run_folder as runs
 from schemas import JobError, Recipe, UsageError, read_store_manifest
 from schemas.features import extractor_of
-from schemas.manifests.folder import MEDIA_SUFFIXES
+from schemas.media_names import MEDIA_SUFFIXES
 from schemas.messages import ERROR_PREFIX, printable, unknown
 
 ROOT = Path(__file__).resolve().parents[2]

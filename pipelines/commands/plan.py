@@ -158,7 +158,7 @@ class Plan:
 def run(options: Options, rest: list[str]) -> int:
     """Print the arithmetic."""
     _check(options)
-    index = MediaIndex(files.list_folder(files.absolute(options.media)) if options.media else [])
+    index = MediaIndex(files.list_tree(files.absolute(options.media)) if options.media else [])
     clips = read_manifest(options.dataset, options.annotations, options.split)
     count = Count.of(clips, index, options.media or "media", options.unit_size)
     if not count.clips:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from schemas import Clip
-from schemas.manifests.folder import MEDIA_SUFFIXES
+from schemas.media_names import clip_name, is_media
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,30 +18,43 @@ class MediaFile:
 
 
 class MediaIndex:
-    """Media files by stem. Of two files with one stem the first by name is taken."""
+    """Media files of a folder and of the folders in it, by name.
 
-    def __init__(self, uris: Iterable[str]) -> None:
-        self._by_stem: dict[str, str] = {}
+    A file is found by its path in the folder without the ending (`dog/bark`), or by its name alone
+    (`bark`). Of two files with one name the first in the order of their paths is taken.
+    """
+
+    def __init__(self, uris: Iterable[str], folder: str = "") -> None:
+        """Index files by URI or path; `folder` is what their paths are relative to."""
+        self._by_path: dict[str, str] = {}
+        self._by_name: dict[str, str] = {}
+        self.others: list[str] = []
+        """Paths in the folder of the files that are not taken for media, sorted."""
+        root = folder.rstrip("/") + "/"
         for uri in sorted(uris):
-            name = PurePosixPath(uri)
-            if name.suffix.lower() in MEDIA_SUFFIXES and not name.name.startswith("."):
-                self._by_stem.setdefault(name.stem, uri)
+            path = uri.removeprefix(root)
+            if is_media(path):
+                name = clip_name(path)
+                self._by_path.setdefault(name, uri)
+                self._by_name.setdefault(PurePosixPath(name).name, uri)
+            elif not PurePosixPath(path).name.startswith("."):
+                self.others.append(path)
 
     def __len__(self) -> int:
-        return len(self._by_stem)
+        return len(self._by_path)
 
-    def stems(self) -> list[str]:
-        """Names of the files without their endings, sorted."""
-        return sorted(self._by_stem)
+    def names(self) -> list[str]:
+        """Return the paths of the files in the folder, without their endings, sorted."""
+        return sorted(self._by_path)
 
-    def uri(self, stem: str) -> str:
-        """The file of a stem; KeyError when there is none."""
-        return self._by_stem[stem]
+    def uri(self, name: str) -> str:
+        """Return the file of a path or name; KeyError when there is none."""
+        return self._by_path.get(name) or self._by_name[name]
 
     def find(self, clip: Clip) -> MediaFile | None:
-        """The file of a clip, or None."""
-        if clip.key in self._by_stem:
-            return MediaFile(self._by_stem[clip.key], cut=True)
-        if clip.video_id in self._by_stem:
-            return MediaFile(self._by_stem[clip.video_id], cut=False)
+        """Return the file of a clip, or None."""
+        for name, cut in ((clip.key, True), (clip.video_id, False)):
+            uri = self._by_path.get(name) or self._by_name.get(name)
+            if uri is not None:
+                return MediaFile(uri, cut)
         return None

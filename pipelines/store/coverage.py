@@ -7,7 +7,7 @@ It is written beside `manifest.json` as `coverage.json`, which the trainer reads
 import io
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ from pipelines.store import files
 from schemas import Clip
 from schemas.clock import utc_stamp
 
+MOST_OTHER_FILES = 20
+"""Names of files not taken for media that are listed."""
 NOT_TRIED = "not_tried"
 """Reason of a clip that has neither been fetched nor failed."""
 
@@ -69,6 +71,8 @@ class Coverage:
     """Split, `(none)` for clips without one."""
     classes: dict[str, dict[str, Share]]
     """Split to class to counts; a clip counts for each of its labels."""
+    other_files: Sequence[str] = ()
+    """Files in the media folder that are not taken for media."""
 
     @classmethod
     def of(
@@ -111,6 +115,10 @@ class Coverage:
             "subset_id": self.subset_id,
             "date": self.date,
             **self.all.to_json(),
+            "other_files": {
+                "count": len(self.other_files),
+                "names": list(self.other_files[:MOST_OTHER_FILES]),
+            },
             "splits": {
                 split: {
                     **share.to_json(),
@@ -132,6 +140,9 @@ class Coverage:
             "",
             *_table("split", self.splits),
         ]
+        if self.other_files:
+            names = ", ".join(f"`{_cell(name)}`" for name in self.other_files[:MOST_OTHER_FILES])
+            lines += ["", f"Not taken for media: {len(self.other_files):,} files, {names}."]
         for split, shares in self.classes.items():
             if shares:
                 lines += ["", f"## Split {_cell(split)} by class", ""]

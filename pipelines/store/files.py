@@ -154,6 +154,26 @@ def list_folder(folder: str) -> list[str]:
     return sorted(_remote_sizes(folder))
 
 
+def list_tree(folder: str) -> list[str]:
+    """List everything but folders in a folder and in the folders in it, hidden ones left out.
+
+    Local links to folders are followed, each folder once. Empty when there is no such folder.
+    """
+    if not is_local(folder):
+        return sorted(_remote_sizes(folder, "**"))
+    seen: set[str] = set()
+    paths: list[str] = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths += (os.path.join(parent, name) for name in names)
+    return sorted(paths)
+
+
 def sizes(folder: str) -> dict[str, int]:
     """Return the sizes in bytes of the files directly in a folder, by name.
 
@@ -166,9 +186,9 @@ def sizes(folder: str) -> dict[str, int]:
     return {path.rsplit("/", 1)[1]: size for path, size in by_path.items()}
 
 
-def _remote_sizes(folder: str) -> dict[str, int]:
+def _remote_sizes(folder: str, pattern: str = "*") -> dict[str, int]:
     try:
-        (match,) = FileSystems.match([join(folder, "*")])
+        (match,) = FileSystems.match([join(folder, pattern)])
     except (ValueError, BeamIOError) as error:
         raise UsageError(_unusable(folder, error)) from None
     return {meta.path: meta.size_in_bytes for meta in match.metadata_list}

@@ -37,6 +37,11 @@ from schemas import (
 )
 
 SUFFIX = ".mp4"
+OWN_NAMES = (
+    "media.json", "manifest.json", "coverage.json", "coverage.md", "report.html", "media",
+    "failures", "receipts", "journal",
+)  # fmt: skip
+"""Files and folders that stand beside the clips in a media store."""
 
 
 @dataclass(frozen=True)

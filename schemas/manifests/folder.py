@@ -20,12 +20,7 @@ from schemas.failure import UsageError
 from schemas.labels import Vocabulary
 from schemas.manifests.checks import merge_repeats, require_split
 from schemas.manifests.lines import bad_line, comma_fields, read_lines
-
-MEDIA_SUFFIXES = frozenset(
-    ".mp4 .mkv .webm .mov .avi .ts .flv .m4v .mpg .mpeg .3gp .ogv .wav .mp3 .flac .ogg .m4a .aac "
-    ".opus .wma".split()
-)
-"""Endings, in any case, of the files that are taken for media."""
+from schemas.media_names import MEDIA_SUFFIXES
 
 LABEL_FILE = "labels.csv"
 COLUMNS = ("file", "labels", "split")

@@ -88,8 +88,8 @@ class DownloadJob:
             return iter(())
         if files.is_local(self.source):
             return list_locations(Path(self.source))
-        index = MediaIndex(files.list_folder(self.source))
-        return ((stem, index.uri(stem)) for stem in index.stems())
+        index = MediaIndex(files.list_folder(self.source), self.source)
+        return ((name, index.uri(name)) for name in index.names())
 
     def media_state(self) -> MediaState:
         """Return which clips are done and which have failed."""

@@ -9,6 +9,7 @@ from pipelines.store import files
 from pipelines.store.units import ClipTask
 from schemas import Failure, JobError, KnownError, Reason, UsageError
 from schemas.clock import utc_stamp
+from schemas.messages import printable
 
 _log = logging.getLogger(__name__)
 _NO_ROOM = (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
@@ -64,7 +65,6 @@ def _unreadable(task: ClipTask, error: OSError) -> KnownError:
 
 def _printable(text: str) -> str:
     """Return text that every table and terminal can hold, of bounded length."""
-    plain = text.encode("utf-8", "backslashreplace").decode()
-    shown = (char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in plain)
-    safe = "".join(shown)
+    lines = (printable(line, _MOST_DETAIL) for line in text[-_MOST_DETAIL:].split("\n"))
+    safe = "\n".join(lines)
     return safe if len(safe) <= _MOST_DETAIL else "..." + safe[3 - _MOST_DETAIL :]

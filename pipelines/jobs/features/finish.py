@@ -15,6 +15,7 @@ from pipelines.store.coverage import Coverage, read_reasons, write_coverage
 from pipelines.store.parquet import failures_table
 from pipelines.store.receipts import Receipt, StoreState, merge_provenance
 from schemas import Clip, Event, Reason, TableName, table_schema
+from schemas.messages import printable
 
 _TOOLS = (
     "earsight", "apache-beam", "torch", "torchvision", "tensorflow-hub", "librosa", "numpy",
@@ -67,6 +68,7 @@ def _write_coverage(
         if reasons.get(key) == Reason.NOT_FOUND:
             reasons[key] = reason
     coverage = Coverage.of(job.dataset, clips, state.done, reasons, subset_id)
+    coverage.other_files = [printable(name) for name in job.other_files()]
     write_coverage(job.out, coverage)
 
 

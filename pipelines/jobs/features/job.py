@@ -11,11 +11,15 @@ from pipelines.media.media_index import MediaIndex
 from pipelines.runners.versions import Versions
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
+from pipelines.store.media_store import OWN_NAMES
 from pipelines.store.receipts import StoreState
 from pipelines.store.units import ClipTask, Unit, into_units, open_tasks, repeated_videos
 from schemas import Clip, Event, Reason, Recipe, Vocabulary
 from schemas.manifests import read_events, read_manifest, vocabulary
+from schemas.manifests.folder import LABEL_FILE
 
+_KNOWN_NAMES = {LABEL_FILE, *OWN_NAMES}
+"""Files and folders in a media folder that a job reads or writes itself."""
 NO_ANNOTATIONS = ""
 """Media in a bucket, of data set `folder`, without a folder of labels."""
 
@@ -79,13 +83,25 @@ class FeaturesJob:
         for clip in clips:
             labelled.add(clip.key)
             yield clip
-        for stem in self.media_index().stems():
-            if stem not in labelled:
-                yield Clip(stem, 0.0, math.inf, name=stem)
+        for name in self.media_index().names():
+            if name not in labelled:
+                yield Clip(name, 0.0, math.inf, name=name)
 
     def media_index(self) -> MediaIndex:
-        """Return the media files by name."""
-        return MediaIndex(files.list_folder(self.media))
+        """Return the media files by name, without those of stores in the media folder."""
+        out = files.join(self.out, "")
+        paths = (path for path in files.list_tree(self.media) if not path.startswith(out))
+        return MediaIndex(paths, self.media)
+
+    def other_files(self) -> list[str]:
+        """Return the files under `media` that are not taken for media, nor an own file of a store.
+
+        The folder of the demo world holds its truth, which this does not count either.
+        """
+        if self.dataset == "demo":
+            return []
+        others = self.media_index().others
+        return [path for path in others if path.split("/")[0] not in _KNOWN_NAMES]
 
     def tasks(self, state: StoreState) -> Iterator[ClipTask]:
         """Yield the clips that are left to do, given where every clip of the store stands."""

@@ -15,6 +15,7 @@ from pipelines.runners.screen import failures_table, shown
 from pipelines.store import files
 from pipelines.store.receipts import Receipt, StoreState
 from schemas import Reason
+from schemas.messages import listed, printable
 
 _MODELS = (
     ("han", {"vggish", "resnet152", "r2plus1d"}),
@@ -23,6 +24,8 @@ _MODELS = (
     ("fayek_visual", {"resnet152"}),
 )
 """Models to try on a store, and the extractors that they need; the first that fits is named."""
+_MOST_OTHER_FILES = 5
+"""Names of files that are not taken for media."""
 
 
 def print_summary(job: FeaturesJob, before: StoreState, wall_s: float, max_failed: float) -> int:
@@ -34,6 +37,9 @@ def print_summary(job: FeaturesJob, before: StoreState, wall_s: float, max_faile
     console.print(_counts(job, after, new, wall_s))
     if after.failed:
         console.print(failures_table(after.failed.values()))
+    others = job.other_files()
+    if others:
+        console.print(_other_files(others), markup=False, highlight=False)
     if any(receipt.done for receipt in new):
         console.print(_stages(new))
     if not new:
@@ -67,6 +73,13 @@ def _counts(job: FeaturesJob, after: StoreState, new: list[Receipt], wall_s: flo
     table.add_row("size", f"{sum(receipt.size for receipt in after.receipts) / 1e6:,.1f} MB")
     table.add_row("time", f"{wall_s:,.1f} s")
     return table
+
+
+def _other_files(others: list[str]) -> str:
+    """Return a sentence on the files in the media folder that are not taken for media."""
+    names = listed(map(printable, others), _MOST_OTHER_FILES)
+    count = "1 file is" if len(others) == 1 else f"{len(others):,} files are"
+    return f"{count} not taken for media, by the ending: {names}"
 
 
 def _stages(new: Iterable[Receipt]) -> Table:

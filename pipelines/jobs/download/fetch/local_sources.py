@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from schemas import KnownError, Reason, UsageError
-from schemas.manifests.folder import MEDIA_SUFFIXES
+from schemas.media_names import MEDIA_SUFFIXES
 
 _BLOCK = 2**20
 _KEYS = ("clip_key", "__key__", "key", "video_id", "youtube_id", "ytid", "id")

@@ -1,0 +1,43 @@
+"""Which files are taken for media, and what they are called."""
+
+from pathlib import PurePosixPath
+
+MEDIA_SUFFIXES = frozenset(
+    """
+    .mp4 .m4v .m4a .m4b .mov .qt .3gp .3gpp .3g2 .mj2 .f4v .ismv .isma .mkv .mka .mk3d .webm .avi
+    .divx .ts .m2ts .mts .m2t .mpg .mpeg .mpe .mpv .m1v .m2v .vob .flv .asf .wmv .wma .ogg .ogv .oga
+    .ogx .opus .spx .wav .wave .bwf .w64 .aif .aiff .aifc .au .snd .caf .mp2 .mp3 .mpa .m2a .flac
+    .aac .adts .ac3 .eac3 .ec3 .dts .amr .ape .wv .tta .tak .mpc .voc .dv .dif .gif .mxf .rm .rmvb
+    .ra .ivf .nut .wtv .h264 .264 .avc .h265 .265 .hevc
+    """.split()
+)
+"""Endings, in any case, of the files that are taken for media."""
+
+
+def is_media(path: str) -> bool:
+    """Tell whether a path or URI is named as media and not hidden.
+
+    >>> is_media("clips/a.MP4"), is_media("clips/.a.mp4"), is_media("notes.txt")
+    (True, False, False)
+    """
+    name = PurePosixPath(path)
+    return name.suffix.lower() in MEDIA_SUFFIXES and not name.name.startswith(".")
+
+
+def clip_name(path: str) -> str:
+    r"""Return a path without its ending as text that tables and terminals hold.
+
+    Bytes that are not UTF-8 and control characters become escapes.
+
+    >>> print(clip_name("dog/bark 1.wav"), clip_name("caf\udce9.mp4"))
+    dog/bark 1 caf\xe9
+    """
+    stem = str(PurePosixPath(path).with_suffix(""))
+    return stem if stem.isprintable() else "".join(map(_escaped, stem))
+
+
+def _escaped(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # how Python keeps a byte of a name that is not UTF-8
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    control = ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) <= 0xDFFF
+    return char.encode("unicode_escape").decode() if control else char
