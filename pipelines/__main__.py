@@ -1,6 +1,6 @@
 """The program `beam`, also called `earsight` and `python -m pipelines`."""
 
-from pipelines.runners.interrupt import end_on_signals
+from pipelines.store.interrupts import end_on_signals
 
 
 def main() -> int:

@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
-from pipelines.runners.interrupt import STOPPED
 from pipelines.runners.option_names import beam_option_names
 from pipelines.runners.versions import version_line
+from pipelines.store.interrupts import STOPPED
 from schemas import UsageError
 from schemas.messages import quoted, unknown
 from schemas.settings.command_line import (

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from pipelines.jobs.download import command as download
 from pipelines.jobs.download.job import DownloadJob
-from pipelines.jobs.download.prepare import make_job as make_download_job
+from pipelines.jobs.download.launch import make_job as make_download_job
+from pipelines.jobs.download.launch import run_download
 from pipelines.jobs.features import command as features
 from pipelines.jobs.features.graph import build
-from pipelines.jobs.features.prepare import make_job as make_features_job
+from pipelines.jobs.features.launch import make_job as make_features_job
 from pipelines.runners.graph import run_pipeline
 from pipelines.runners.presets import Destination
 from pipelines.store import files
@@ -39,22 +40,23 @@ def run_rounds(
     fell_short = False
     while True:
         if any(True for _ in job.open_tasks()):
-            fell_short |= bool(download.run_download(job, destination, fetching.max_failed))
+            fell_short |= bool(run_download(job, destination, fetching.max_failed))
         if job.store().present():
             fell_short |= bool(features.run(extraction, rest))
         else:
-            _record_missing(extraction, destination)
+            fell_short |= _record_missing(extraction, destination)
         if batch is not None:
             delete_media(job, out)
         if batch is None or not any(True for _ in job.open_tasks()):
             return int(fell_short)
 
 
-def _record_missing(extraction: features.Options, destination: Destination) -> None:
-    """Run the features job after a round that brought no file, so that it records why."""
+def _record_missing(extraction: features.Options, destination: Destination) -> bool:
+    """Record why clips are missing after a round that brought no file; True when none is done."""
     job = make_features_job(extraction, need_media=False)
     with locked(job.out):
         run_pipeline(lambda pipeline: build(pipeline, job), destination.arguments)
+        return not job.store().state().done
 
 
 def delete_media(job: DownloadJob, out: str) -> int:

@@ -1,11 +1,16 @@
-"""What the commands of all jobs do before and after their pipeline."""
+"""What the commands of all jobs do before and around their graph."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import apache_beam as beam
 from rich.console import Console
 
+from pipelines.runners.graph import run_pipeline
+from pipelines.runners.presets import Destination
 from pipelines.store import files
+from pipelines.store.progress import Progress
 from schemas import JobError, UsageError
 
 _FREE_BYTES = 200 * 2**20
@@ -34,8 +39,22 @@ def check_out(out: str, option: str) -> None:
             )
 
 
-def print_left(option: str, out: str) -> int:
-    """Say what an option of Beam for which the command does not stay has come to; 0."""
-    text = _LEFT[option].format(out=out)
+def run_to_end(
+    build: Callable[[beam.Pipeline], object],
+    destination: Destination,
+    *,
+    store: str,
+    label: str,
+    count: Callable[[], int],
+) -> bool:
+    """Run a job's graph under a progress bar; return False where the job goes on elsewhere.
+
+    `count` tells how many clips the job will try; it runs beside the job.
+    """
+    with Progress(store, label, count):
+        run_pipeline(build, destination.arguments)
+    if not destination.leaves:
+        return True
+    text = _LEFT[destination.leaves].format(out=store)
     Console().print(text, soft_wrap=True, markup=False, highlight=False)
-    return 0
+    return False

@@ -26,6 +26,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from google.api_core.exceptions import NotFound, PreconditionFailed
 
 from pipelines.store import files
+from pipelines.store.interrupts import released_on_signals
 from schemas import JobError, UsageError
 
 _log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class Lease:
 def locked(out: str, option: str = "--out", times: LeaseTimes | None = None) -> Iterator[None]:
     """Hold a store alone; `UsageError`, which names `option`, while another job holds it."""
     hold = _hold_local(out, option) if files.is_local(out) else _hold_bucket(out, option, times)
-    with hold:
+    with hold, released_on_signals(lambda: hold.__exit__(None, None, None)):
         yield
 
 

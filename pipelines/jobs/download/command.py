@@ -1,22 +1,12 @@
-"""`beam run download`: its options, and the job from its checks to its summary.
+"""`beam run download`: its options."""
 
-What is imported here is light, so that help and complaints come at once.
-"""
-
-import logging
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pipelines.jobs.options import ClipOptions
 from schemas.settings.bounds import AtLeast
 
-if TYPE_CHECKING:
-    from pipelines.jobs.download.job import DownloadJob
-    from pipelines.runners.presets import Destination
-
 YOUTUBE = "youtube"
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,38 +78,6 @@ class Options(ClipOptions):
 
 def run(options: Options, rest: list[str]) -> int:
     """Check everything, run the job, print the summary; 0 done, 1 fell short."""
-    from pipelines.jobs.download.prepare import make_job
-    from pipelines.runners.presets import check_reachable, choose_destination
+    from pipelines.jobs.download.launch import launch  # with Beam and yt-dlp
 
-    destination = choose_destination(
-        options.runner, rest, options.preset, presets=("dataflow-cpu",)
-    )
-    if destination.remote:
-        check_reachable({"--media": options.media, "--annotations": options.annotations})
-    return run_download(make_job(options), destination, options.max_failed)
-
-
-def run_download(job: "DownloadJob", destination: "Destination", max_failed: float) -> int:
-    """Run one download job and print what came of it."""
-    from pipelines.jobs.download.graph import build
-    from pipelines.jobs.download.pool import SCRATCH_PREFIX
-    from pipelines.jobs.download.summary import print_summary
-    from pipelines.runners.graph import run_pipeline
-    from pipelines.runners.launch import print_left
-    from pipelines.store import files
-    from pipelines.store.locking import locked
-    from pipelines.store.progress import Progress
-    from pipelines.store.scratch import sweep_scratch_folders
-
-    with locked(job.media, "--media"):
-        if files.is_local(job.media):
-            sweep_scratch_folders(SCRATCH_PREFIX, job.media)
-        saved = job.store().recover_journals()
-        if saved:
-            _log.info("%d clips of a job that was killed are kept", saved)
-        before, started = job.media_state(), time.monotonic()
-        with Progress(job.media, "download", lambda: sum(1 for _ in job.open_tasks())):
-            run_pipeline(lambda pipeline: build(pipeline, job), destination.arguments)
-        if destination.leaves:
-            return print_left(destination.leaves, job.media)
-        return print_summary(job, before, time.monotonic() - started, max_failed)
+    return launch(options, rest)

@@ -9,13 +9,14 @@ from rich.table import Table
 from pipelines.jobs.download.command import YOUTUBE
 from pipelines.jobs.download.job import DownloadJob
 from pipelines.jobs.download.rate_limit import RateLimiter
-from pipelines.runners.screen import failures_table, shown
+from pipelines.runners.screen import failures_table, print_shortfall, shown
 from pipelines.store import files
 from pipelines.store.media_store import MediaState
+from schemas import Reason
 
 
 def print_summary(job: DownloadJob, before: MediaState, wall_s: float, max_failed: float) -> int:
-    """Print the tables of a finished run; return 1 when too large a share of the clips failed."""
+    """Print the tables of a finished run; return 1 when it fell short."""
     console = Console()
     after = job.media_state()
     tried = sum((after.attempts - before.attempts).values())
@@ -26,11 +27,12 @@ def print_summary(job: DownloadJob, before: MediaState, wall_s: float, max_faile
         console.print(_identities(job))
     if not tried:
         console.print("Nothing was left to do.")
-    share = len(after.failed) / max(1, len(after.failed) + len(after.done))
-    if share > max_failed:
-        console.print(
-            f"[red]{share:.0%} of the clips failed, more than --max-failed {max_failed:.0%}.[/red]"
-        )
+    tried_failures = [
+        failure
+        for failure in after.failed.values()
+        if job.source_kind != "files" or failure.reason is not Reason.NOT_FOUND
+    ]
+    if print_shortfall(console, len(after.done), tried_failures, max_failed):
         return 1
     if job.features is not None:  # features follow by themselves
         return 0

@@ -1,10 +1,6 @@
-"""`beam run features`: its options, and the job from its checks to its summary.
+"""`beam run features`: its options."""
 
-What is imported here is light, so that help and complaints come at once.
-"""
-
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pipelines.jobs.options import ClipOptions
@@ -65,27 +61,6 @@ class Options(ClipOptions):
 
 def run(options: Options, rest: list[str]) -> int:
     """Check everything, run the job, print the summary; 0 done, 1 fell short."""
-    from pipelines.jobs.features.graph import build
-    from pipelines.jobs.features.prepare import check_reach, make_job
-    from pipelines.jobs.features.summary import print_summary
-    from pipelines.jobs.features.worker import SCRATCH_PREFIX
-    from pipelines.runners.graph import run_pipeline
-    from pipelines.runners.launch import print_left
-    from pipelines.runners.presets import choose_destination
-    from pipelines.store.locking import locked
-    from pipelines.store.progress import Progress
-    from pipelines.store.scratch import sweep_scratch_folders
+    from pipelines.jobs.features.launch import launch  # with Beam and the nets
 
-    destination = choose_destination(options.runner, rest, options.preset, options.accelerator)
-    if destination.remote:
-        check_reach(options)
-    options = replace(options, accelerator=destination.accelerator)
-    job = replace(make_job(options, remote=destination.remote), accelerator=destination.hint)
-    with locked(job.out):
-        before, started = job.store().state(), time.monotonic()
-        sweep_scratch_folders(SCRATCH_PREFIX)
-        with Progress(job.out, "features", lambda: job.n_open(before)):
-            run_pipeline(lambda pipeline: build(pipeline, job), destination.arguments)
-        if destination.leaves:
-            return print_left(destination.leaves, job.out)
-        return print_summary(job, before, time.monotonic() - started, options.max_failed)
+    return launch(options, rest)

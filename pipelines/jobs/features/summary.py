@@ -1,4 +1,4 @@
-"""What a features job leaves on the screen: where, how many, what failed, how long, what next."""
+"""The summary of a features job on the screen: counts, failures, speed, what to do next."""
 
 import shlex
 import sys
@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.jobs.features.job import FeaturesJob
-from pipelines.runners.screen import failures_table, shown
+from pipelines.runners.screen import failures_table, print_shortfall, shown
 from pipelines.store import files
 from pipelines.store.receipts import Receipt, StoreState
 from schemas import Reason
@@ -29,7 +29,7 @@ _MOST_OTHER_FILES = 5
 
 
 def print_summary(job: FeaturesJob, before: StoreState, wall_s: float, max_failed: float) -> int:
-    """Print the tables of a finished run; 1 when too large a share of clips with media failed."""
+    """Print the tables of a finished run; return 1 when it fell short, of clips with media."""
     console = Console()
     after = job.store().state()
     old = {receipt.unit for receipt in before.receipts}
@@ -44,13 +44,8 @@ def print_summary(job: FeaturesJob, before: StoreState, wall_s: float, max_faile
         console.print(_stages(new))
     if not new:
         console.print("Nothing was left to do.")
-    tried = [f for f in after.failed.values() if f.reason is not Reason.NOT_FOUND]
-    share = len(tried) / max(1, len(tried) + len(after.done))
-    if share > max_failed:
-        console.print(
-            f"[red]{share:.0%} of the clips with media failed, more than --max-failed "
-            f"{max_failed:.0%}.[/red]"
-        )
+    tried = [failure for failure in after.failed.values() if failure.reason is not Reason.NOT_FOUND]
+    if print_shortfall(console, len(after.done), tried, max_failed):
         return 1
     console.print(_next(job), soft_wrap=True, highlight=False, markup=False)
     return 0
@@ -65,7 +60,7 @@ def _counts(job: FeaturesJob, after: StoreState, new: list[Receipt], wall_s: flo
             rows[name] += count
     table.add_row("tables", escape(manifest))
     table.add_row("recipe", f"{job.recipe.name} {job.recipe.hash}, weights {job.recipe.weights}")
-    table.add_row("arithmetic", f"{job.recipe.precision} on {job.runtime.device}")
+    table.add_row("precision", f"{job.recipe.precision} on {job.runtime.device}")
     table.add_row("clips in", f"{len(after.done) + len(after.failed):,}")
     table.add_row("clips done", f"{len(after.done):,} ({_done(new):,} in this run)")
     table.add_row("clips failed", f"{len(after.failed):,}")
@@ -83,13 +78,13 @@ def _other_files(others: list[str]) -> str:
 
 
 def _stages(new: Iterable[Receipt]) -> Table:
-    """Seconds a clip by stage, of the clips done in this run."""
+    """Tabulate seconds per clip by stage, of the clips done in this run."""
     seconds: dict[str, float] = defaultdict(float)
     for receipt in new:
         for stage, spent in receipt.seconds.items():
             seconds[stage] += spent
     n_clips = _done(new)
-    table = Table("stage", "seconds a clip", title_justify="left")
+    table = Table("stage", "seconds per clip", title_justify="left")
     beside = seconds.pop("decode", 0.0)
     for stage, spent in sorted(seconds.items(), key=lambda item: -item[1]):
         table.add_row(stage, f"{spent / n_clips:.3f}")
@@ -114,13 +109,14 @@ def _next(job: FeaturesJob) -> str:
         if needs <= set(job.recipe.extractors):
             lines.append(f"  {python} models/train.py {model} --features {out}")
             break
-    show = f"import pandas; print(pandas.read_parquet({folder + '/clips'!r}))"
+    rows = f"pq.read_table({folder + '/clips'!r}).slice(0, 3).to_pylist()"
+    show = f"import pyarrow.parquet as pq; print({rows})"
     lines.append(f"  {python} -c " + (f'"{show}"' if out == folder else shlex.quote(show)))
     return "\n".join(lines)
 
 
 def _program(name: str) -> str:
-    """A program of the running environment, with its path when that environment lies here."""
+    """Return a program of this environment, with its path when the environment lies here."""
     folder = Path(sys.executable).parent
     here = Path.cwd()
     return str(folder.relative_to(here) / name) if folder.is_relative_to(here) else name

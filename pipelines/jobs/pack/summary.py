@@ -1,21 +1,26 @@
 """What a pack leaves on the screen: files and bytes of every table, before and now."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.jobs.pack.prepare import read_manifest
 from pipelines.runners.screen import shown
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
 
 
-def print_summary(store: FeatureStore, before: dict[str, Any], clips: int, wall_s: float) -> None:
-    """Print the tables of a finished pack."""
+def print_summary(
+    store: FeatureStore,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    clips: int,
+    wall_s: float,
+) -> None:
+    """Print the tables of a finished pack; `before` and `after` are manifests."""
     console = Console()
-    after = read_manifest(store)
     table = Table("table", "files before", "files now", "MB", "largest", title="pack")
     for name, paths in after["tables"].items():
         sizes = files.sizes(files.join(store.out, name))

@@ -15,7 +15,7 @@ from apache_beam.runners.pipeline_context import PipelineContext
 from pipelines.cli import main
 from pipelines.jobs.features.command import Options
 from pipelines.jobs.features.graph import build
-from pipelines.jobs.features.prepare import make_job, worker_precision
+from pipelines.jobs.features.launch import make_job, worker_precision
 from pipelines.runners.graph import run_pipeline
 from pipelines.runners.presets import PRESETS
 from pipelines.runners.versions import Versions

@@ -19,7 +19,7 @@ import pytest
 from datasets import load_dataset
 
 from pipelines.jobs.features.command import Options
-from pipelines.jobs.features.prepare import make_recipe
+from pipelines.jobs.features.launch import make_recipe
 from pipelines.store.feature_store import FeatureStore
 from schemas import TableName, read_store_manifest
 from tests.pipelines.conftest import Beam, make_clip

@@ -1,9 +1,11 @@
-"""From options to a features job: everything that can be wrong with them shows here."""
+"""From the options of a features job to its end: what can be wrong with them shows here."""
 
 import logging
 import shlex
 import sys
+import time
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,13 +14,24 @@ from extractors.nets.precision import resolve_precision
 from extractors.nets.weights import cache_folder, find_weights, weights_of
 from pipelines.demo import DemoOptions, demo_folder, generate
 from pipelines.jobs.features.command import Options
+from pipelines.jobs.features.graph import build
 from pipelines.jobs.features.job import NO_ANNOTATIONS, FeaturesJob
-from pipelines.jobs.features.worker import Runtime
+from pipelines.jobs.features.summary import print_summary
+from pipelines.jobs.features.worker import SCRATCH_PREFIX, Runtime
 from pipelines.jobs.options import check_dataset, read_extractors, read_reasons
-from pipelines.runners.launch import check_out
-from pipelines.runners.presets import Preset, accelerator_kind, check_reachable, find_preset
+from pipelines.runners.launch import check_out, run_to_end
+from pipelines.runners.presets import (
+    Preset,
+    accelerator_kind,
+    check_reachable,
+    choose_destination,
+    find_preset,
+)
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
+from pipelines.store.interrupts import released_on_signals
+from pipelines.store.locking import locked
+from pipelines.store.scratch import sweep_scratch_folders
 from schemas import FEATURES, RECIPES, Recipe, UsageError
 from schemas.messages import unknown
 
@@ -26,6 +39,29 @@ _log = logging.getLogger(__name__)
 _DEMO_ONLY = ("clips", "seed", "classes", "difficulty")
 _WITHOUT_BF16 = ("nvidia-tesla-k80", "nvidia-tesla-p", "nvidia-tesla-t4", "nvidia-tesla-v100")
 """Beginnings of the accelerators of Dataflow whose generation has no bf16."""
+
+
+def launch(options: Options, rest: list[str]) -> int:
+    """Check everything, run the job, print the summary; 0 done, 1 fell short."""
+    destination = choose_destination(options.runner, rest, options.preset, options.accelerator)
+    if destination.remote:
+        _check_reach(options)
+    options = replace(options, accelerator=destination.accelerator)
+    job = replace(make_job(options, remote=destination.remote), accelerator=destination.hint)
+    with locked(job.out), released_on_signals(_sweep_own):
+        sweep_scratch_folders(SCRATCH_PREFIX)
+        before, started = job.store().state(), time.monotonic()
+        ended = run_to_end(
+            lambda pipeline: build(pipeline, job), destination,
+            store=job.out, label="features", count=lambda: job.n_open(before),
+        )  # fmt: skip
+        if not ended:
+            return 0
+        return print_summary(job, before, time.monotonic() - started, options.max_failed)
+
+
+def _sweep_own() -> None:
+    sweep_scratch_folders(SCRATCH_PREFIX, own=True)
 
 
 def make_job(options: Options, *, need_media: bool = True, remote: bool = False) -> FeaturesJob:
@@ -140,7 +176,7 @@ def _runtime(options: Options) -> Runtime:
     )
 
 
-def check_reach(options: Options) -> None:
+def _check_reach(options: Options) -> None:
     """Refuse what workers on other machines could not read."""
     if options.dataset == "demo":
         raise UsageError(

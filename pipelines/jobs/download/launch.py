@@ -1,9 +1,11 @@
-"""From options to a download job: everything that can be wrong with them shows here."""
+"""From the options of a download job to its end: what can be wrong with them shows here."""
 
+import functools
 import logging
 import shlex
 import shutil
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from pipelines.jobs.download.command import YOUTUBE, Options
 from pipelines.jobs.download.fetch.addresses import check_template, read_site_args
 from pipelines.jobs.download.fetch.local_sources import list_locations
 from pipelines.jobs.download.fetch.messages import Limits
+from pipelines.jobs.download.graph import build
 from pipelines.jobs.download.identity import (
     DEFAULT_PER_HOUR,
     Identity,
@@ -19,14 +22,22 @@ from pipelines.jobs.download.identity import (
     read_identities,
 )
 from pipelines.jobs.download.job import DownloadJob
+from pipelines.jobs.download.pool import SCRATCH_PREFIX
 from pipelines.jobs.download.rate_limit import RatePolicy
+from pipelines.jobs.download.summary import print_summary
 from pipelines.jobs.options import check_dataset, read_reasons
-from pipelines.runners.launch import check_out
+from pipelines.runners.launch import check_out, run_to_end
+from pipelines.runners.presets import Destination, check_reachable, choose_destination
 from pipelines.store import files
+from pipelines.store.interrupts import released_on_signals
+from pipelines.store.locking import locked
+from pipelines.store.scratch import sweep_scratch_folders
 from schemas import UsageError
 from schemas.manifests.folder import media_stems
 
 _log = logging.getLogger(__name__)
+PRESETS = ("dataflow-cpu",)
+"""Presets that a download can take: it has no use for a GPU."""
 _WITHOUT_STARTS = {
     "ave": "AVE's annotation files do not say where in its YouTube video a clip starts, so a "
     "download would cut other ten seconds than the annotated ones; get the videos that AVE's "
@@ -35,6 +46,33 @@ _WITHOUT_STARTS = {
     "folder": "data set folder has no YouTube ids; give --source, a mirror or a folder",
 }
 """Data sets that cannot be cut out of YouTube videos, and what to do instead."""
+
+
+def launch(options: Options, rest: list[str]) -> int:
+    """Check everything, run the job, print the summary; 0 done, 1 fell short."""
+    destination = choose_destination(options.runner, rest, options.preset, presets=PRESETS)
+    if destination.remote:
+        check_reachable({"--media": options.media, "--annotations": options.annotations})
+    return run_download(make_job(options), destination, options.max_failed)
+
+
+def run_download(job: DownloadJob, destination: Destination, max_failed: float) -> int:
+    """Run one download job and print what came of it."""
+    scratch = job.media if files.is_local(job.media) else None
+    sweep = functools.partial(sweep_scratch_folders, SCRATCH_PREFIX, scratch)
+    with locked(job.media, "--media"), released_on_signals(functools.partial(sweep, own=True)):
+        sweep()
+        saved = job.store().recover_journals()
+        if saved:
+            _log.info("%d clips of a job that was killed are kept", saved)
+        before, started = job.media_state(), time.monotonic()
+        ended = run_to_end(
+            lambda pipeline: build(pipeline, job), destination,
+            store=job.media, label="download", count=lambda: sum(1 for _ in job.open_tasks()),
+        )  # fmt: skip
+        if not ended:
+            return 0
+        return print_summary(job, before, time.monotonic() - started, max_failed)
 
 
 def make_job(options: Options) -> DownloadJob:

@@ -19,7 +19,7 @@ _LONGEST_S = 10.0
 _SHOW_CURSOR = "\r\x1b[?25h\x1b[K"
 _TIMES = 3
 """A thread may start another child while the first are killed."""
-_releases: list[Callable[[], None]] = []
+_releases: list[Callable[[], object]] = []
 _released = threading.Event()
 
 
@@ -38,8 +38,11 @@ def end_on_signals() -> None:
 
 
 @contextlib.contextmanager
-def released_on_signals(release: Callable[[], None]) -> Iterator[None]:
-    """Call `release` when a signal ends the process while the block runs."""
+def released_on_signals(release: Callable[[], object]) -> Iterator[None]:
+    """Call `release` when a signal ends the process while the block runs.
+
+    By then the child processes are dead; threads may still be at work.
+    """
     _releases.append(release)
     try:
         yield
@@ -48,12 +51,17 @@ def released_on_signals(release: Callable[[], None]) -> Iterator[None]:
 
 
 def _wait(signals: set[signal.Signals]) -> None:
+    import psutil  # here, beside what the main thread imports
+
     signal.sigwait(signals)
     screen = _SHOW_CURSOR if os.isatty(2) else ""  # a progress bar hides it
     with contextlib.suppress(OSError):
         os.write(2, f"{screen}{STOPPED}\n".encode())
+    for _ in range(_TIMES):
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
     threading.Thread(target=_release_all, name="releases", daemon=True).start()
-    _kill_children()
     _released.wait(_LONGEST_S)
     os._exit(INTERRUPTED)
 
@@ -63,13 +71,3 @@ def _release_all() -> None:
         with contextlib.suppress(Exception):  # the process ends, whatever this meets
             release()
     _released.set()
-
-
-def _kill_children() -> None:
-    """Kill everything that this process started, also what has a process group of its own."""
-    import psutil
-
-    for _ in range(_TIMES):
-        for child in psutil.Process().children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()

@@ -1,14 +1,43 @@
-"""What is checked before a pack, and how much there is to pack."""
+"""From the options of a pack to its end: what can be wrong with them shows here."""
 
 import json
 import shutil
+import time
 from typing import Any
 
 from pipelines.jobs.pack import pack
+from pipelines.jobs.pack.command import Options
+from pipelines.jobs.pack.graph import build
+from pipelines.jobs.pack.summary import print_summary
+from pipelines.runners.launch import check_out, run_to_end
+from pipelines.runners.presets import check_reachable, choose_destination
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
+from pipelines.store.locking import locked
 from pipelines.store.receipts import subset_id
 from schemas import JobError, UsageError
+
+
+def launch(options: Options, rest: list[str]) -> int:
+    """Check the store, pack it, print what there was and what there is."""
+    destination = choose_destination(options.runner, rest)
+    if destination.remote:
+        check_reachable({"--out": options.out})
+    store = FeatureStore(files.absolute(options.out))
+    before = read_manifest(store)
+    check_out(store.out, "--out")
+    with locked(store.out):
+        started, most = time.monotonic(), int(options.shard_mb * 1e6)
+        _check_whole(store, before)
+        clips = _check_room(store, most)
+        ended = run_to_end(
+            lambda pipeline: build(pipeline, store.out, most, options.keep_parts), destination,
+            store=store.out, label="pack", count=lambda: clips,
+        )  # fmt: skip
+        if ended:
+            wall_s = time.monotonic() - started
+            print_summary(store, before, read_manifest(store), clips, wall_s)
+    return 0
 
 
 def read_manifest(store: FeatureStore) -> dict[str, Any]:
@@ -29,7 +58,7 @@ def read_manifest(store: FeatureStore) -> dict[str, Any]:
     return manifest
 
 
-def check_whole(store: FeatureStore, manifest: dict[str, Any]) -> None:
+def _check_whole(store: FeatureStore, manifest: dict[str, Any]) -> None:
     """See that the last features job came to its end: a pack leads readers to all or nothing."""
     state = store.state()
     said = manifest["subset_id"], manifest["counts"]["clips_failed"]
@@ -40,7 +69,7 @@ def check_whole(store: FeatureStore, manifest: dict[str, Any]) -> None:
         )
 
 
-def check_room(store: FeatureStore, most: int) -> int:
+def _check_room(store: FeatureStore, most: int) -> int:
     """See that old and new files fit side by side; how many clips there are to pack."""
     shards = pack.plan(store, most)
     units = {unit for shard in shards for unit in shard.units}
