@@ -14,10 +14,7 @@ if __package__ in (None, ""):  # started as `python models/evaluate.py`: import 
     here = Path(__file__).resolve().parent
     sys.path[:] = [str(here.parent), *(entry for entry in sys.path if entry != str(here))]
 
-from torch import nn
-
 from models import registry
-from models.contract.card import ModelCard
 from models.contract.config import TrainConfig
 from models.data import splits
 from models.data.clips import ClipData
@@ -25,10 +22,12 @@ from models.data.streaming import open_tagging
 from models.runtime import command_line as cli
 from models.runtime import files
 from models.runtime.console import console
-from models.tasks import tagging
 from models.training import results
 from models.training import run_folder as runs
-from models.training import tables as report
+from models.training.checkpoint import load_weights
+from models.training.method import NetMethod
+from models.training.results import Evaluation, RunResults
+from models.training.tables import print_results
 from schemas import UsageError
 
 PROGRAM = "models/evaluate.py"
@@ -54,70 +53,58 @@ def main(arguments: Sequence[str]) -> None:
     options = cli.parse(Options, arguments, PROGRAM, description=__doc__)
     if options.run is None:
         raise UsageError(f"say which run to score: {PROGRAM} --run DIR")
-    facts = runs.read_config(options.run)
-    model, experiment = registry.find(facts["experiment"])
-    module = registry.load(model)
-    config = module.Config.from_json(facts["settings"])
-    data = _clips(options.run, options, facts, registry.needs(model, config), config)
-    if facts.get("fold"):
-        data = _fold(data, *facts["fold"])
-    elif module.CARD.judge:
-        data = splits.hold_out(data)
-    data = registry.derive(model, data, config, options.run)
-    net = module.build(config)
-    runs.load_weights(options.run / runs.CHECKPOINT, net)
-    one = judge(options.run, net, data, options.split, config, module.CARD)
-    found = {
-        "experiment": experiment.name,
-        "paper": results.paper_entry(module.CARD, experiment),
-        **{part: {options.split: value} for part, value in one.items()},
-        "features": results.describe(data),
-        "subset_id": data.manifest.subset_id,
-        "caveats": results.caveats(data.manifest, module.CARD, experiment, config),
-    }
+    config = runs.read_config(options.run)
+    name, experiment = registry.find(config.experiment)
+    method = registry.load(name)
+    settings = method.config.from_json(config.settings)
+    clips = method.derive(_clips(options, config, method, settings), settings, options.run)
+    net = method.build(settings)
+    load_weights(options.run / runs.CHECKPOINT, net)
+    thresholds = RunResults.read(options.run / runs.RESULTS).thresholds
+    task = method.card.task
+    predictions = task.predict(net, clips, clips.rows(options.split), settings)
+    report = task.evaluate(predictions, clips, options.split, settings, thresholds)
+    evaluation = Evaluation(
+        experiment=experiment.name,
+        paper=results.paper_entry(method.card, experiment),
+        reports={options.split: report},
+        features=results.describe(clips),
+        caveats=tuple(results.caveats(clips.manifest, method.card, experiment, settings)),
+    )
     path = options.run / f"evaluation-{options.split}.json"
-    files.write_json(path, found)
+    files.write_json(path, evaluation.to_json())
     out = console()
-    report.print_results(out, found, module.CARD)
-    out.print(f"Written: {path}")
-
-
-def judge(
-    run: Path, net: nn.Module, data: ClipData, split: str, config: TrainConfig, card: ModelCard
-) -> dict[str, Any]:
-    """Everything that is reported about one split; thresholds are those of the training."""
-    if not card.judge:
-        return results.judge_split(net, data, split, config, card.modalities)[0]
-    held = files.read_json(run / runs.RESULTS, "no finished training")
-    thresholds = tagging.read_thresholds(held, config.classes)
-    return tagging.judge_split(net, data, split, config, thresholds)[0]
-
-
-def _fold(data: ClipData, count: int, name: str) -> ClipData:
-    """The clips as they were split when this fold was tested on."""
-    parts = dict(splits.folds(data, count))
-    if name not in parts:
-        raise UsageError(
-            f"the run was tested on fold {name!r} and {data.manifest.root} has the folds "
-            f"{', '.join(parts)}; score it on the store that it was trained on"
-        )
-    return parts[name]
+    print_results(out, evaluation, method.card)
+    out.print(f"Written: {path}", markup=False)
 
 
 def _clips(
-    run: Path,
-    options: Options,
-    facts: dict[str, str | None],
-    needs: Sequence[str],
-    config: TrainConfig,
+    options: Options, config: runs.RunConfig, method: NetMethod[Any], settings: TrainConfig
 ) -> ClipData:
-    features = options.features or Path(str(facts["features"]))
+    """Open the store to score on, split as in the training."""
+    assert options.run is not None
+    features = options.features or Path(str(config.features))
     annotations = options.annotations
-    if annotations is None and options.features is None and facts["annotations"]:
-        annotations = Path(facts["annotations"])
-    data = open_tagging(features, needs, annotations, config)
-    runs.refuse_other_features(run, data, needs)
-    return data
+    if annotations is None and options.features is None and config.annotations:
+        annotations = Path(config.annotations)
+    needs = method.features(settings)
+    clips = open_tagging(features, needs, annotations, settings)
+    runs.refuse_other_features(options.run, clips, needs)
+    if config.fold is not None:
+        return _fold(clips, *config.fold)
+    held_out: ClipData = method.card.task.hold_out(clips)
+    return held_out
+
+
+def _fold(clips: ClipData, count: int, name: str) -> ClipData:
+    """Return the clips as they were split when this fold was tested on."""
+    parts = dict(splits.folds(clips, count))
+    if name not in parts:
+        raise UsageError(
+            f"the run was tested on fold {name!r} and {clips.manifest.root} has the folds "
+            f"{', '.join(parts)}; score it on the store that it was trained on"
+        )
+    return parts[name]
 
 
 if __name__ == "__main__":

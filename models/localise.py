@@ -105,8 +105,8 @@ def write_localisation(
 
 def score(run: Run, options: Options) -> None:
     """Score the clips of the run's store against a demo world."""
-    facts = runs.read_config(run.folder)
-    data = open_clips(Path(facts["features"]), run.needs)
+    config = runs.read_config(run.folder)
+    data = open_clips(Path(str(config.features)), run.needs)
     runs.refuse_other_features(run.folder, data, run.needs)
     truth = Path(str(options.truth))
     measures = localisation_scores.measure(Locator(run, data), truth, options.split)

@@ -11,12 +11,12 @@ from typing import Any
 
 from models import registry
 from models.contract.card import Experiment, ModelCard
-from models.metrics import AVVP_NAMES
+from models.contract.task import Task
 from models.runtime import command_line as cli
 from models.runtime import files
-from models.training import results
 from models.training import run_folder as runs
-from models.training import tables as report
+from models.training import tables
+from models.training.results import RunResults, spread
 
 PROGRAM = "models.papers"
 INTRODUCTION = """\
@@ -49,24 +49,24 @@ def main(arguments: Sequence[str]) -> None:
     files.write_whole(options.out, lambda place: place.write_text(text))
 
 
-def comparable_runs(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Results below a folder that may stand beside the paper's, by experiment."""
-    found: dict[str, list[dict[str, Any]]] = {}
+def comparable_runs(folder: Path) -> dict[str, list[RunResults]]:
+    """Return the results below a folder that may stand beside the paper's, by experiment."""
+    comparable: dict[str, list[RunResults]] = {}
     for path in sorted(folder.rglob(runs.RESULTS)):
-        one = files.read_json(path, "no run folder")
-        if not one["caveats"] and "test" in one["metrics"]:
-            found.setdefault(one["experiment"], []).append(one)
-    return found
+        results = RunResults.read(path)
+        if not results.caveats and "test" in results.reports:
+            comparable.setdefault(results.experiment, []).append(results)
+    return comparable
 
 
-def page(ours: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Give the page as Markdown; `ours` maps an experiment to the results of its runs."""
-    cards = [registry.load(name).CARD for name in registry.MODELS]
+def page(ours: Mapping[str, Sequence[RunResults]]) -> str:
+    """Return the page as Markdown; `ours` maps an experiment to the results of its runs."""
+    cards = [registry.load(name).card for name in registry.MODELS]
     return "\n".join([INTRODUCTION, *(chapter(card, ours) for card in cards)])
 
 
-def chapter(card: ModelCard, ours: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """One model: where it comes from, its rows, where it differs."""
+def chapter(card: ModelCard, ours: Mapping[str, Sequence[RunResults]]) -> str:
+    """Return the chapter of a net: where it comes from, its rows, where it differs."""
     lines = [f"## {card.name}", "", f"{card.title}. {card.paper}. <{card.url}>"]
     if card.code and card.code != card.url:
         lines.append(f"Authors' code: <{card.code}>")
@@ -74,39 +74,38 @@ def chapter(card: ModelCard, ours: Mapping[str, Sequence[Mapping[str, Any]]]) ->
     lines += ["", _line(["experiment", "row", *columns.values()])]
     lines.append(_line(["---"] * (2 + len(columns))))
     for experiment in card.experiments:
-        lines += rows(experiment, ours.get(experiment.name, ()), list(columns))
+        lines += rows(card.task, experiment, ours.get(experiment.name, ()), list(columns))
     lines += ["", "Differences:", "", *(f"- {one}" for one in card.differences), ""]
     return "\n".join(lines)
 
 
 def columns_of(card: ModelCard) -> dict[str, str]:
-    """Scores of a chapter's columns and their heads: those that the rows of the card have."""
-    if not card.judge:
-        return dict(zip(AVVP_NAMES, report.PARSING_HEADS, strict=True))
+    """Return the scores of a chapter's columns with their heads: those in its rows."""
     printed = {name for one in card.experiments for row in one.rows for name in row.numbers}
-    return {name: head for name, head in report.PAPER_TAGGING.items() if name in printed}
+    columns = card.task.columns
+    return {name: head for name, head in columns.items() if name in printed or not printed}
 
 
 def rows(
-    experiment: Experiment, ours: Sequence[Mapping[str, Any]], names: Sequence[str]
+    task: Task[Any, Any], experiment: Experiment, ours: Sequence[RunResults], names: Sequence[str]
 ) -> list[str]:
-    """The paper's rows of an experiment, and one of ours when it has been run."""
+    """Return the paper's rows of an experiment, and one of ours when it has been run."""
     lines = []
     for row in experiment.rows:
         numbers = [row.numbers.get(name) for name in names]
-        cells = [report.printed(number) for number in numbers]
+        cells = [tables.printed(number) for number in numbers]
         place = f"{row.paper}, table {row.table}: {row.row}"
         lines.append(_line([f"`{experiment.name}`", place, *cells]))
     if ours:
-        scores = results.spread([one["metrics"]["test"] for one in ours])
+        scores = spread([results.reports["test"].metrics for results in ours])
         cells = [
-            " ± ".join(f"{report.shown(name, scores[name][part]):.1f}" for part in ("mean", "std"))
+            " ± ".join(tables.shown(task, name, scores[name][part], 1) for part in ("mean", "std"))
             if name in scores
             else ""
             for name in names
         ]
-        subsets = ", ".join(sorted({str(one["subset_id"]) for one in ours}))
-        count = ours[0]["features"]["clips"].get("test", 0)
+        subsets = ", ".join(sorted({results.subset_id for results in ours}))
+        count = ours[0].features["clips"].get("test", 0)
         place = f"ours, {len(ours)} seeds, {count} test clips, subset {subsets}"
         lines.append(_line([f"`{experiment.name}`", place, *cells]))
     return lines

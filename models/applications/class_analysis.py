@@ -17,6 +17,7 @@ from models.data import splits
 from models.data.clips import ClipData, open_clips
 from models.metrics import average_precision
 from models.training import run_folder as runs
+from models.training.checkpoint import load_weights
 from schemas import UsageError
 
 PROGRAM = "models.analysis"
@@ -57,18 +58,18 @@ def analyse(run: Path, features: Path | None, split: str) -> ClassAnalysis:
 
     `UsageError` when the run is no fusion, or its scores are of other clips.
     """
-    facts = runs.read_config(run)
-    if facts["model"] != "fusion":
+    started = runs.read_config(run)
+    if started.model != "fusion":
         raise UsageError(
-            f"{run} is a run of {facts['model']}; the analysis compares a fusion with the two "
+            f"{run} is a run of {started.model}; the analysis compares a fusion with the two "
             "models that it fuses, so give the run folder of a fusion experiment"
         )
-    module = registry.load("fusion")
-    config = module.Config.from_json(facts["settings"])
-    store = splits.hold_out(open_clips(features or Path(str(facts["features"])), ()))
-    data = registry.derive("fusion", store, config, run)
-    net = module.build(config)
-    runs.load_weights(run / runs.CHECKPOINT, net)
+    method = registry.load("fusion")
+    config = method.config.from_json(started.settings)
+    store = splits.hold_out(open_clips(features or Path(str(started.features)), ()))
+    data = method.derive(store, config, run)
+    net = method.build(config)
+    load_weights(run / runs.CHECKPOINT, net)
     return of_split(net.eval(), data, split)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from models.training import figures as plots
+from models.runtime import figures
 
 if TYPE_CHECKING:
     from models.applications.class_analysis import ClassAnalysis
@@ -25,7 +25,7 @@ def save(folder: Path, found: "ClassAnalysis") -> list[Path]:
     for name, draw in drawings.items():
         figure = Figure(figsize=(8, 6.5) if draw is plot_bubbles else (7, 4), layout="constrained")
         draw(found, figure.subplots())
-        plots.save(figure, folder / name)
+        figures.save(figure, folder / name)
         paths.append(folder / name)
     return paths
 

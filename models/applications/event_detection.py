@@ -19,7 +19,7 @@ from models.applications.new_media import Run
 from models.data.clips import ClipData
 from models.data.parquet import read_table
 from models.runtime import files
-from models.tasks.parsing import Predictions, predict
+from models.tasks.parsing import Parsing, Predictions, predict
 from schemas import Event, UsageError
 from schemas.messages import printable
 
@@ -47,7 +47,7 @@ class DetectedEvent:
 
 def refuse_tagging(run: Run) -> None:
     """Raise `UsageError` for a run whose model tags whole clips."""
-    if run.card.judge:
+    if not isinstance(run.card.task, Parsing):
         raise UsageError(
             f"{run.folder} is a run of {run.card.name}, which tags whole clips; parsing needs a "
             "model such as han"

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from models.applications.event_detection import true_runs
 from models.data.clips import ClipData
+from models.runtime.figures import literal, save
 from models.tasks.parsing import Predictions
-from models.training import figures as plots
 
 MOST_CLASSES = 60
 """Classes that a figure shows: of more, those of the highest probabilities."""
@@ -24,7 +24,7 @@ def save_predictions(
     """Draw the probabilities of one clip, audio above visual, with a frame round each event."""
     highest = np.maximum(predictions.audio[row], predictions.visual[row]).max(axis=0)
     shown = np.sort(np.argsort(-highest, kind="stable")[:MOST_CLASSES])
-    names = [plots.literal(data.vocabulary.names[column]) for column in shown]
+    names = [literal(data.vocabulary.names[column]) for column in shown]
     figure = Figure(figsize=(8, 1 + 0.5 * len(shown)), layout="constrained")
     axes: Any = figure.subplots(2, 1, sharex=True)
     sides = (
@@ -37,8 +37,8 @@ def save_predictions(
         ax.set_ylabel(modality)
         figure.colorbar(ax.images[0], ax=ax, label="probability")
     axes[-1].set_xlabel("seconds; framed: detected events")
-    figure.suptitle(plots.literal(title))
-    plots.save(figure, path)
+    figure.suptitle(literal(title))
+    save(figure, path)
 
 
 def plot_probabilities(

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from models.applications.localisation import InstanceScores, scaled
-from models.training import figures as plots
+from models.runtime.figures import literal, save
 
 BOX_COLOUR = "#39d353"
 MOST_FRAMES = 5
@@ -37,13 +37,13 @@ def save_instances(
         shown = np.linspace(0, len(frames) - 1, count).round().astype(int)
         for ax, second in zip(top.subplots(1, count, squeeze=False)[0], shown, strict=True):
             plot_boxes(frames[second], instances, column, int(second), ax)
-    top.suptitle(f"{plots.literal(label)}: score {instances.clip[column]:.2f}")
+    top.suptitle(f"{literal(label)}: score {instances.clip[column]:.2f}")
     for part, scores, name in (
         (boxes, instances.box_scores, "boxes, in the order of the seconds"),
         (segments, instances.segment_scores, "audio segments, in their order"),
     ):
         plot_heat(scaled(scores)[:, column], name, part.subplots())
-    plots.save(figure, path)
+    save(figure, path)
 
 
 def plot_boxes(

@@ -19,7 +19,6 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +29,11 @@ from models.contract.card import ModelCard
 from models.contract.config import TrainConfig
 from models.data.clips import ClipData, open_clips
 from models.data.parquet import read_table
-from models.runtime import files
 from models.runtime.console import progress_console
 from models.tasks import tagging
 from models.training import run_folder as runs
+from models.training.checkpoint import load_weights
+from models.training.results import RunResults
 from schemas import JobError, Recipe, UsageError, read_store_manifest
 from schemas.features import extractor_of
 from schemas.media_names import MEDIA_SUFFIXES
@@ -63,29 +63,28 @@ class Run:
     """Class names in order."""
     recipe: Recipe
     """How the features of the training were made."""
-    results: dict[str, Any]
+    results: RunResults
     """What `results.json` holds."""
 
 
 def open_run(folder: Path) -> Run:
     """Open a run folder of `models/train.py`; `UsageError` when it is not a finished one."""
-    facts = runs.read_config(folder)
-    results = files.read_json(folder / runs.RESULTS, "no finished training")
-    if "recipe" not in facts:
+    started = runs.read_config(folder)
+    results = RunResults.read(folder / runs.RESULTS)
+    if started.recipe is None:
         raise UsageError(f"{folder} does not say how its features were made; train the run again")
-    name, _ = registry.find(facts["experiment"])
-    module = registry.load(name)
-    config = module.Config.from_json(facts["settings"])
-    model = module.build(config)
-    runs.load_weights(folder / runs.CHECKPOINT, model)
+    method = registry.load(registry.find(started.experiment)[0])
+    config = method.config.from_json(started.settings)
+    model = method.build(config)
+    load_weights(folder / runs.CHECKPOINT, model)
     return Run(
         folder=folder,
         model=model.eval(),
-        card=module.CARD,
+        card=method.card,
         config=config,
-        needs=registry.needs(name, config),
-        classes=tuple(facts["classes"]),
-        recipe=Recipe.from_json(facts["recipe"]),
+        needs=method.features(config),
+        classes=started.classes,
+        recipe=Recipe.from_json(dict(started.recipe)),
         results=results,
     )
 
@@ -163,7 +162,7 @@ def end_job(job: subprocess.Popen[str], patience_s: float = 5.0) -> None:
 
 def detected_labels(run: Run, scores: NDArray[np.float32], name: str) -> list[str]:
     """Return the classes whose scores [C] reach the run's thresholds; `JobError` when none does."""
-    thresholds = tagging.read_thresholds(run.results, len(run.classes))
+    thresholds = tagging.cut_values(run.results.thresholds, len(run.classes))
     detected = [run.classes[index] for index in np.flatnonzero(scores >= thresholds)]
     if not detected:
         best = run.classes[int(scores.argmax())]

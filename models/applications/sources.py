@@ -18,7 +18,7 @@ from models.applications.component_scores import ComponentScores
 from models.applications.media_files import file_stems, write_waveform
 from models.applications.separation import HOP, MaskRule, separate, spectrogram
 from models.runtime import files
-from models.training import figures as plots
+from models.runtime.figures import literal, save
 from schemas import SAMPLE_RATE, UsageError
 from schemas.messages import printable
 
@@ -89,14 +89,14 @@ def save_spectrograms(path: Path, mixture: Waveform, source: Source) -> None:
             level, origin="lower", aspect="auto", extent=extent, vmin=top - 70, vmax=top,
             cmap="magma",
         )  # fmt: skip
-        ax.set_title(plots.literal(name), fontsize="medium")
+        ax.set_title(literal(name), fontsize="medium")
         ax.set_ylabel("kHz")
     axes[-2].set_xlabel("seconds")
     axes[-1].bar(range(len(source.weights)), source.weights.tolist(), color="#2a6f97")
     axes[-1].set_ylim(0, 1)
     axes[-1].set_xticks(range(len(source.weights)))
     axes[-1].set_xlabel("component; its share in the source")
-    plots.save(figure, path)
+    save(figure, path)
 
 
 def source_table(sources: Sequence[Source]) -> Table:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from models.contract.task import Task
+
 
 @dataclass(frozen=True, kw_only=True)
 class PaperRow:
@@ -26,14 +28,14 @@ class Experiment:
     name: str
     """How the command line calls it."""
     settings: Mapping[str, Any]
-    """What differs from the model's defaults."""
+    """What differs from the net's defaults."""
     rows: tuple[PaperRow, ...]
     """The rows with the paper's numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What a model claims, and where that is written."""
+    """What a net claims, and where that is written."""
 
     name: str
     """Name in the registry."""
@@ -49,15 +51,12 @@ class ModelCard:
     """Columns of the table `snippets` that it reads, and names of tables of instances."""
     dataset: str
     """Data set of the paper."""
-    modalities: tuple[Literal["audio", "visual"], ...]
-    """What it parses, or listens and looks at."""
+    task: Task[Any, Any]
+    """What it is trained for, and from which modalities."""
     experiments: tuple[Experiment, ...]
     """Every row that it can run; the first one is the model's defaults."""
     differences: tuple[str, ...]
-    """Where it leaves the paper or the authors' code, one sentence each."""
-    judge: str = ""
-    """Tagging score that picks the epoch, for a model that says which classes a clip has; empty for
-    a model that parses its seconds."""
+    """Where it differs from the paper or the authors' code, one sentence each."""
 
 
 def five(level: Literal["segment", "event"], *numbers: float) -> dict[str, float]:

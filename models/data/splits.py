@@ -22,6 +22,11 @@ HELD_OUT_MOST, HELD_OUT_SHARE = 25_000, 0.05
 logger = logging.getLogger(__name__)
 
 
+def evaluated(data: ClipData) -> list[str]:
+    """Return the splits to report: all with clips but the training split, by name."""
+    return [name for name in sorted(set(data.splits.tolist()) - {"train"}) if name]
+
+
 def hold_out(data: ClipData) -> ClipData:
     """Make training clips validation clips where there are none: 5 %, at most 25,000.
 

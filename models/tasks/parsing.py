@@ -1,15 +1,26 @@
-"""From probabilities to decisions, and from decisions to the scores of a split."""
+"""Audio-visual video parsing: which classes are heard and which are seen in every second.
 
+Letters: N clips, T seconds, C classes.
+"""
+
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.contract.batch import Outputs
 from models.contract.config import TrainConfig
+from models.contract.report import SplitReport, Thresholds
+from models.contract.task import Modality
+from models.data import splits
 from models.data.clips import ClipData
 from models.metrics import (
     AVVP_NAMES,
@@ -19,14 +30,22 @@ from models.metrics import (
     modality_confusion,
     tagging_scores,
 )
+from models.runtime import files
+from models.tasks.intervals import bootstrap_intervals
 
+HEADS = tuple(
+    f"{level} {head}" for level in ("seg", "ev") for head in ("A", "V", "AV", "Type", "Event")
+)
+"""Heads of the columns of the ten scores, in the order of `AVVP_NAMES`."""
+TIMELINES = 4
+"""Clips whose decisions are drawn."""
 THRESHOLD = 0.5
 """A class is in a second when its clip probability and its second's both reach this."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Predictions:
-    """What a model says about N clips. A modality it does not parse is never predicted."""
+    """What a net says about N clips. A modality that it does not parse is never predicted."""
 
     rows: Tensor
     """[N] indices of the clips in their `ClipData`."""
@@ -42,8 +61,120 @@ class Predictions:
     """Decision on `visual`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Parsing:
+    """The task of a net that parses the seconds of clips in one or both modalities."""
+
+    modalities: tuple[Modality, ...]
+    """Modalities that it parses."""
+
+    name: ClassVar[str] = "parsing"
+    columns: ClassVar[Mapping[str, str]] = dict(zip(AVVP_NAMES, HEADS, strict=True))
+    unit: ClassVar[str] = "F, per cent"
+    validation_clips: ClassVar[str] = "validation clips with dense truth"
+    partial_gradients: ClassVar[bool] = True
+    """A loss on the modalities alone leaves the joint head without gradient."""
+
+    @property
+    def selection_metric(self) -> str:
+        """Segment Type@AV, or the segment score of the only modality."""
+        both = len(self.modalities) == 2
+        return "segment_type_av" if both else f"segment_{self.modalities[0]}"
+
+    @property
+    def curves(self) -> tuple[str, ...]:
+        """Segment scores."""
+        return tuple(name for name in score_names(self.modalities) if name.startswith("segment_"))
+
+    def printed(self, name: str, value: float) -> float:
+        """Return a score as tables print it; parsing scores are in per cent already."""
+        return value
+
+    def hold_out(self, clips: ClipData) -> ClipData:
+        """Return the clips as they are: validation takes dense truth, which training has not."""
+        return clips
+
+    def check(self, clips: ClipData) -> None:
+        """Accept all clips."""
+
+    def can_validate(self, clips: ClipData) -> bool:
+        """Return whether there are validation clips with dense truth."""
+        return "val" in clips.dense_splits
+
+    def predict(
+        self, model: nn.Module, clips: ClipData, rows: Tensor, config: TrainConfig
+    ) -> Predictions:
+        """Run the net over the clips `rows` [N] without training it."""
+        return predict(model, clips, rows, config)
+
+    def validate(
+        self, predictions: Predictions, clips: ClipData, config: TrainConfig
+    ) -> dict[str, float]:
+        """Return the parsing scores of validation clips in per cent."""
+        return parsing_scores(predictions, clips, self.modalities)
+
+    def fit(self, model: nn.Module, clips: ClipData, config: TrainConfig) -> None:
+        """Tune nothing: the probabilities are cut at a half."""
+
+    def evaluate(
+        self,
+        predictions: Predictions,
+        clips: ClipData,
+        split: str,
+        config: TrainConfig,
+        thresholds: Thresholds | None,
+    ) -> SplitReport:
+        """Return the scores of a split.
+
+        With dense truth also what predicting nothing scores, 95 % bootstrap intervals over clips,
+        F of each class and, of a net of both modalities, the confusion between them
+        (`models.metrics.modality_confusion`).
+        """
+        metrics = split_scores(predictions, clips, split, self.modalities)
+        if split not in clips.dense_splits:
+            return SplitReport(metrics=metrics)
+        return SplitReport(
+            metrics=metrics,
+            floor=floor(clips, predictions.rows, self.modalities),
+            intervals=bootstrap_intervals(clip_scores(predictions, clips, self.modalities)),
+            classes=class_scores(predictions, clips, self.modalities),
+            confusion=confusion(predictions, clips) if len(self.modalities) == 2 else None,
+        )
+
+    def written_splits(self, clips: ClipData) -> list[str]:
+        """Return the splits that are evaluated."""
+        return splits.evaluated(clips)
+
+    def write(
+        self,
+        path: Path,
+        clips: ClipData,
+        predictions: Mapping[str, Predictions],
+        thresholds: Thresholds | None,
+    ) -> None:
+        """Write one row per clip and second (`write_predictions`)."""
+        write_predictions(path, clips, predictions)
+
+    def draw(
+        self,
+        folder: Path,
+        clips: ClipData,
+        predictions: Mapping[str, Predictions],
+        reports: Mapping[str, SplitReport],
+    ) -> None:
+        """Draw timelines of a few test clips, and the confusion between the modalities."""
+        from models.runtime.figures import save  # matplotlib: 0.5 s that a net alone needs not
+        from models.tasks.figures import confusion_table, timelines
+
+        if "test" in clips.dense_splits:
+            figure = timelines(*timeline_masks(clips, predictions["test"]), clips.vocabulary.names)
+            save(figure, folder / "timelines.png")
+        if "test" in reports and reports["test"].confusion is not None:
+            save(confusion_table(reports["test"].confusion), folder / "confusion.png")
+
+
 def gates(outputs: Outputs, gate: str) -> tuple[Tensor, Tensor]:
-    """Clip probabilities [B, C] that open the audio and the visual modality."""
+    """Return the clip probabilities [B, C] that open the audio and the visual modality."""
     audio = outputs.clip if outputs.clip_audio is None else outputs.clip_audio
     visual = outputs.clip if outputs.clip_visual is None else outputs.clip_visual
     if gate == "modality":
@@ -56,7 +187,7 @@ def gates(outputs: Outputs, gate: str) -> tuple[Tensor, Tensor]:
 def predict(
     model: nn.Module, data: ClipData, rows: Tensor, config: TrainConfig, batch_size: int = 64
 ) -> Predictions:
-    """Run the model over clips without training it."""
+    """Run a net over the clips `rows` [N] without training it."""
     model.eval()
     parts: list[list[NDArray[np.float32]]] = []
     for batch in data.batches(rows, batch_size):
@@ -81,14 +212,29 @@ def predict(
 
 
 def score_names(modalities: Sequence[str]) -> tuple[str, ...]:
-    """Names of the parsing scores that a model of these modalities is judged by."""
+    """Return the names of the parsing scores of a net of these modalities."""
     if len(modalities) == 2:
         return AVVP_NAMES
     return tuple(name for name in AVVP_NAMES if name.split("_", 1)[1] == modalities[0])
 
 
+def timeline_masks(
+    data: ClipData, predictions: Predictions
+) -> tuple[list[str], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return keys, decisions and truth, bool [n, 2, T, C], of a few clips to draw.
+
+    Clips with true events in both modalities come first.
+    """
+    heard, seen, true_heard, true_seen = masks(predictions, data)
+    full = true_heard.any(axis=(1, 2)) & true_seen.any(axis=(1, 2))
+    chosen = np.argsort(~full, kind="stable")[:TIMELINES]
+    keys = [data.keys[row] for row in predictions.rows[torch.from_numpy(chosen)].tolist()]
+    decided = np.stack([heard[chosen], seen[chosen]], axis=1)
+    return keys, decided, np.stack([true_heard[chosen], true_seen[chosen]], axis=1)
+
+
 def masks(predictions: Predictions, data: ClipData) -> tuple[NDArray[np.bool_], ...]:
-    """Heard, seen, truly heard, truly seen, each bool [N, T, C]."""
+    """Return heard, seen, truly heard, truly seen, each bool [N, T, C]."""
     rows = predictions.rows.numpy()
     return (
         predictions.heard,
@@ -101,7 +247,7 @@ def masks(predictions: Predictions, data: ClipData) -> tuple[NDArray[np.bool_], 
 def parsing_scores(
     predictions: Predictions, data: ClipData, modalities: Sequence[str]
 ) -> dict[str, float]:
-    """Parsing scores in per cent of clips with dense truth."""
+    """Return the parsing scores in per cent of clips with dense truth."""
     scores = avvp_scores(*masks(predictions, data))
     return {name: scores[name] for name in score_names(modalities)}
 
@@ -109,7 +255,7 @@ def parsing_scores(
 def clip_scores(
     predictions: Predictions, data: ClipData, modalities: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:
-    """Parsing scores of each clip, name to [N] from 0 to 1."""
+    """Return the parsing scores of each clip, name to [N] from 0 to 1."""
     scores = avvp_clip_scores(*masks(predictions, data))
     return {name: scores[name] for name in score_names(modalities)}
 
@@ -117,7 +263,7 @@ def clip_scores(
 def class_scores(
     predictions: Predictions, data: ClipData, modalities: Sequence[str]
 ) -> dict[str, dict[str, float | None]]:
-    """F of each class in per cent by score name; None for a class that does not occur."""
+    """Return F of each class in per cent by score name; None for a class that does not occur."""
     scores = avvp_class_scores(*masks(predictions, data))
     return {
         name: {
@@ -130,7 +276,7 @@ def class_scores(
 
 
 def confusion(predictions: Predictions, data: ClipData) -> list[list[int]]:
-    """Seconds of classes by where they are (rows, `PRESENCE`) and where they are found."""
+    """Count seconds of classes by where they are (rows, `PRESENCE`) and where they are found."""
     counts: list[list[int]] = modality_confusion(*masks(predictions, data)).tolist()
     return counts
 
@@ -138,7 +284,7 @@ def confusion(predictions: Predictions, data: ClipData) -> list[list[int]]:
 def split_scores(
     predictions: Predictions, data: ClipData, split: str, modalities: Sequence[str]
 ) -> Mapping[str, float | None]:
-    """Parsing scores where the split has dense truth, else tagging scores of the clips."""
+    """Return parsing scores where the split has dense truth, else tagging scores of the clips."""
     if split in data.dense_splits:
         return parsing_scores(predictions, data, modalities)
     scores = tagging_scores(predictions.clip, data.labels[predictions.rows].cpu().numpy() > 0.5)
@@ -146,7 +292,7 @@ def split_scores(
 
 
 def floor(data: ClipData, rows: Tensor, modalities: Sequence[str]) -> dict[str, float]:
-    """Parsing scores of predicting nothing at all: clips without events score full."""
+    """Return the parsing scores of predicting nothing: clips without events score full."""
     nothing = np.zeros_like(data.truth["audio"][rows.numpy()])
     empty = np.zeros((len(rows), nothing.shape[2]), np.float32)
     seconds = nothing.astype(np.float32)
@@ -154,3 +300,46 @@ def floor(data: ClipData, rows: Tensor, modalities: Sequence[str]) -> dict[str, 
         rows=rows, clip=empty, audio=seconds, visual=seconds, heard=nothing, seen=nothing
     )
     return parsing_scores(silent, data, modalities)
+
+
+def write_predictions(path: Path, data: ClipData, by_split: Mapping[str, Predictions]) -> None:
+    """Write one row per clip and second: decisions by name, and all probabilities.
+
+    Columns: clip_key, split, second, heard, seen (lists of class names), audio, visual
+    (probabilities [C] of the second), clip (probabilities [C] of the clip). The class names are in
+    the metadata, in order.
+    """
+    names = np.array(data.vocabulary.names)
+    tables = [_rows(data, split, predictions, names) for split, predictions in by_split.items()]
+    table = pa.concat_tables(tables).replace_schema_metadata(
+        {"classes": json.dumps(names.tolist())}
+    )
+    files.write_whole(path, lambda place: pq.write_table(table, place, compression="zstd"))
+
+
+def _rows(
+    data: ClipData, split: str, predictions: Predictions, names: np.ndarray[Any, Any]
+) -> pa.Table:
+    clips, seconds, classes = predictions.audio.shape
+    width = pa.list_(pa.float32(), classes)
+
+    def probabilities(values: np.ndarray[Any, Any]) -> pa.Array:
+        return pa.FixedSizeListArray.from_arrays(values.ravel(), type=width)
+
+    def labels(mask: np.ndarray[Any, Any]) -> pa.Array:
+        flat = mask.reshape(-1, classes)
+        offsets = np.concatenate([[0], np.cumsum(flat.sum(axis=1))]).astype(np.int32)
+        return pa.ListArray.from_arrays(offsets, pa.array(names[np.nonzero(flat)[1]], pa.string()))
+
+    return pa.table(
+        {
+            "clip_key": np.repeat([data.keys[row] for row in predictions.rows.tolist()], seconds),
+            "split": np.repeat([split], clips * seconds),
+            "second": np.tile(np.arange(seconds, dtype=np.int32), clips),
+            "heard": labels(predictions.heard),
+            "seen": labels(predictions.seen),
+            "audio": probabilities(predictions.audio),
+            "visual": probabilities(predictions.visual),
+            "clip": probabilities(np.repeat(predictions.clip, seconds, axis=0)),
+        }
+    )

@@ -1,14 +1,14 @@
-"""Which classes a clip has: scores of models that say it, decisions, and what they are worth.
+"""Tagging: which classes a clip has, and from which score on.
 
 Letters: N clips, C classes.
 """
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -18,23 +18,30 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.contract.config import TaggingConfig, TrainConfig
+from models.contract.report import SplitReport, Thresholds
+from models.contract.task import Modality
+from models.data import splits
 from models.data.clips import ClipData
 from models.metrics import average_precision, micro_scores, roc_auc, tagging_scores
+from models.runtime import files
 from models.tasks.thresholds import Values, class_thresholds, global_threshold
 from schemas import UsageError
 
 TAGGING_NAMES = ("map", "mauc", "dprime", "micro_f1", "micro_precision", "micro_recall")
 """Scores of every split; fractions, but `dprime`."""
+COLUMNS = {
+    "micro_f1": "F1", "micro_precision": "P", "micro_recall": "R", "map": "mAP", "mauc": "mAUC"
+}  # fmt: skip
+"""Scores that papers print, in per cent, and how they head a column."""
+BATCH = 64
+"""Clips of one forward pass at evaluation."""
 
 logger = logging.getLogger(__name__)
-
-BATCH = 64
-"""Clips in one pass at evaluation."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Tags:
-    """What a model says about N clips."""
+    """What a net says about N clips."""
 
     rows: Tensor
     """[N] indices of the clips in their `ClipData`."""
@@ -42,21 +49,117 @@ class Tags:
     """Scores from 0 to 1, [N, C]."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tagging:
+    """The task of a net that says which classes a clip has."""
+
+    modalities: tuple[Modality, ...]
+    """Modalities that it reads."""
+    selection_metric: Literal["map", "micro_f1"]
+    """Validation score that selects the epoch: the one by which the paper ranks."""
+
+    name: ClassVar[str] = "tagging"
+    columns: ClassVar[Mapping[str, str]] = COLUMNS
+    curves: ClassVar[tuple[str, ...]] = tuple(name for name in TAGGING_NAMES if name != "dprime")
+    unit: ClassVar[str] = "fraction"
+    validation_clips: ClassVar[str] = "validation clips"
+    partial_gradients: ClassVar[bool] = False
+
+    def printed(self, name: str, value: float) -> float:
+        """Return a score as tables print it: fractions in per cent, d' as it is."""
+        return 100.0 * value if name in COLUMNS or name == "accuracy" else value
+
+    def hold_out(self, clips: ClipData) -> ClipData:
+        """Return the clips with some training clips for validation, where there are none."""
+        return splits.hold_out(clips)
+
+    def check(self, clips: ClipData) -> None:
+        """Raise `UsageError` when the training clips show one class only."""
+        splits.refuse_hopeless(clips)
+
+    def can_validate(self, clips: ClipData) -> bool:
+        """Return whether there are validation clips."""
+        return clips.has("val")
+
+    def predict(self, model: nn.Module, clips: ClipData, rows: Tensor, config: TrainConfig) -> Tags:
+        """Run the net over the clips `rows` [N] without training it."""
+        return predict_tags(model, clips, rows)
+
+    def validate(self, predictions: Tags, clips: ClipData, config: TrainConfig) -> dict[str, float]:
+        """Return the finite scores of validation clips, at thresholds tuned on the same clips."""
+        found = scores(predictions, clips, tune(predictions, clips, config), config)
+        return {name: value for name, value in found.items() if value is not None}
+
+    def fit(self, model: nn.Module, clips: ClipData, config: TrainConfig) -> Thresholds:
+        """Tune the thresholds, on the validation clips where there are some."""
+        split = tuned_on(clips)
+        values = tune(predict_tags(model, clips, clips.rows(split)), clips, config)
+        return Thresholds(tuned_on=split, values=tuple(values.tolist()))
+
+    def evaluate(
+        self,
+        predictions: Tags,
+        clips: ClipData,
+        split: str,
+        config: TrainConfig,
+        thresholds: Thresholds | None,
+    ) -> SplitReport:
+        """Return the scores of a split, and F1, AP and AUC of each class."""
+        cuts = cut_values(thresholds, len(clips.vocabulary))
+        metrics = scores(predictions, clips, cuts, config)
+        if metrics["map"] is None:
+            logger.warning(
+                "split %r tells no two classes apart: no class has clips with it and clips "
+                "without, so its map, mauc and dprime are left empty", split,
+            )  # fmt: skip
+        return SplitReport(metrics=metrics, classes=class_scores(predictions, clips, cuts))
+
+    def written_splits(self, clips: ClipData) -> list[str]:
+        """Return all splits: a fusion learns from the scores of the training clips."""
+        return [*splits.evaluated(clips), "train"]
+
+    def write(
+        self,
+        path: Path,
+        clips: ClipData,
+        predictions: Mapping[str, Tags],
+        thresholds: Thresholds | None,
+    ) -> None:
+        """Write one row per clip (`write_tags`)."""
+        write_tags(path, clips, predictions, cut_values(thresholds, len(clips.vocabulary)))
+
+    def draw(
+        self,
+        folder: Path,
+        clips: ClipData,
+        predictions: Mapping[str, Tags],
+        reports: Mapping[str, SplitReport],
+    ) -> None:
+        """Draw F1 and average precision of each class of the test clips, or of the last split."""
+        from models.runtime.figures import save  # matplotlib: 0.5 s that a net alone needs not
+        from models.tasks.figures import class_bars
+
+        split = "test" if "test" in reports else max(reports, default="")
+        classes = reports[split].classes if split else None
+        if classes is not None:
+            save(class_bars(classes, split), folder / "classes.png")
+
+
 @torch.no_grad()
 def predict_tags(model: nn.Module, data: ClipData, rows: Tensor, batch_size: int = BATCH) -> Tags:
-    """Run the model over clips without training it."""
+    """Run a net over clips without training it."""
     model.eval()
     parts = [model(batch).clip.cpu().float().numpy() for batch in data.batches(rows, batch_size)]
     return Tags(rows=rows, scores=np.concatenate(parts))
 
 
 def truth(tags: Tags, data: ClipData) -> NDArray[np.bool_]:
-    """Labels of the clips, [N, C]."""
+    """Return the labels of the clips, bool [N, C]."""
     return data.labels[tags.rows.to(data.labels.device)].cpu().numpy() > 0.5
 
 
 def tune(tags: Tags, data: ClipData, config: TrainConfig) -> Values:
-    """Thresholds [C] that the settings ask for, tuned on these clips."""
+    """Return the thresholds [C] that the settings ask for, tuned on these clips."""
     settings = cast(TaggingConfig, config)
     labels = truth(tags, data)
     if settings.threshold == "fixed":
@@ -66,14 +169,14 @@ def tune(tags: Tags, data: ClipData, config: TrainConfig) -> Values:
 
 
 def tuned_on(data: ClipData) -> str:
-    """Split whose clips the thresholds are tuned on: `val`, or `train` when there is no other."""
+    """Return the split that thresholds are tuned on: `val`, or `train` when there is no other."""
     return "val" if data.has("val") else "train"
 
 
 def scores(
     tags: Tags, data: ClipData, thresholds: Values, config: TrainConfig
 ) -> dict[str, float | None]:
-    """Give the six scores of `TAGGING_NAMES`; None for one that is not finite.
+    """Return the six scores of `TAGGING_NAMES`; None for one that is not finite.
 
     `accuracy` stands beside them where every clip has just one label.
     """
@@ -88,7 +191,7 @@ def scores(
 
 
 def one_label_accuracy(scores: NDArray[np.float32], labels: NDArray[np.bool_]) -> dict[str, float]:
-    """`accuracy`, the share of clips whose highest score is their label, where all have just one.
+    """Return `accuracy`, the share of clips whose highest score is their label.
 
     Both are [N, C]. Empty when a clip has no label, or several.
     """
@@ -97,16 +200,10 @@ def one_label_accuracy(scores: NDArray[np.float32], labels: NDArray[np.bool_]) -
     return {"accuracy": float((scores.argmax(axis=1) == labels.argmax(axis=1)).mean())}
 
 
-def validation_scores(tags: Tags, data: ClipData, config: TrainConfig) -> dict[str, float]:
-    """The finite ones of the six scores, at thresholds tuned on the same clips."""
-    found = scores(tags, data, tune(tags, data, config), config)
-    return {name: value for name, value in found.items() if value is not None}
-
-
 def class_scores(
     tags: Tags, data: ClipData, thresholds: Values
 ) -> dict[str, dict[str, float | None]]:
-    """F1, average precision and area under the ROC curve of each class; None where undefined."""
+    """Return F1, average precision and ROC AUC of each class; None where undefined."""
     labels, found = truth(tags, data), tags.scores >= thresholds
     below = found.sum(axis=0) + labels.sum(axis=0)
     f1 = np.where(below > 0, 2 * (found & labels).sum(axis=0) / np.maximum(below, 1), np.nan)
@@ -124,55 +221,36 @@ def class_scores(
     }
 
 
-def judge_split(
-    model: nn.Module, data: ClipData, split: str, config: TrainConfig, thresholds: Values
-) -> tuple[dict[str, Any], Tags]:
-    """`metrics` and `classes` of one split, and the scores of the clips behind them."""
-    tags = predict_tags(model, data, data.rows(split))
-    found = scores(tags, data, thresholds, config)
-    if found["map"] is None:
-        logger.warning(
-            "split %r tells no two classes apart: no class has clips with it and clips without, so "
-            "its map, mauc and dprime are left empty", split,
-        )  # fmt: skip
-    return {
-        "metrics": found,
-        "classes": class_scores(tags, data, thresholds),
-    }, tags
-
-
-def read_thresholds(results: Mapping[str, Any], classes: int) -> Values:
-    """Thresholds [C] as a run's results hold them; `UsageError` when they hold none."""
-    found = results.get("thresholds", {}).get("values", ())
-    if len(found) != classes:
+def cut_values(thresholds: Thresholds | None, classes: int) -> Values:
+    """Return the thresholds of a run, [C]; `UsageError` when it has not one per class."""
+    if thresholds is None or len(thresholds.values) != classes:
         raise UsageError("results.json holds no threshold for each class; train the run again")
-    return np.asarray(found, np.float64)
+    return np.asarray(thresholds.values, np.float64)
 
 
 def write_tags(
-    path: Path, data: ClipData, by_split: Mapping[str, Tags], thresholds: Sequence[float]
+    path: Path, data: ClipData, by_split: Mapping[str, Tags], thresholds: Values
 ) -> None:
-    """Write one row a clip: clip_key, split, predicted (class names), scores [C].
+    """Write one row per clip, whole: clip_key, split, predicted (class names), scores [C].
 
     The class names are in the metadata, in order.
     """
     names = np.array(data.vocabulary.names)
-    tables = []
-    for split, one in by_split.items():
-        found = one.scores >= np.asarray(thresholds)
-        width = pa.list_(pa.float32(), len(names))
-        tables.append(
-            pa.table(
-                {
-                    "clip_key": [data.keys[row] for row in one.rows.tolist()],
-                    "split": [split] * len(found),
-                    "predicted": pa.array(
-                        [names[row].tolist() for row in found], pa.list_(pa.string())
-                    ),
-                    "scores": pa.FixedSizeListArray.from_arrays(one.scores.ravel(), type=width),
-                }
-            )
+    width = pa.list_(pa.float32(), len(names))
+    tables = [
+        pa.table(
+            {
+                "clip_key": [data.keys[row] for row in tags.rows.tolist()],
+                "split": [split] * len(tags.rows),
+                "predicted": pa.array(
+                    [names[row].tolist() for row in tags.scores >= thresholds],
+                    pa.list_(pa.string()),
+                ),
+                "scores": pa.FixedSizeListArray.from_arrays(tags.scores.ravel(), type=width),
+            }
         )
+        for split, tags in by_split.items()
+    ]
     metadata = {"classes": json.dumps(names.tolist()), "subset_id": data.manifest.subset_id}
     table = pa.concat_tables(tables).replace_schema_metadata(metadata)
-    pq.write_table(table, path, compression="zstd")
+    files.write_whole(path, lambda place: pq.write_table(table, place, compression="zstd"))

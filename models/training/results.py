@@ -1,26 +1,18 @@
-"""What a trained model is worth: its scores on each split, and what they may be compared with."""
+"""What a trained net is worth: its scores on each split, and what they may be compared with."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
-from torch import nn
 
 from models.contract.card import Experiment, ModelCard
 from models.contract.config import TrainConfig
+from models.contract.report import PARTS, Scores, SplitReport, Thresholds
 from models.data.clips import ClipData
-from models.tasks import tagging
-from models.tasks.intervals import bootstrap_intervals
-from models.tasks.parsing import (
-    Predictions,
-    class_scores,
-    clip_scores,
-    confusion,
-    floor,
-    predict,
-    split_scores,
-)
-from schemas import StoreManifest
+from models.runtime import files
+from schemas import StoreManifest, UsageError
 
 FREE_SETTINGS = (
     "seed", "device", "classes", "audio_run", "visual_run", "stream", "buffer_clips", "workers",
@@ -28,42 +20,122 @@ FREE_SETTINGS = (
 """Settings that may differ from the experiment's without making it another experiment."""
 
 
-def judged_splits(data: ClipData) -> list[str]:
-    """Splits to report: all with clips but the training split."""
-    return [name for name in sorted(set(data.splits.tolist()) - {"train"}) if name]
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Scores of a net on some splits, and what they may be compared with."""
+
+    experiment: str
+    """Name of the experiment."""
+    paper: Mapping[str, Any]
+    """The paper and its rows (`paper_entry`)."""
+    reports: Mapping[str, SplitReport]
+    """Split to what is reported about it."""
+    features: Mapping[str, Any]
+    """Where the features come from (`describe`)."""
+    caveats: tuple[str, ...]
+    """Reasons why the scores cannot be compared with the paper's."""
+
+    @property
+    def subset_id(self) -> str:
+        """Hash of the clips of the store."""
+        return str(self.features["subset_id"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return every field, each part of the reports by split."""
+        reports = {split: report.to_json() for split, report in self.reports.items()}
+        parts = {
+            part: {split: report[part] for split, report in reports.items() if part in report}
+            for part in ("metrics", *PARTS)
+        }
+        return {
+            "experiment": self.experiment,
+            "paper": self.paper,
+            **parts,
+            "features": self.features,
+            "subset_id": self.subset_id,
+            "caveats": list(self.caveats),
+        }
 
 
-def judge_split(
-    model: nn.Module, data: ClipData, split: str, config: TrainConfig, modalities: Sequence[str]
-) -> tuple[dict[str, Any], Predictions]:
-    """Everything that is reported about one split, and the predictions behind it.
+@dataclass(frozen=True, kw_only=True)
+class RunResults(Evaluation):
+    """What `results.json` of a run holds; its only writer and its only reader."""
 
-    Keys: `metrics`; with dense truth also `floor` (what predicting nothing scores), `intervals`
-    (95 % bootstrap over clips), `classes` (F of each class) and, of a model of both modalities,
-    `confusion` between them (`models.metrics.modality_confusion`).
-    """
-    rows = data.rows(split)
-    predictions = predict(model, data, rows, config)
-    report: dict[str, Any] = {"metrics": split_scores(predictions, data, split, modalities)}
-    if split in data.dense_splits:
-        report["floor"] = floor(data, rows, modalities)
-        report["intervals"] = bootstrap_intervals(clip_scores(predictions, data, modalities))
-        report["classes"] = class_scores(predictions, data, modalities)
-        if len(modalities) == 2:
-            report["confusion"] = confusion(predictions, data)
-    return report, predictions
+    model: str
+    """Name of the net in the registry."""
+    thresholds: Thresholds | None
+    """What the task tuned, if it tunes something."""
+    kept_epoch: int
+    """Epoch whose weights are kept."""
+    history: Sequence[Mapping[str, float]]
+    """One line per epoch."""
+    seed: int
+    """Seed of the training."""
+    seconds: float
+    """Seconds that the training took."""
 
+    def to_json(self) -> dict[str, Any]:
+        """Return every field, ready for JSON."""
+        tuned = {} if self.thresholds is None else {"thresholds": self.thresholds.to_json()}
+        return {
+            **tuned,
+            "model": self.model,
+            **super().to_json(),
+            "kept_epoch": self.kept_epoch,
+            "history": list(self.history),
+            "seed": self.seed,
+            "seconds": self.seconds,
+        }
 
-def tuned_thresholds(model: nn.Module, data: ClipData, config: TrainConfig) -> dict[str, Any]:
-    """Thresholds of a tagging model, one a class, and the split that they were tuned on."""
-    split = tagging.tuned_on(data)
-    tags = tagging.predict_tags(model, data, data.rows(split))
-    values = tagging.tune(tags, data, config)
-    return {"tuned_on": split, "values": values.tolist()}
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the results back from `to_json`; LookupError, TypeError, ValueError for others."""
+        splits = data["metrics"]
+        parts = {part: data.get(part) or {} for part in ("metrics", *PARTS)}
+        reports = {
+            split: SplitReport.from_json(
+                {part: by_split[split] for part, by_split in parts.items() if split in by_split}
+            )
+            for split in splits
+        }
+        tuned = data.get("thresholds")
+        return cls(
+            experiment=data["experiment"],
+            paper=data["paper"],
+            reports=reports,
+            features=data["features"],
+            caveats=tuple(data["caveats"]),
+            model=data["model"],
+            thresholds=None if tuned is None else Thresholds.from_json(tuned),
+            kept_epoch=data["kept_epoch"],
+            history=data["history"],
+            seed=data["seed"],
+            seconds=data["seconds"],
+        )
+
+    def write(self, path: Path) -> None:
+        """Write `results.json`, whole."""
+        files.write_json(path, self.to_json())
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read `results.json`; `UsageError` when it is missing or holds something else."""
+        data = files.read_json(path, "no finished training")
+        try:
+            return cls.from_json(data)
+        except KeyError as error:
+            raise UsageError(
+                f"{path} has no {error.args[0]!r}, so it holds no results of models/train.py; "
+                "train the run again"
+            ) from None
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise UsageError(
+                f"{path} holds no results of models/train.py ({error}); train the run again"
+            ) from None
 
 
 def describe(data: ClipData) -> dict[str, Any]:
-    """Where the features come from, as it stands in `results.json`."""
+    """Return where the features come from, as it stands in `results.json`."""
     names, counts = np.unique(data.splits, return_counts=True)
     recipe = data.manifest.data["recipe"]
     return {
@@ -76,7 +148,7 @@ def describe(data: ClipData) -> dict[str, Any]:
 
 
 def coverage(manifest: StoreManifest) -> dict[str, Any]:
-    """Split to `clips`, `present` and `missing` by reason, and `date`; empty when not counted."""
+    """Return each split's `clips`, `present` and `missing` by reason; empty when not counted."""
     found = manifest.coverage
     if not found or found.get("subset_id") != manifest.subset_id:
         return {}
@@ -90,7 +162,7 @@ def coverage(manifest: StoreManifest) -> dict[str, Any]:
 def caveats(
     manifest: StoreManifest, card: ModelCard, experiment: Experiment, config: TrainConfig
 ) -> list[str]:
-    """Reasons why the scores cannot be held against the paper's, one sentence each."""
+    """Return why the scores cannot be compared with the paper's, one sentence each."""
     found = []
     weights = str(manifest.data["recipe"].get("weights", ""))
     if weights.startswith("seeded"):
@@ -105,7 +177,7 @@ def caveats(
 
 
 def changed_settings(experiment: Experiment, config: TrainConfig) -> list[tuple[str, Any, Any]]:
-    """Settings that differ from the experiment's: name, value here, value there."""
+    """Return the settings that differ from the experiment's: name, value here, value there."""
     wanted = type(config).from_json(experiment.settings).to_json()
     return [
         (name, value, wanted[name])
@@ -115,7 +187,7 @@ def changed_settings(experiment: Experiment, config: TrainConfig) -> list[tuple[
 
 
 def paper_entry(card: ModelCard, experiment: Experiment) -> dict[str, Any]:
-    """The paper and its numbers, as they stand in `results.json`."""
+    """Return the paper and its numbers, as they stand in `results.json`."""
     rows = [
         {"paper": row.paper, "table": row.table, "row": row.row, "numbers": dict(row.numbers)}
         for row in experiment.rows
@@ -123,11 +195,11 @@ def paper_entry(card: ModelCard, experiment: Experiment) -> dict[str, Any]:
     return {"title": card.title, "authors": card.paper, "url": card.url, "rows": rows}
 
 
-def spread(values: Sequence[Mapping[str, float | None]]) -> dict[str, dict[str, float]]:
-    """Mean and standard deviation (of the sample) of each score over several seeds."""
+def spread(values: Sequence[Scores]) -> dict[str, dict[str, float]]:
+    """Return mean and sample standard deviation of each score over several seeds."""
     table: dict[str, list[float]] = {}
     for name in values[0]:
-        column = [value for one in values if (value := one[name]) is not None]
+        column = [value for scores in values if (value := scores.get(name)) is not None]
         if len(column) == len(values):
             table[name] = column
     return {

@@ -2,26 +2,26 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from models import registry
 from models.contract.card import Experiment
 from models.contract.config import TrainConfig
+from models.data import splits
 from models.data.clips import ClipData
 from models.runtime import distributed as parallel
 from models.runtime import files
 from models.runtime.device import choose_device
-from models.tasks import tagging
-from models.training import figures as plots
-from models.training import loop as engine
-from models.training import results
+from models.training import figures, loop, results
 from models.training import run_folder as runs
-from models.training.loop import Training
+from models.training.checkpoint import load_training, save_training, save_weights
+from models.training.method import NetMethod
+from models.training.results import RunResults
+from models.training.state import Training, begin
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 class Session:
     """What to train, on what, and where it goes."""
 
-    model: str
-    """Name of the model in the registry."""
+    method: NetMethod[Any]
+    """The net and its hooks."""
     experiment: Experiment
     """Experiment whose settings were the start."""
     config: TrainConfig
@@ -50,7 +50,7 @@ class Session:
     """Least time between two saves."""
 
 
-def train_or_go_on(session: Session, data: ClipData) -> dict[str, Any]:
+def train_or_go_on(session: Session, data: ClipData) -> RunResults:
     """Train as one of several: with `resume` what is finished stays, what was stopped goes on.
 
     `UsageError` when what is finished had other settings or other clips.
@@ -60,131 +60,102 @@ def train_or_go_on(session: Session, data: ClipData) -> dict[str, Any]:
         return train(session, data)
     if not (folder / runs.RESULTS).is_file():
         return train(replace(session, resume=False), data)
-    runs.refuse_other_settings(folder, session.config, runs.read_config(folder)["settings"])
-    runs.refuse_other_features(folder, data, registry.needs(session.model, session.config))
-    found = files.read_json(folder / runs.RESULTS, "no finished training")
-    runs.refuse_other_clips(folder, data, found["subset_id"])
+    runs.refuse_other_settings(folder, session.config, runs.read_config(folder).settings)
+    runs.refuse_other_features(folder, data, session.method.features(session.config))
+    finished = RunResults.read(folder / runs.RESULTS)
+    runs.refuse_other_clips(folder, data, finished.subset_id)
     logger.info("%s is finished already", folder)
-    return found
+    return finished
 
 
-def train(session: Session, data: ClipData) -> dict[str, Any]:
-    """Train once, score every split, leave the run folder; gives what `results.json` holds."""
+def train(session: Session, data: ClipData) -> RunResults:
+    """Train once, score every split, write the run folder; return what `results.json` holds."""
     started = time.monotonic()
-    model, config, folder = session.model, session.config, session.folder
-    module = registry.load(model)
+    method, config, folder = session.method, session.config, session.folder
     if session.resume and (folder / runs.RESUME).is_file():
-        runs.refuse_other_features(folder, data, registry.needs(model, config))
+        runs.refuse_other_features(folder, data, method.features(config))
     elif not session.resume:
         runs.forget(folder)
         _write_config(session, data)
     device = parallel.start(choose_device(config.device))
     torch.manual_seed(config.seed)
-    net = module.build(config).to(device)
-    card = module.CARD
-    training = engine.begin(
-        net, module.Loss(config), data.to(device), config, card.modalities, card.judge
-    )
-    training.before_epoch = registry.hook(model, "before_epoch")
+    net = method.build(config).to(device)
+    training = begin(net, method.loss(config), data.to(device), config, method.card.task)
+    training.before_epoch = method.before_epoch
     if session.resume:
-        runs.load_training(folder / runs.RESUME, training)
+        load_training(folder / runs.RESUME, training)
         _write_config(session, data)
-        logger.info("going on in epoch %d after step %d", training.epoch, training.step)
+        state = training.state
+        logger.info("going on in epoch %d after step %d", state.epoch, state.step)
     else:
-        registry.prepare(model, training)
-    engine.fit(training, saver(folder / runs.RESUME, session.save_every_s))
-    runs.save_weights(folder / runs.CHECKPOINT, net)
-    found = leave(folder, training, model, session.experiment, started)
-    (folder / runs.RESUME).unlink(missing_ok=True)
-    return found
+        method.prepare(training)
+    loop.fit(training, saver(folder / runs.RESUME, session.save_every_s))
+    save_weights(folder / runs.CHECKPOINT, net)
+    finished = write_run(session, training, started)
+    if parallel.rank() == 0:
+        (folder / runs.RESUME).unlink(missing_ok=True)
+    return finished
 
 
 def _write_config(session: Session, data: ClipData) -> None:
-    paths = {"features": session.features, "annotations": session.annotations}
-    settings = {
-        "experiment": session.experiment.name,
-        "model": session.model,
-        "settings": session.config.to_json(),
-        **{name: path and str(path.resolve()) for name, path in paths.items()},
-        "recipe": data.manifest.data["recipe"],
-        "classes": list(data.vocabulary.names),
-        "fold": session.fold,
-    }
-    files.write_json(session.folder / runs.CONFIG, settings)
+    annotations = session.annotations
+    config = runs.RunConfig(
+        experiment=session.experiment.name,
+        model=session.method.card.name,
+        settings=session.config.to_json(),
+        features=str(session.features.resolve()),
+        annotations=None if annotations is None else str(annotations.resolve()),
+        recipe=data.manifest.data["recipe"],
+        classes=tuple(data.vocabulary.names),
+        fold=session.fold,
+    )
+    files.write_json(session.folder / runs.CONFIG, config.to_json())
 
 
-def leave(
-    folder: Path, training: Training, model: str, experiment: Experiment, started: float
-) -> dict[str, Any]:
-    """Score the trained model on every split and write results, predictions and figures."""
-    card, data, config = registry.load(model).CARD, training.data, training.config
-    splits, net = results.judged_splits(data), training.model
-    found: dict[str, Any] = {}
-    judged: dict[str, Any]
-    if card.judge:
-        found["thresholds"] = results.tuned_thresholds(net, data, config)
-        thresholds = tagging.read_thresholds(found, config.classes)
-        judged = {one: tagging.judge_split(net, data, one, config, thresholds) for one in splits}
-    else:
-        judged = {
-            one: results.judge_split(net, data, one, config, card.modalities) for one in splits
-        }
-    found |= {
-        "experiment": experiment.name,
-        "model": model,
-        "paper": results.paper_entry(card, experiment),
-        "metrics": {split: one["metrics"] for split, (one, _) in judged.items()},
+def write_run(session: Session, training: Training, started: float) -> RunResults:
+    """Score the trained net on every split; write predictions, results and, last, figures."""
+    folder, card, task = session.folder, session.method.card, training.task
+    data, config, net = training.data, training.config, training.model
+    thresholds = task.fit(net, data, config)
+    predictions = {
+        split: task.predict(net, data, data.rows(split), config)
+        for split in task.written_splits(data)
     }
-    for part in ("floor", "intervals", "classes", "confusion"):
-        found[part] = {split: one[part] for split, (one, _) in judged.items() if part in one}
-    features = results.describe(data)
-    found |= {
-        "features": features,
-        "subset_id": features["subset_id"],
-        "caveats": results.caveats(data.manifest, card, experiment, config),
-        "kept_epoch": training.kept_epoch,
-        "history": training.history,
-        "seed": config.seed,
-        "seconds": round(time.monotonic() - started, 1),
+    reports = {
+        split: task.evaluate(predictions[split], data, split, config, thresholds)
+        for split in splits.evaluated(data)
     }
-    predictions = {split: one for split, (_, one) in judged.items()}
-    if card.judge:  # fusion learns from the scores of the training clips
-        predictions["train"] = tagging.predict_tags(net, data, data.rows("train"))
+    finished = RunResults(
+        experiment=session.experiment.name,
+        model=card.name,
+        paper=results.paper_entry(card, session.experiment),
+        reports=reports,
+        features=results.describe(data),
+        caveats=tuple(results.caveats(data.manifest, card, session.experiment, config)),
+        thresholds=thresholds,
+        kept_epoch=training.state.kept_epoch,
+        history=training.state.history,
+        seed=config.seed,
+        seconds=round(time.monotonic() - started, 1),
+    )
     if predictions:
-        draw_and_write(folder, data, predictions, found)
-    plots.save_curves(folder / "curves.png", training.history)
-    files.write_json(folder / runs.RESULTS, found)
-    return found
-
-
-def draw_and_write(
-    folder: Path, data: ClipData, predictions: Mapping[str, Any], found: Mapping[str, Any]
-) -> None:
-    """Write the predictions of every split, and a picture of some."""
-    path = folder / runs.PREDICTIONS
-    if "thresholds" in found:
-        thresholds = found["thresholds"]["values"]
-        files.write_whole(
-            path, lambda place: tagging.write_tags(place, data, predictions, thresholds)
-        )
-        plots.save_classes(folder / "classes.png", found["classes"])
-        return
-    runs.write_predictions(path, data, predictions)
-    if "test" in data.dense_splits:
-        plots.save_timelines(folder / "timelines.png", data, predictions["test"])
-    if "test" in found["confusion"]:
-        plots.save_confusion(folder / "confusion.png", found["confusion"]["test"])
+        task.write(folder / runs.PREDICTIONS, data, predictions, thresholds)
+    finished.write(folder / runs.RESULTS)
+    task.draw(folder, data, predictions, reports)
+    figures.save_curves(folder / "curves.png", training.state.history, task)
+    return finished
 
 
 def saver(path: Path, every_s: float) -> Callable[[Training], None]:
-    """Make the function that saves a training when the last save is old enough."""
+    """Return the function that saves a training when the last save is old enough."""
     last = time.monotonic()
 
     def save(training: Training) -> None:
         nonlocal last
-        over = training.epoch == training.config.epochs and not training.step
+        state = training.state
+        over = state.epoch == training.config.epochs and not state.step
         if time.monotonic() - last >= every_s and not over:
-            runs.save_training(path, training)
+            save_training(path, training)
             last = time.monotonic()
 
     return save

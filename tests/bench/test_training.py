@@ -20,7 +20,8 @@ import torch
 from models.data.clips import ClipData, open_clips
 from models.nets.parsing import han
 from models.tasks.parsing import parsing_scores, predict
-from models.training import loop as engine
+from models.training import loop
+from models.training.state import Training, begin
 from pipelines.store.feature_store import FeatureStore
 from schemas import table_schema
 from schemas.manifests.llp import CLASSES
@@ -81,12 +82,12 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - started, found
 
 
-def our_epoch(data: ClipData, precision: str) -> tuple[float, engine.Training]:
+def our_epoch(data: ClipData, precision: str) -> tuple[float, Training]:
     """One epoch of the trainer."""
     config = han.Config.from_json({"precision": precision})
     torch.manual_seed(config.seed)
-    training = engine.begin(han.build(config), han.Loss(config), data, config, MODALITIES)
-    return timed(lambda: engine.train_epoch(training, lambda: None))[0], training
+    training = begin(han.Model(config), han.Loss(config), data, config, han.CARD.task)
+    return timed(lambda: loop.train_epoch(training, lambda: None))[0], training
 
 
 def peak_gb(store: Path, run: Path) -> float:

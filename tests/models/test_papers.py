@@ -24,7 +24,7 @@ def test_every_experiment_and_difference_is_on_the_page() -> None:
     said = papers.page({})
     for name, (model, _) in registry.experiments().items():
         assert f"`{name}`" in said
-        assert all(f"- {one}" in said for one in registry.load(model).CARD.differences)
+        assert all(f"- {one}" in said for one in registry.load(model).card.differences)
     assert "ours," not in said
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -14,15 +15,19 @@ from models.contract.card import ModelCard
 from models.contract.config import TrainConfig
 from models.data.bags import BAGS
 from models.metrics import AVVP_NAMES
-from models.registry import MODELS, ModelModule
+from models.registry import MODELS
+from models.tasks.parsing import Parsing
 from models.tasks.tagging import TAGGING_NAMES
+from models.training.method import NetMethod
 from tests.models.batches import make_batch
 from tests.stores.parsing import WIDTHS
 
 SMALL = {"hidden": 32, "feedforward": 32, "layers": 1, "heads": 2, "classes": 5}
 EXPERIMENTS = registry.experiments()
 PARSING = sorted(
-    name for name, (model, _) in EXPERIMENTS.items() if not registry.load(model).CARD.judge
+    name
+    for name, (model, _) in EXPERIMENTS.items()
+    if isinstance(registry.load(model).card.task, Parsing)
 )
 """Tagging models have tests of their own: tests/models/test_tagging_models.py and others."""
 UNTRAINED = {"han-guided": {"fc_av_att.weight", "fc_av_att.bias"}}
@@ -33,12 +38,12 @@ MISPRINTED = {("wu_yang", "segment")}
 """The quoted 58.9 is not the mean of 60.3, 60.0 and 55.1."""
 
 
-def small(name: str) -> tuple[ModelModule, TrainConfig, nn.Module]:
+def small(name: str) -> tuple[NetMethod[Any], TrainConfig, nn.Module]:
     model, experiment = registry.find(name)
     module = registry.load(model)
-    known = {one.name for one in dataclasses.fields(module.Config)}
+    known = {one.name for one in dataclasses.fields(module.config)}
     changes = {key: value for key, value in SMALL.items() if key in known}
-    config = module.Config.from_json({**experiment.settings, **changes})
+    config = module.config.from_json({**experiment.settings, **changes})
     torch.manual_seed(3)
     return module, config, module.build(config)
 
@@ -48,7 +53,7 @@ def test_forward_gives_probabilities_of_the_right_shape(name: str) -> None:
     module, _, model = small(name)
     outputs = model.eval()(make_batch(clips=3, classes=5))
     shapes: dict[str, tuple[int, ...]] = {"clip": (3, 5)}
-    for modality in module.CARD.modalities:
+    for modality in module.card.task.modalities:
         shapes |= {modality: (3, 10, 5), f"clip_{modality}": (3, 5)}
     for part in ("clip", "audio", "visual", "clip_audio", "clip_visual"):
         value = getattr(outputs, part)
@@ -72,7 +77,7 @@ def test_clips_do_not_mix_at_evaluation(name: str) -> None:
 @pytest.mark.parametrize("name", PARSING)
 def test_loss_falls_and_every_parameter_learns(name: str) -> None:
     module, config, model = small(name)
-    loss, batch = module.Loss(config), make_batch(classes=5)
+    loss, batch = module.loss(config), make_batch(classes=5)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     before = parsing_loss(model, loss, batch)
     for step in range(20):
@@ -109,7 +114,7 @@ def test_same_seed_same_loss(name: str) -> None:
         module, config, model = small(name)
         torch.manual_seed(11)
         batch = make_batch(classes=5)
-        value: torch.Tensor = module.Loss(config)(model.train()(batch), batch)["total"]
+        value: torch.Tensor = module.loss(config)(model.train()(batch), batch)["total"]
         return value.item()
 
     assert total() == total()
@@ -117,14 +122,15 @@ def test_same_seed_same_loss(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_card_is_complete(name: str) -> None:
-    card = registry.load(name).CARD
+    card = registry.load(name).card
     assert isinstance(card, ModelCard)
     assert card.name == name
     for part in dataclasses.fields(card):
-        assert getattr(card, part.name) or part.name in {"code", "differences", "judge"}, part.name
+        assert getattr(card, part.name) or part.name in {"code", "differences"}, part.name
     assert set(card.needs) <= {*WIDTHS, *BAGS, "logmel"}
-    names = TAGGING_NAMES if card.judge else AVVP_NAMES
-    assert not card.judge or card.judge in TAGGING_NAMES
+    names = AVVP_NAMES if isinstance(card.task, Parsing) else TAGGING_NAMES
+    assert card.task.selection_metric in names
+    assert set(card.task.columns) <= set(names)
     assert card.experiments[0].settings == {}
     assert card.url.startswith("https://")
     for experiment in card.experiments:
@@ -137,14 +143,14 @@ def test_card_is_complete(name: str) -> None:
 
 
 def test_experiment_names_are_unique() -> None:
-    names = [one.name for name in MODELS for one in registry.load(name).CARD.experiments]
+    names = [one.name for name in MODELS for one in registry.load(name).card.experiments]
     assert len(names) == len(set(names)) == len(EXPERIMENTS)
 
 
 @pytest.mark.parametrize("name", sorted(EXPERIMENTS))
 def test_config_survives_json(name: str) -> None:
     module, config, _ = small(name)
-    assert module.Config.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert module.config.from_json(json.loads(json.dumps(config.to_json()))) == config
 
 
 @pytest.mark.parametrize("name", sorted(EXPERIMENTS))

@@ -23,10 +23,11 @@ from models.metrics import AVVP_NAMES, avvp_scores, modality_confusion
 from models.nets.parsing import han, talnet, wu_yang
 from models.runtime import command_line as cli
 from models.runtime.console import console
-from models.tasks.parsing import score_names
-from models.training import loop as engine
-from models.training import run_folder as runs
-from models.training import tables as report
+from models.tasks.parsing import Parsing, score_names
+from models.training import checkpoint, loop
+from models.training.results import RunResults
+from models.training.state import Training, begin
+from models.training.tables import print_results
 from schemas import RECIPES, JobError, UsageError
 from tests.places import ROOT
 from tests.stores.parsing import CLASSES, ParsingRows
@@ -143,13 +144,15 @@ def test_training_that_was_stopped_ends_as_one_that_was_not(
     command(*given, tmp_path / "whole")
     stop = (
         "import sys\n"
-        "from models import cli, runs, train\n"
-        "write = runs.save_training\n"
+        "from models import train\n"
+        "from models.runtime import command_line as cli\n"
+        "from models.training import session\n"
+        "write = session.save_training\n"
         "def save(path, training):\n"
         "    write(path, training)\n"
-        "    if training.epoch == 2:\n"
+        "    if training.state.epoch == 2:\n"
         "        raise KeyboardInterrupt\n"
-        "runs.save_training = save\n"
+        "session.save_training = save\n"
         "sys.exit(cli.run(train.main, sys.argv[1:]))\n"
     )
     arguments = [str(one) for one in (*given[1:], tmp_path / "cut", "--save-every-s", 0)]
@@ -232,7 +235,7 @@ NARROW = {
 PARSING = [
     name
     for name, (model, _) in registry.experiments().items()
-    if not registry.load(model).CARD.judge
+    if isinstance(registry.load(model).card.task, Parsing)
 ]
 
 
@@ -247,8 +250,8 @@ def test_every_experiment_trains_and_scores_again(
     again = json.loads((tmp_path / "evaluation-test.json").read_text())
     found = results(tmp_path)["metrics"]["test"]
     assert again["metrics"]["test"] == found
-    card = registry.load(registry.find(name)[0]).CARD
-    assert set(found) == set(score_names(card.modalities))
+    card = registry.load(registry.find(name)[0]).card
+    assert set(found) == set(score_names(card.task.modalities))
 
 
 def test_cleaned_labels_survive_a_stop(small_store: Path, tmp_path: Path) -> None:
@@ -256,24 +259,24 @@ def test_cleaned_labels_survive_a_stop(small_store: Path, tmp_path: Path) -> Non
     config = wu_yang.Config(hidden=16, feedforward=16, classes=len(CLASSES), epochs=2)
     path = tmp_path / "resume.safetensors"
 
-    def fresh() -> engine.Training:
+    def fresh() -> Training:
         torch.manual_seed(1)
-        model, loss = wu_yang.build(config), wu_yang.Loss(config)
-        return engine.begin(model, loss, clips, config, ("audio", "visual"))
+        model, loss = wu_yang.Model(config), wu_yang.Loss(config)
+        return begin(model, loss, clips, config, wu_yang.CARD.task)
 
-    def stop(training: engine.Training) -> None:
-        if training.epoch == 1:
-            runs.save_training(path, training)
+    def stop(training: Training) -> None:
+        if training.state.epoch == 1:
+            checkpoint.save_training(path, training)
 
     whole, resumed = fresh(), fresh()
     dropped = clips.labels > 0
     whole.data = clips.without(dropped, ~dropped)
-    engine.fit(whole, stop)
-    runs.load_training(path, resumed)
+    loop.fit(whole, stop)
+    checkpoint.load_training(path, resumed)
     assert resumed.data.dropped is not None
     assert torch.equal(resumed.data.dropped["audio"], dropped)
-    engine.fit(resumed)
-    assert resumed.history == whole.history
+    loop.fit(resumed)
+    assert resumed.state.history == whole.state.history
 
 
 def test_resuming_with_other_settings_or_clips_is_refused(
@@ -282,15 +285,15 @@ def test_resuming_with_other_settings_or_clips_is_refused(
     clips = open_clips(small_store, han.CARD.needs)
     config = han.Config(hidden=8, feedforward=8, classes=len(CLASSES))
     path = tmp_path / "resume.safetensors"
-    begin = partial(engine.begin, modalities=("audio", "visual"))
-    runs.save_training(path, begin(han.build(config), han.Loss(config), clips, config))
+    start = partial(begin, task=han.CARD.task)
+    checkpoint.save_training(path, start(han.Model(config), han.Loss(config), clips, config))
     other = replace(config, batch_size=8)
     with pytest.raises(UsageError, match="started with batch_size 16, not 8; go on with the same"):
-        runs.load_training(path, begin(han.build(other), han.Loss(other), clips, other))
+        checkpoint.load_training(path, start(han.Model(other), han.Loss(other), clips, other))
     manifest = replace(clips.manifest, data={**clips.manifest.data, "subset_id": "elsewhere"})
     moved = replace(clips, manifest=manifest)
     with pytest.raises(UsageError, match="was started on other clips"):
-        runs.load_training(path, begin(han.build(config), han.Loss(config), moved, config))
+        checkpoint.load_training(path, start(han.Model(config), han.Loss(config), moved, config))
 
 
 def test_paper_numbers_stand_beside_ours_only_on_its_data_and_weights(tmp_path: Path) -> None:
@@ -305,8 +308,8 @@ def test_paper_numbers_stand_beside_ours_only_on_its_data_and_weights(tmp_path: 
 def test_published_numbers_are_printed_when_nothing_speaks_against_it(
     trained: tuple[Path, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = results(trained[0]) | {"caveats": []}
-    report.print_results(console(), found, han.CARD)
+    found = replace(RunResults.read(trained[0] / "results.json"), caveats=())
+    print_results(console(), found, han.CARD)
     said = capsys.readouterr().out
     assert "NOT COMPARABLE" not in said
     assert "56.5" in said
@@ -369,20 +372,20 @@ def test_wrong_use_of_evaluate_is_one_sentence(trained: tuple[Path, str], tmp_pa
 def test_loss_that_is_not_finite_stops_the_training(small_store: Path) -> None:
     config = han.Config(hidden=32, feedforward=32, classes=len(CLASSES), epochs=1)
     clips = open_clips(small_store, han.CARD.needs)
-    model = han.build(config)
+    model = han.Model(config)
     with torch.no_grad():
         model.fc_a.weight.fill_(float("nan"))
-    training = engine.begin(model, han.Loss(config), clips, config, han.CARD.modalities)
+    training = begin(model, han.Loss(config), clips, config, han.CARD.task)
     with pytest.raises(JobError, match="no longer finite in epoch 1; try a --learning-rate below"):
-        engine.fit(training)
+        loop.fit(training)
 
 
 def test_rates_follow_the_authors_schedule(small_store: Path) -> None:
     config = talnet.Config(hidden=8, classes=len(CLASSES), epochs=21, batch_size=64)
     clips = open_clips(small_store, talnet.CARD.needs)
-    training = engine.begin(talnet.build(config), talnet.Loss(config), clips, config, ("audio",))
-    engine.fit(training)
-    rates = [line["rate"] for line in training.history]
+    training = begin(talnet.Model(config), talnet.Loss(config), clips, config, talnet.CARD.task)
+    loop.fit(training)
+    rates = [line["rate"] for line in training.state.history]
     assert rates[:10] == [3e-4] * 10
     assert rates[10:20] == pytest.approx([3e-5] * 10)
     assert rates[20] == pytest.approx(3e-6)
@@ -391,8 +394,8 @@ def test_rates_follow_the_authors_schedule(small_store: Path) -> None:
 def test_ties_take_the_later_epoch(small_store: Path) -> None:
     config = han.Config(hidden=8, feedforward=8, classes=len(CLASSES))
     clips = open_clips(small_store, han.CARD.needs)
-    training = engine.begin(han.build(config), han.Loss(config), clips, config, ("audio", "visual"))
+    training = begin(han.Model(config), han.Loss(config), clips, config, han.CARD.task)
     for epoch, score in enumerate((30.0, 40.0, 40.0, 39.0), start=1):
-        training.epoch = epoch
-        engine.keep(training, score)
-    assert training.kept_epoch == 3
+        training.state.epoch = epoch
+        loop.keep(training, score)
+    assert training.state.kept_epoch == 3

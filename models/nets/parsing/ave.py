@@ -17,6 +17,8 @@ from models.contract.card import Experiment, ModelCard, PaperRow, five
 from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, guided_terms, modality_targets, with_total
 from models.nets.parsing.layers import FusedPicture
+from models.tasks.parsing import Parsing
+from models.training.method import NetMethod
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,7 @@ CARD = ModelCard(
     code="https://github.com/YapengTian/AVE-ECCV18",
     needs=("vggish", "resnet152", "r2plus1d"),
     dataset="llp",
-    modalities=("audio", "visual"),
+    task=Parsing(modalities=("audio", "visual")),
     experiments=(
         Experiment(
             name="ave",
@@ -116,7 +118,4 @@ CARD = ModelCard(
     ),
 )
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss)

@@ -29,7 +29,8 @@ from models.nets.parsing import cross_modal
 from models.nets.parsing.avg_grounding import Objective, Rule, graph_truth, grounding_terms
 from models.nets.parsing.layers import ParsingModel
 from models.runtime.console import progress_bar
-from models.training.loop import Training
+from models.training.method import NetMethod
+from models.training.state import Training
 from schemas import UsageError
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class Config(TrainConfig):
     """The rate stays."""
     seed: Seed = 42
     """Fixes initial weights, order of clips and dropout."""
-    hidden: Annotated[int, AtLeast(2), Even()] = 512
+    hidden: Annotated[int, Even(), AtLeast(2)] = 512
     """Width of the transformer (the authors' script has 1024); a multiple of `heads`, even."""
     layers: Size = 12
     """Layers of the transformer."""
@@ -312,7 +313,4 @@ CARD = replace(
     ),
 )  # fmt: skip
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss, prepare=prepare)

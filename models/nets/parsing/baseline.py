@@ -16,6 +16,8 @@ from models.contract.bounds import Rate
 from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, with_total
+from models.tasks.parsing import Parsing
+from models.training.method import NetMethod
 
 AUDIO, VISUAL = 128, 2048 + 512
 
@@ -109,7 +111,7 @@ CARD = ModelCard(
     code="",
     needs=("vggish", "resnet152", "r2plus1d"),
     dataset="llp",
-    modalities=("audio", "visual"),
+    task=Parsing(modalities=("audio", "visual")),
     experiments=(
         Experiment(
             name="video-level",
@@ -126,7 +128,4 @@ CARD = ModelCard(
                  "HAN for the task.",),
 )  # fmt: skip
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss)

@@ -20,6 +20,8 @@ from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, with_total
 from models.nets.parsing.layers import FusedPicture
+from models.tasks.parsing import Parsing
+from models.training.method import NetMethod
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,7 @@ CARD = ModelCard(
     code="https://github.com/Finspire13/CMCS-Temporal-Action-Localization",
     needs=("resnet152", "r2plus1d"),
     dataset="llp",
-    modalities=("visual",),
+    task=Parsing(modalities=("visual",)),
     experiments=(
         Experiment(
             name="cmcs",
@@ -151,7 +153,4 @@ CARD = ModelCard(
     ),
 )
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss)

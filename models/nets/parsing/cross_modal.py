@@ -25,6 +25,8 @@ from models.contract.card import Experiment, ModelCard, PaperRow, five
 from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, guided_terms, modality_targets, with_total
 from models.nets.parsing.layers import AttentionLayer, ParsingModel, attention
+from models.tasks.parsing import Parsing
+from models.training.method import NetMethod
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,7 +279,7 @@ CARD = ModelCard(
     "Cross-Modal-learning-for-Audio-Visual-Video-Parsing",
     needs=("vggish", "resnet152", "r2plus1d"),
     dataset="llp",
-    modalities=("audio", "visual"),
+    task=Parsing(modalities=("audio", "visual")),
     experiments=(
         table_row(
             "cross_modal-adv-skip-gcaa", "Base + Adv+Skip+GCAA",
@@ -312,7 +314,4 @@ CARD = ModelCard(
     ),
 )  # fmt: skip
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss)

@@ -18,13 +18,15 @@ from models.contract.card import Experiment, ModelCard, PaperRow, five
 from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, guided_terms, modality_clips, modality_targets, with_total
 from models.nets.parsing.layers import HybridAttention, ParsingModel
+from models.tasks.parsing import Parsing
+from models.training.method import NetMethod
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(TrainConfig):
     """HAN on LLP."""
 
-    hidden: Annotated[int, AtLeast(2), Even()] = 512
+    hidden: Annotated[int, Even(), AtLeast(2)] = 512
     """Width of the shared space, d in the paper; even."""
     feedforward: Size = 512
     """Width inside the feed-forward part."""
@@ -160,7 +162,7 @@ CARD = ModelCard(
     code="https://github.com/YapengTian/AVVP-ECCV20",
     needs=("vggish", "resnet152", "r2plus1d"),
     dataset="llp",
-    modalities=("audio", "visual"),
+    task=Parsing(modalities=("audio", "visual")),
     experiments=(
         Experiment(name="han", settings={}, rows=PUBLISHED),
         _ablation(
@@ -212,7 +214,4 @@ CARD = ModelCard(
     ),
 )  # fmt: skip
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss)

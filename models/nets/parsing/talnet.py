@@ -18,13 +18,15 @@ from models.contract.bounds import AtLeast, Even
 from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, with_total
+from models.tasks.parsing import Parsing
+from models.training.method import NetMethod
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(TrainConfig):
     """TALNet on LLP's audio features."""
 
-    hidden: Annotated[int, AtLeast(2), Even()] = 512
+    hidden: Annotated[int, Even(), AtLeast(2)] = 512
     """Width of the projected features and of the two GRU directions together; even."""
 
 
@@ -71,7 +73,7 @@ CARD = ModelCard(
     code="https://github.com/MaigoAkisame/cmu-thesis",
     needs=("vggish",),
     dataset="llp",
-    modalities=("audio",),
+    task=Parsing(modalities=("audio",)),
     experiments=(
         Experiment(
             name="talnet",
@@ -92,7 +94,4 @@ CARD = ModelCard(
     ),
 )
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss)

@@ -25,8 +25,10 @@ from models.contract.config import TrainConfig
 from models.data.clips import ClipData
 from models.nets.losses import clip_loss, guided_terms, modality_clips, modality_targets, with_total
 from models.nets.parsing.layers import HybridAttention, ParsingModel
-from models.training import loop as engine
-from models.training.loop import Training
+from models.tasks.parsing import Parsing
+from models.training.loop import fit
+from models.training.method import NetMethod
+from models.training.state import Training, begin
 
 logger = logging.getLogger(__name__)
 
@@ -119,9 +121,8 @@ def prepare(training: Training) -> None:
     if not config.clean:
         return
     torch.manual_seed(config.seed)
-    first = build(config).to(next(training.model.parameters()).device)
-    stage = engine.begin(first, training.loss, training.data, config, training.modalities)
-    engine.fit(stage)
+    first = Model(config).to(training.device)
+    fit(begin(first, training.loss, training.data, config, training.task))
     audio, visual = refuted_labels(first, training.data, config)
     logger.info("dropped %d audio and %d visual labels", int(audio.sum()), int(visual.sum()))
     training.data = training.data.without(audio, visual)
@@ -197,7 +198,7 @@ CARD = ModelCard(
     code="https://github.com/Yu-Wu/Modaily-Aware-Audio-Visual-Video-Parsing",
     needs=("vggish", "resnet152", "r2plus1d"),
     dataset="llp",
-    modalities=("audio", "visual"),
+    task=Parsing(modalities=("audio", "visual")),
     experiments=(
         Experiment(
             name="wu_yang",
@@ -221,7 +222,4 @@ CARD = ModelCard(
     ),
 )
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss, prepare=prepare)

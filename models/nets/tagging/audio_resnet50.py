@@ -21,7 +21,9 @@ from models.contract.config import LogMelConfig
 from models.data.clips import ClipData
 from models.nets.losses import ClipLoss
 from models.nets.tagging.logmel import BandNorm, fit_bands, refuse_other_bands, spectrogram
-from models.training.loop import Training
+from models.tasks.tagging import Tagging
+from models.training.method import NetMethod
+from models.training.state import Training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +70,13 @@ class Model(nn.Module):
 Loss = ClipLoss
 
 
-def adapt(config: Config, data: ClipData) -> Config:
-    """The settings as they are, if the store's log-mel is what the net takes."""
+def check(config: Config, data: ClipData) -> None:
+    """Raise `UsageError` when the store's log-mel is not what the net takes."""
     refuse_other_bands(data)
-    return config
 
 
 def prepare(training: Training) -> None:
-    """Take the mean and the deviation of each band from the training clips."""
+    """Take the mean and the standard deviation of each band from the training clips."""
     assert isinstance(training.model, Model)
     fit_bands(training.model.bands, training.data)
 
@@ -88,8 +89,7 @@ CARD = ModelCard(
     code="",
     needs=("logmel",),
     dataset="audioset",
-    modalities=("audio",),
-    judge="map",
+    task=Tagging(modalities=("audio",), selection_metric="map"),
     experiments=(
         Experiment(
             name="audio_resnet50",
@@ -110,7 +110,6 @@ CARD = ModelCard(
     ),
 )
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](
+    card=CARD, config=Config, build=Model, loss=Loss, check=check, prepare=prepare
+)

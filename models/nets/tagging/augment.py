@@ -15,7 +15,7 @@ from models.nets.tagging.logmel import Spectrogram
 BAND_SHIFT = 2
 """Bands that a clip's pitch may be moved by."""
 LEVEL, TILT = 0.3, 0.3
-"""Deviation of a clip's level, and of its slope over the bands, in standardised log-mel."""
+"""Standard deviations of a clip's level and of its slope over the bands, in standardised units."""
 MASKS, MASK_BANDS, MASK_SHARE = 2, 8, 0.15
 """Masks of each kind, widest mask over bands, longest mask over time as a share of the crop."""
 MIX_SHARE = 0.5

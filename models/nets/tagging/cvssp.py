@@ -25,11 +25,14 @@ from models.contract.config import TaggingConfig
 from models.data.clips import ClipData
 from models.nets.losses import clip_loss, with_total
 from models.nets.tagging.logmel import refuse_other_bands
+from models.tasks.tagging import Tagging
+from models.training.method import NetMethod
+from models.training.state import Training
 
 FRAMES, BANDS = 240, 64
 """Frames of a clip and bands of a frame, as the net takes them."""
 STATISTICS_CLIPS = 512
-"""Training clips that mean and deviation of a band are taken from, at most."""
+"""Training clips that mean and standard deviation of a band are taken from, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,14 +113,14 @@ class Model(nn.Module):
         kinds = {"tagging": (False,), "detection": (True,), "both": (False, True)}[config.nets]
         self.nets = nn.ModuleList([GatedNet(config, attention) for attention in kinds])
         self.register_buffer("mean", torch.zeros(BANDS))
-        self.register_buffer("deviation", torch.ones(BANDS))
+        self.register_buffer("std", torch.ones(BANDS))
         self.register_buffer("epoch", torch.zeros((), dtype=torch.long))
         self.kept = [name for name, _ in self._state()]
         for name, value in self._state():
             blank = value.new_zeros((config.snapshots - 1, *value.shape))
             self.register_buffer(_slot(name), blank)
         self.mean: Tensor
-        self.deviation: Tensor
+        self.std: Tensor
         self.epoch: Tensor
 
     def forward(self, batch: Batch) -> Outputs:
@@ -125,7 +128,7 @@ class Model(nn.Module):
 
         In training `extra` holds the probabilities of each net, [B, C], under its number.
         """
-        frames = (on_frames(batch.features["logmel"]) - self.mean) / self.deviation
+        frames = (on_frames(batch.features["logmel"]) - self.mean) / self.std
         if self.training:
             self._take_snapshot(batch.progress)
             each = [net(frames) for net in self.nets]
@@ -173,18 +176,18 @@ def on_frames(logmel: Tensor) -> Tensor:
     return F.adaptive_avg_pool1d(whole, FRAMES).transpose(1, 2)
 
 
-def adapt(config: Config, data: ClipData) -> Config:
-    """The settings as they are; `UsageError` when the store's log-mel has other bands."""
+def check(config: Config, data: ClipData) -> None:
+    """Raise `UsageError` when the store's log-mel has other bands."""
     refuse_other_bands(data)
-    return config
 
 
-def prepare(training: Any) -> None:
-    """Fit mean and deviation of each band on training clips."""
+def prepare(training: Training) -> None:
+    """Take mean and standard deviation of each band from training clips."""
+    assert isinstance(training.model, Model)
     rows = training.data.rows("train")[:STATISTICS_CLIPS]
     frames = on_frames(training.data.batch(rows).features["logmel"])
     training.model.mean.copy_(frames.mean(dim=(0, 1)))
-    training.model.deviation.copy_(frames.std(dim=(0, 1)).clamp_min(1e-3))
+    training.model.std.copy_(frames.std(dim=(0, 1)).clamp_min(1e-3))
 
 
 def _slot(name: str) -> str:
@@ -222,8 +225,7 @@ CARD = ModelCard(
     code="https://github.com/yongxuUSTC/dcase2017_task4_cvssp",
     needs=("logmel",),
     dataset="dcase2017",
-    modalities=("audio",),
-    judge="micro_f1",
+    task=Tagging(modalities=("audio",), selection_metric="micro_f1"),
     experiments=(
         _row("cvssp", "(g) CVSSP - Gated-CRNN-logMel", 54.2, 58.9, 50.2),
         _row("cvssp-fusion", "(f) CVSSP - Fusion system", 55.6, 61.4, 50.8, nets="both"),
@@ -239,7 +241,6 @@ CARD = ModelCard(
     ),
 )
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](
+    card=CARD, config=Config, build=Model, loss=Loss, check=check, prepare=prepare
+)

@@ -34,7 +34,9 @@ from models.nets.tagging.logmel import (
     refuse_other_bands,
     spectrogram,
 )
-from models.training.loop import Training
+from models.tasks.tagging import Tagging
+from models.training.method import NetMethod
+from models.training.state import Training
 
 FIELD, STRIDE, MULTIPLE = 96, 32, 32
 """Frames that one segment sees, frames between two segments; clips are padded to a multiple."""
@@ -169,9 +171,13 @@ def _frozen(model: Model) -> Model:
     return model.eval().requires_grad_(False)
 
 
-def adapt(config: Config, data: ClipData) -> Config:
-    """Settings that are left to the data: with few training clips, those for small sets."""
+def check(config: Config, data: ClipData) -> None:
+    """Raise `UsageError` when the store's log-mel is not what the net takes."""
     refuse_other_bands(data)
+
+
+def adapt(config: Config, data: ClipData) -> Config:
+    """Return the settings with those for small sets, when there are few training clips."""
     clips = len(data.rows("train"))
     if config.augment != "auto":
         return config
@@ -187,7 +193,7 @@ def adapt(config: Config, data: ClipData) -> Config:
 
 
 def prepare(training: Training) -> None:
-    """Take the mean and the deviation of each band from the training clips."""
+    """Take the mean and the standard deviation of each band from the training clips."""
     assert isinstance(training.model, Model)
     fit_bands(training.model.bands, training.data)
 
@@ -198,14 +204,15 @@ def before_epoch(training: Training) -> None:
     assert isinstance(config, Config)
     assert isinstance(model, Model)
     assert isinstance(loss, Loss)
-    if training.epoch == 1 or (training.epoch - 1) % config.stage_epochs:
+    epoch = training.state.epoch
+    if epoch == 1 or (epoch - 1) % config.stage_epochs:
         return
     assert loss.teacher is not None
-    loss.teacher.load_state_dict(training.kept)
+    loss.teacher.load_state_dict(training.state.kept)
     loss.taught.fill_(True)
     bands = copy.deepcopy(model.bands.state_dict())
-    torch.manual_seed(config.seed * 1_000_003 - training.epoch)
-    model.load_state_dict(build(config).state_dict())
+    torch.manual_seed(config.seed * 1_000_003 - epoch)
+    model.load_state_dict(Model(config).state_dict())
     model.bands.load_state_dict(bands)
     training.restart()
 
@@ -220,8 +227,7 @@ CARD = ModelCard(
     code="",
     needs=("logmel",),
     dataset="audioset",
-    modalities=("audio",),
-    judge="map",
+    task=Tagging(modalities=("audio",), selection_metric="map"),
     experiments=(
         Experiment(
             name="fayek_audio",
@@ -258,7 +264,13 @@ CARD = ModelCard(
     ),
 )  # fmt: skip
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](
+    card=CARD,
+    config=Config,
+    build=Model,
+    loss=Loss,
+    check=check,
+    adapt=adapt,
+    prepare=prepare,
+    before_epoch=before_epoch,
+)

@@ -16,6 +16,8 @@ from models.contract.bounds import Dropout, Rate, Size
 from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
 from models.nets.losses import ClipLoss
+from models.tasks.tagging import Tagging
+from models.training.method import NetMethod
 
 WIDTHS = (2048, 2048, 1024, 1024)
 """Units of the four hidden layers; dropout follows the first two."""
@@ -79,8 +81,7 @@ CARD = ModelCard(
     code="",
     needs=("resnet152",),
     dataset="audioset",
-    modalities=("visual",),
-    judge="map",
+    task=Tagging(modalities=("visual",), selection_metric="map"),
     experiments=(
         Experiment(
             name="fayek_visual",
@@ -96,7 +97,4 @@ CARD = ModelCard(
     ),
 )
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss)

@@ -22,7 +22,9 @@ from models.contract.config import TaggingConfig
 from models.data.clips import ClipData
 from models.nets.losses import clip_loss, with_total
 from models.nets.tagging import fusion_inputs as single_scores
-from models.training.loop import Training
+from models.tasks.tagging import Tagging
+from models.training.method import NetMethod
+from models.training.state import Training
 
 SIDES = ("audio", "visual")
 
@@ -77,24 +79,24 @@ class Config(TaggingConfig):
 
 
 class ScoreNorm(nn.Module):
-    """Scores minus their mean over their deviation, both from training clips, class by class."""
+    """Scores minus their mean over their standard deviation, of training clips, class by class."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(classes))
-        self.register_buffer("deviation", torch.ones(classes))
+        self.register_buffer("std", torch.ones(classes))
         self.mean: Tensor
-        self.deviation: Tensor
+        self.std: Tensor
 
     def forward(self, scores: Tensor, present: Tensor) -> Tensor:
         """Scores [B, C] of clips that have the modality or not, bool [B]; zero where not."""
-        return (scores - self.mean) / self.deviation * present[:, None]
+        return (scores - self.mean) / self.std * present[:, None]
 
     def fit(self, scores: Tensor) -> None:
-        """Take mean and deviation from scores [N, C]; a class that never varies keeps its scale."""
-        deviation, mean = torch.std_mean(scores.double(), dim=0, correction=0)
+        """Take mean and std from scores [N, C]; a class that never varies keeps its scale."""
+        std, mean = torch.std_mean(scores.double(), dim=0, correction=0)
         self.mean.copy_(mean)
-        self.deviation.copy_(torch.where(deviation > 1e-8, deviation, 1.0))
+        self.std.copy_(torch.where(std > 1e-8, std, 1.0))
 
 
 def hidden(inputs: int, config: Config) -> list[nn.Module]:
@@ -237,7 +239,7 @@ def derive(data: ClipData, config: Config, run: Path) -> ClipData:
 
 
 def prepare(training: Training) -> None:
-    """Take mean and deviation of the scores from the training clips."""
+    """Take mean and standard deviation of the scores from the training clips."""
     data, model = training.data, training.model
     assert isinstance(model, Model)
     rows = data.rows("train")
@@ -267,8 +269,7 @@ CARD = ModelCard(
     code="",
     needs=("logmel", "resnet152"),
     dataset="audioset",
-    modalities=("audio", "visual"),
-    judge="map",
+    task=Tagging(modalities=("audio", "visual"), selection_metric="map"),
     experiments=(
         _row("fusion-attention", "2", "Attention Fusion", (46.16, 97.51)),
         _row("fusion-mlp", "2", "MLP Fusion", (45.60, 96.83), method="mlp"),
@@ -299,7 +300,6 @@ CARD = ModelCard(
     ),
 )  # fmt: skip
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](
+    card=CARD, config=Config, build=Model, loss=Loss, needs=needs, derive=derive, prepare=prepare
+)

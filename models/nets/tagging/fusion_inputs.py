@@ -16,18 +16,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models import registry
+from models.contract.config import TaggingConfig
 from models.data.clips import ClipData
 from models.data.parquet import read_table
 from models.data.splits import folds
 from models.data.streaming import open_tagging
+from models.nets.tagging import fayek_audio, fayek_visual
 from models.runtime import distributed as parallel
 from models.training import run_folder as runs
+from models.training.method import NetMethod
 from models.training.session import Session, train
 from schemas import StoreManifest, UsageError
 
-MODELS = {"audio": "fayek_audio", "visual": "fayek_visual"}
-"""What is trained for each side when no run is given."""
+METHODS: dict[str, NetMethod[Any]] = {
+    "audio": fayek_audio.METHOD,
+    "visual": fayek_visual.METHOD,
+}
+"""What is trained for each modality when no run is given."""
 HAS = {"audio": "has_audio", "visual": "has_video"}
 
 logger = logging.getLogger(__name__)
@@ -41,7 +46,7 @@ def derive(data: ClipData, config: Any, run: Path) -> ClipData:
     """
     features, present = {}, {}
     there = presence(data.manifest)
-    for side in MODELS:
+    for side in METHODS:
         given = getattr(config, f"{side}_run")
         folder = Path(given) if given else run / side
         if not given and not (folder / runs.RESULTS).is_file():
@@ -66,19 +71,20 @@ def presence(manifest: StoreManifest) -> dict[str, set[str]]:
 
 def train_single(side: str, data: ClipData, config: Any, folder: Path) -> None:
     """Train the model of one side on the store's clips and splits; go on where it was stopped."""
-    model = MODELS[side]
+    method = METHODS[side]
     changes = {"seed": config.seed, "classes": config.classes, "device": config.device}
     if config.single_epochs:
         changes["epochs"] = config.single_epochs
         changes |= {"stages": 1} if side == "audio" else {}
-    logger.info("training %s into %s", model, folder)
-    own = registry.settings(model, changes)
-    opened = open_tagging(data.manifest.root, registry.needs(model, own), None, own)
+    logger.info("training %s into %s", method.card.name, folder)
+    own: TaggingConfig = method.config.from_json(changes)
+    opened = open_tagging(data.manifest.root, method.features(own), None, own)
     clips = replace(opened, splits=data.splits)
+    method.check(own, clips)
     session = Session(
-        model=model,
-        experiment=registry.find(model)[1],
-        config=registry.adapt(model, clips, own),
+        method=method,
+        experiment=method.card.experiments[0],
+        config=method.adapt(own, clips),
         features=data.manifest.root,
         folder=folder,
         resume=(folder / runs.RESUME).is_file(),
@@ -96,8 +102,8 @@ def read_scores(folder: Path, data: ClipData) -> NDArray[np.float32]:
     path = folder / runs.PREDICTIONS
     if not path.is_file():
         raise UsageError(
-            f"{folder} has no {path.name}, so no finished run; train {MODELS['audio']} or "
-            f"{MODELS['visual']} into it first"
+            f"{folder} has no {path.name}, so no finished run; train fayek_audio or fayek_visual "
+            "into it first"
         )
     try:
         table = pq.read_table(path)

@@ -25,8 +25,10 @@ from models.nets.losses import clip_loss
 from models.nets.tagging.audio_resnet50 import Trunk
 from models.nets.tagging.fayek_visual import mean_over_seconds
 from models.nets.tagging.logmel import BandNorm, fit_bands, refuse_other_bands, spectrogram
-from models.training import loop as engine
-from models.training.loop import Training
+from models.tasks.tagging import Tagging
+from models.training.loop import train_epoch
+from models.training.method import NetMethod
+from models.training.state import Training, begin
 from schemas import UsageError
 
 HEADS = ("audio", "visual", "joint")
@@ -106,15 +108,14 @@ def blend_weights(
     return {name: value / total if total else 1 / len(raw) for name, value in raw.items()}
 
 
-def adapt(config: Config, data: ClipData) -> Config:
-    """The settings as they are, if the store's log-mel is what the net takes."""
+def check(config: Config, data: ClipData) -> None:
+    """Raise `UsageError` when the store lacks what the settings need."""
     refuse_other_bands(data)
     if config.weights == "estimated" and not data.has("val"):
         raise UsageError(
             f"{data.manifest.root} has no validation clips, which --weights estimated needs; take "
             "--weights published"
         )
-    return config
 
 
 def prepare(training: Training) -> None:
@@ -132,10 +133,9 @@ def prepare(training: Training) -> None:
         alone = Loss(config)
         alone.weights.copy_(torch.eye(len(HEADS))[place])
         net = copy.deepcopy(model)
-        stage = engine.begin(net, alone, training.data, config, training.modalities, "map")
+        stage = begin(net, alone, training.data, config, training.task)
         for _ in range(config.estimate_epochs):
-            engine.train_epoch(stage)
-            stage.step, stage.sums = 0, {}
+            stage.state.end_epoch(train_epoch(stage))
         after[name] = losses(net, training.data, name)
     found = blend_weights(before, after)
     logger.info("weights: %s", ", ".join(f"{name} {one:.3f}" for name, one in found.items()))
@@ -166,8 +166,7 @@ CARD = ModelCard(
     code="https://github.com/facebookresearch/VMZ",
     needs=("logmel", "r2plus1d"),
     dataset="audioset",
-    modalities=("audio", "visual"),
-    judge="map",
+    task=Tagging(modalities=("audio", "visual"), selection_metric="map"),
     experiments=(
         Experiment(
             name="g_blend",
@@ -191,7 +190,6 @@ CARD = ModelCard(
     ),
 )
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](
+    card=CARD, config=Config, build=Model, loss=Loss, check=check, prepare=prepare
+)

@@ -33,23 +33,23 @@ def spectrogram(batch: Batch) -> Spectrogram:
 
 
 class BandNorm(nn.Module):
-    """Each band minus its mean over its deviation, both from training clips; absent stays zero."""
+    """Each band minus its mean over its std, both of training clips; absent frames stay zero."""
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(BANDS))
-        self.register_buffer("deviation", torch.ones(BANDS))
+        self.register_buffer("std", torch.ones(BANDS))
         self.mean: Tensor
-        self.deviation: Tensor
+        self.std: Tensor
 
     def forward(self, sound: Spectrogram) -> Spectrogram:
         """Normalise the frames that are there."""
-        scaled = (sound.frames - self.mean) / self.deviation
+        scaled = (sound.frames - self.mean) / self.std
         return Spectrogram(scaled * sound.present[..., None], sound.present)
 
 
 def fit_bands(norm: BandNorm, data: ClipData, clips: int = 20_000) -> None:
-    """Set mean and deviation from the training clips, from the first 20,000 of a shuffle at most.
+    """Set mean and standard deviation from training clips, the first 20,000 of a shuffle at most.
 
     `UsageError` when no training clip has sound.
     """
@@ -63,9 +63,9 @@ def fit_bands(norm: BandNorm, data: ClipData, clips: int = 20_000) -> None:
     if not total[0, 0]:
         raise UsageError(f"no training clip of {data.manifest.root} has sound to learn from")
     mean = total[1] / total[0]
-    deviation = (total[2] / total[0] - mean * mean).clamp_min(1e-6).sqrt()
+    std = (total[2] / total[0] - mean * mean).clamp_min(1e-6).sqrt()
     norm.mean.copy_(mean)
-    norm.deviation.copy_(deviation)
+    norm.std.copy_(std)
 
 
 def refuse_other_bands(data: ClipData) -> None:

@@ -12,6 +12,8 @@ from typing import Literal
 
 from models.contract.card import Experiment, ModelCard, PaperRow
 from models.nets.tagging import two_stream
+from models.tasks.tagging import Tagging
+from models.training.method import NetMethod
 
 Model, Loss = two_stream.Model, two_stream.Loss
 needs, prepare = two_stream.needs, two_stream.prepare
@@ -38,8 +40,7 @@ CARD = ModelCard(
     code="",
     needs=("components", "segments", "proposals"),
     dataset="dcase2017",
-    modalities=("audio", "visual"),
-    judge="micro_f1",
+    task=Tagging(modalities=("audio", "visual"), selection_metric="micro_f1"),
     experiments=(
         Experiment(name="ncp_mil", settings={}, rows=_row("best system", micro_f1=65.0)),
         Experiment(
@@ -63,7 +64,6 @@ CARD = ModelCard(
     ),
 )
 
-
-def build(config: Config) -> two_stream.Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](
+    card=CARD, config=Config, build=Model, loss=Loss, needs=needs, prepare=prepare
+)

@@ -19,6 +19,8 @@ from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
 from models.nets.losses import ClipLoss
 from models.nets.tagging.fayek_visual import mean_over_seconds
+from models.tasks.tagging import Tagging
+from models.training.method import NetMethod
 
 BLOCKS = (3, 4, 23, 3)
 """Bottleneck blocks of the four stages of depth 101."""
@@ -86,8 +88,7 @@ CARD = ModelCard(
     code="https://github.com/facebookresearch/VMZ",
     needs=("r2plus1d",),
     dataset="audioset",
-    modalities=("visual",),
-    judge="map",
+    task=Tagging(modalities=("visual",), selection_metric="map"),
     experiments=(
         Experiment(
             name="r2plus1d_101",
@@ -110,7 +111,4 @@ CARD = ModelCard(
     ),
 )
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss, needs=needs)

@@ -23,7 +23,9 @@ from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
 from models.nets.losses import with_total
 from models.nets.tagging import mil
-from models.training.loop import Training
+from models.tasks.tagging import Tagging
+from models.training.method import NetMethod
+from models.training.state import Training
 
 STREAMS: Mapping[str, tuple[str, ...]] = {
     "av": ("segments", "proposals"),
@@ -40,7 +42,7 @@ WIDTHS = {"segments": 128, "proposals": 2048, "components": 128}
 """Width of an instance's feature."""
 
 STATISTICS_CLIPS = 128
-"""Training clips that mean and deviation of a feature are taken from, at most."""
+"""Training clips that mean and standard deviation of a feature are taken from, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +71,7 @@ class Config(TaggingConfig):
     normalise: bool = True
     """Divide the class scores of each modality by their length before they are added."""
     standardise: bool = True
-    """Shift and scale each value of a feature to mean 0 and deviation 1 of training clips."""
+    """Shift and scale each value of a feature to mean 0 and std 1 over training clips."""
 
 
 class Scorer(nn.Module):
@@ -79,9 +81,9 @@ class Scorer(nn.Module):
         super().__init__()
         self.pooling, self.sharpness = config.pooling, config.sharpness
         self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("deviation", torch.ones(width))
+        self.register_buffer("std", torch.ones(width))
         self.mean: Tensor
-        self.deviation: Tensor
+        self.std: Tensor
         self.embed = nn.Sequential(
             nn.Linear(width, config.hidden), nn.ReLU(), nn.Dropout(config.dropout)
         )
@@ -90,13 +92,13 @@ class Scorer(nn.Module):
             self.locate = nn.Linear(config.hidden, config.classes, bias=False)
 
     def fit(self, instances: Tensor) -> None:
-        """Take mean and deviation of each value from instances [n, width]."""
+        """Take mean and standard deviation of each value from instances [n, width]."""
         self.mean.copy_(instances.mean(dim=0))
-        self.deviation.copy_(instances.std(dim=0).clamp_min(1e-3))
+        self.std.copy_(instances.std(dim=0).clamp_min(1e-3))
 
     def forward(self, instances: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """[B, P, width] and bool [B, P] to scores of instances [B, P, C] and of clips [B, C]."""
-        hidden = self.embed((instances - self.mean) / self.deviation)
+        hidden = self.embed((instances - self.mean) / self.std)
         classify = self.classify(hidden)
         if self.pooling == "one-stream":
             scores = classify * present[:, :, None]
@@ -158,7 +160,7 @@ class Loss(nn.Module):
 
 
 def prepare(training: Training) -> None:
-    """Fit mean and deviation of each value of a feature on training clips."""
+    """Fit mean and standard deviation of each value of a feature on training clips."""
     model, data = training.model, training.data
     assert isinstance(model, Model)
     if not model.config.standardise:
@@ -192,8 +194,7 @@ CARD = ModelCard(
     code="",
     needs=("segments", "proposals"),
     dataset="dcase2017",
-    modalities=("audio", "visual"),
-    judge="micro_f1",
+    task=Tagging(modalities=("audio", "visual"), selection_metric="micro_f1"),
     experiments=(
         _row("two_stream", "(a) Proposed AV Two Stream", 64.2, 59.7, 69.4),
         _row("two_stream-audio", "(b) TS Audio-Only", 57.3, 53.2, 62.0, streams="audio"),
@@ -220,7 +221,6 @@ CARD = ModelCard(
     ),
 )  # fmt: skip
 
-
-def build(config: Config) -> Model:
-    """Make the model that the settings describe."""
-    return Model(config)
+METHOD = NetMethod[Config](
+    card=CARD, config=Config, build=Model, loss=Loss, needs=needs, prepare=prepare
+)

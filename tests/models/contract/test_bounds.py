@@ -20,7 +20,7 @@ LARGE = {"hidden": 32, "feedforward": 32, "layers": 1, "units": 16, "channels": 
 class Settings:
     """One setting of each kind."""
 
-    whole: Annotated[int, AtLeast(2), Even()] = 4
+    whole: Annotated[int, Even(), AtLeast(2)] = 4
     share: Annotated[float, Between(0, 1)] = 0.5
     dropped: Annotated[float, Below(0, 1)] = 0.0
     factor: Annotated[float, Above(0)] = 1.0
@@ -38,9 +38,9 @@ def test_defaults_are_allowed() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("whole", 7, "whole must be even, got 7"),
-        ("whole", 0, "whole must be at least 2, got 0"),
-        ("whole", -1, "whole must be at least 2 and even, got -1"),
+        ("whole", 7, "whole must be even and at least 2, got 7"),
+        ("whole", 0, "whole must be even and at least 2, got 0"),
+        ("whole", -1, "whole must be even and at least 2, got -1"),
         ("whole", 2.0, "whole must be a whole number, got 2.0"),
         ("whole", True, "whole must be a whole number, got True"),
         ("share", 1.5, "share must be from 0 to 1, got 1.5"),
@@ -64,7 +64,7 @@ def test_impossible_value_is_one_sentence(name: str, value: Any, sentence: str) 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_every_number_of_every_net_has_a_bound(name: str) -> None:
-    hints = get_type_hints(registry.load(name).Config, include_extras=True)
+    hints = get_type_hints(registry.load(name).config, include_extras=True)
     for setting, hint in hints.items():
         kind = get_args(hint)[0] if get_origin(hint) is Annotated else hint
         if kind in (int, float):
@@ -74,7 +74,7 @@ def test_every_number_of_every_net_has_a_bound(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_odd_sizes_build_or_are_refused_in_one_sentence(name: str) -> None:
     """`build("talnet", hidden=7)` and its like."""
-    config = registry.load(name).Config
+    config = registry.load(name).config
     hints = get_type_hints(config, include_extras=True)
     refused: list[tuple[str, str]] = []
     own = set(hints) - set(get_type_hints(TaggingConfig)) - {"swap_seed"}

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from models.contract.report import SplitReport
 from models.data.clips import open_clips
+from models.nets.tagging import two_stream
 from models.runtime.console import console
 from models.training import results
 from models.training.tables import coverage_words, score_table
@@ -30,7 +32,8 @@ def test_coverage_stands_beside_the_scores(
     }
     words = coverage_words("test", found)
     assert words == "15 of 20 clips (75.0 %; missing: gone 4, private 1; counted 2026-11-21)"
-    console().print(score_table("test", {"metrics": {"map": 0.5}, "coverage": words}, {}))
+    report = SplitReport(metrics={"map": 0.5})
+    console().print(score_table(two_stream.CARD.task, "test", report, {}, words))
     assert "15 of 20 clips" in " ".join(capsys.readouterr().out.split())
 
 

@@ -16,9 +16,8 @@ from models.contract.config import TrainConfig
 from models.data.clips import open_clips
 from models.nets.tagging import fusion
 from models.runtime import distributed as parallel
-from models.training import loop as engine
-from models.training import run_folder as runs
-from models.training.loop import Training
+from models.training import checkpoint, loop, state
+from models.training.state import Training
 from schemas import UsageError
 from tests.places import ROOT
 from tests.stores.tagging import CLASSES, write_tagging_store
@@ -33,29 +32,29 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def begin(store: Path, name: str = HEAD, **settings: object) -> Training:
-    config = registry.settings(name, {"classes": len(CLASSES), "epochs": 3, **settings})
-    module = registry.load(name)
+    method = registry.load(name)
+    config = method.config.from_json({"classes": len(CLASSES), "epochs": 3, **settings})
     torch.manual_seed(1)
-    data = open_clips(store, registry.needs(name, config))
-    net, loss = module.build(config), module.Loss(config)
-    return engine.begin(net, loss, data, config, module.CARD.modalities, module.CARD.judge)
+    data = open_clips(store, method.features(config))
+    net, loss = method.build(config), method.loss(config)
+    return state.begin(net, loss, data, config, method.card.task)
 
 
 def test_accumulated_passes_are_one_large_batch(store: Path) -> None:
     whole = begin(store, batch_size=24, dropout=0.0)
     parts = begin(store, batch_size=8, accumulate=3, dropout=0.0)
-    engine.fit(whole)
-    engine.fit(parts)
-    for one, other in zip(whole.history, parts.history, strict=True):
+    loop.fit(whole)
+    loop.fit(parts)
+    for one, other in zip(whole.state.history, parts.state.history, strict=True):
         assert one == pytest.approx(other, rel=1e-4)
     torch.testing.assert_close(whole.model.state_dict(), parts.model.state_dict())
 
 
 def test_a_last_clip_alone_joins_the_step_before() -> None:
     config = TrainConfig(batch_size=16)
-    sizes = [len(step) for step in engine.steps_of(torch.arange(33), config)]
+    sizes = [len(step) for step in loop.steps_of(torch.arange(33), config)]
     assert sizes == [16, 17]
-    assert [len(one) for one in engine.own_chunks(torch.arange(17), config)] == [17]
+    assert [len(one) for one in loop.own_passes(torch.arange(17), config)] == [17]
 
 
 def test_uneven_steps_split_into_as_many_passes_in_each_process(
@@ -67,7 +66,7 @@ def test_uneven_steps_split_into_as_many_passes_in_each_process(
         found = []
         for rank in (0, 1):
             monkeypatch.setattr(parallel, "rank", lambda rank=rank: rank)
-            found.append(engine.own_chunks(torch.arange(size), config))
+            found.append(loop.own_passes(torch.arange(size), config))
         assert len(found[0]) == len(found[1]) <= 3
         together = torch.cat([one for chunks in found for one in chunks])
         assert together.sort().values.tolist() == list(range(size))
@@ -90,32 +89,34 @@ def test_training_stopped_within_an_epoch_ends_as_one_that_was_not(
         return training
 
     def stop(training: Training) -> None:
-        if (training.epoch, training.step) == (2, 3):
-            runs.save_training(tmp_path / "resume.safetensors", training)
+        if (training.state.epoch, training.state.step) == (2, 3):
+            checkpoint.save_training(tmp_path / "resume.safetensors", training)
             raise KeyboardInterrupt
 
     whole, cut = fresh(), fresh()
-    engine.fit(whole)
+    loop.fit(whole)
     with pytest.raises(KeyboardInterrupt):
-        engine.fit(cut, stop)
+        loop.fit(cut, stop)
     resumed = fresh()
-    runs.load_training(tmp_path / "resume.safetensors", resumed)
-    assert (resumed.epoch, resumed.step) == (2, 3)
+    checkpoint.load_training(tmp_path / "resume.safetensors", resumed)
+    assert (resumed.state.epoch, resumed.state.step) == (2, 3)
     torch.rand(17)  # other random numbers in between do not matter
-    engine.fit(resumed)
-    assert resumed.history == whole.history
+    loop.fit(resumed)
+    assert resumed.state.history == whole.state.history
     for key, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[key]), key
 
 
 def test_low_precision_learns_about_the_same(store: Path) -> None:
     wide, narrow = (begin(store, precision=one, dropout=0.0) for one in ("fp32", "bf16"))
-    engine.fit(wide)
-    engine.fit(narrow)
-    assert narrow.narrow is torch.bfloat16
+    loop.fit(wide)
+    loop.fit(narrow)
+    assert narrow.autocast_dtype is torch.bfloat16
     assert all(one.dtype == torch.float32 for one in narrow.model.parameters())
-    assert narrow.history[-1]["total"] == pytest.approx(wide.history[-1]["total"], rel=0.02)
-    assert narrow.history[-1]["total"] != wide.history[-1]["total"]
+    assert narrow.state.history[-1]["total"] == pytest.approx(
+        wide.state.history[-1]["total"], rel=0.02
+    )
+    assert narrow.state.history[-1]["total"] != wide.state.history[-1]["total"]
     with pytest.raises(UsageError, match="--precision fp16 needs a CUDA device; take bf16"):
         begin(store, precision="fp16")
 
@@ -158,7 +159,7 @@ def test_two_processes_train_as_one_with_the_double_batch(tmp_path: Path) -> Non
         }
         (tmp_path / side).mkdir()
         path = tmp_path / side / "predictions.parquet"
-        tagging.write_tags(path, data, tags, [0.5] * len(CLASSES))
+        tagging.write_tags(path, data, tags, np.full(len(CLASSES), 0.5))
         arguments += [f"--{side}-run", str(tmp_path / side)]
     train.main([*arguments, "--batch-size", "16", "--run", str(tmp_path / "one")])
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--"]
@@ -181,10 +182,10 @@ def test_two_processes_train_as_one_with_the_double_batch(tmp_path: Path) -> Non
 def test_new_settings_do_not_stop_an_old_training(store: Path, tmp_path: Path) -> None:
     path = tmp_path / "resume.safetensors"
     old = begin(store)
-    runs.save_training(path, old)
+    checkpoint.save_training(path, old)
     text = path.read_bytes()
     assert b'\\"accumulate\\": 1, ' in text
     path.write_bytes(text.replace(b'\\"accumulate\\": 1, ', b" " * len(b'\\"accumulate\\": 1, ')))
-    runs.load_training(path, begin(store))
+    checkpoint.load_training(path, begin(store))
     with pytest.raises(UsageError, match="was started with accumulate 1, not 2"):
-        runs.load_training(path, begin(store, accumulate=2))
+        checkpoint.load_training(path, begin(store, accumulate=2))

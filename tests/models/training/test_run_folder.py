@@ -10,8 +10,8 @@ import pytest
 
 from models import evaluate, registry, train
 from models.runtime import command_line as cli
-from models.training import run_folder as runs
-from models.training.loop import Training
+from models.training import checkpoint, session
+from models.training.state import Training
 from schemas import UsageError, read_store_manifest
 from tests.stores.parsing import RECIPE, ParsingRows
 
@@ -29,7 +29,7 @@ def finished(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 def stopped_after(saves: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the next training be interrupted when it has been saved so many times."""
-    write, count = runs.save_training, [0]
+    write, count = checkpoint.save_training, [0]
 
     def save(path: Path, training: Training) -> None:
         write(path, training)
@@ -37,7 +37,7 @@ def stopped_after(saves: int, monkeypatch: pytest.MonkeyPatch) -> None:
         if count[0] == saves:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "save_training", save)
+    monkeypatch.setattr(session, "save_training", save)
 
 
 def results(run: Path) -> dict[str, Any]:
@@ -185,8 +185,8 @@ def test_list_goes_alone(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_experiment_may_be_given_with_an_equals_sign() -> None:
-    model, experiment, _, config = train.read_arguments(["--experiment=han-gru", "--epochs=3"])
-    assert (model, experiment.name, config.epochs) == ("han", "han-gru", 3)
+    method, experiment, _, config = train.read_arguments(["--experiment=han-gru", "--epochs=3"])
+    assert (method.card.name, experiment.name, config.epochs) == ("han", "han-gru", 3)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_experiment_may_be_given_with_an_equals_sign() -> None:
         ("hidden", "x", "hidden must be a whole number, got 'x'"),
         ("classes", 2.5, "classes must be a whole number, got 2.5"),
         ("learning_rate", float("nan"), "learning_rate must be above 0 and finite, got nan"),
-        ("hidden", 0, "hidden must be at least 2, got 0"),
+        ("hidden", 0, "hidden must be even and at least 2, got 0"),
         ("feedforward", -3, "feedforward must be at least 1, got -3"),
         ("weight_decay", -1.0, "weight_decay must be 0 or above, got -1.0"),
     ],

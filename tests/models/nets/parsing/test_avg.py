@@ -11,7 +11,8 @@ from torch import Tensor
 from models.data.clips import ClipData, open_clips
 from models.nets.parsing import avg
 from models.nets.parsing.avg_grounding import Objective, graph_truth, grounding_terms
-from models.training import loop as engine
+from models.training import loop
+from models.training.state import begin
 from schemas import UsageError
 from tests.models.batches import make_batch
 from tests.places import GOLDENS
@@ -69,7 +70,7 @@ def test_graph_truth_joins_through_others_and_is_an_equivalence() -> None:
 def small(**settings: object) -> tuple[avg.Model, avg.Config]:
     torch.manual_seed(0)
     config = avg.Config.from_json({**SMALL, **settings})
-    return avg.build(config), config
+    return avg.Model(config), config
 
 
 def test_leaving_motion_tokens_out_is_masking_them() -> None:
@@ -117,20 +118,20 @@ def test_pretraining_lowers_the_grounding_loss_and_keeps_the_optimiser(
 ) -> None:
     clips = open_clips(small_store, avg.CARD.needs)
     model, config = small(**settings, pretrain_epochs=4)
-    training = engine.begin(model, avg.Loss(config), clips, config, ("audio", "visual"))
+    training = begin(model, avg.Loss(config), clips, config, avg.CARD.task)
     before = grounding(model, clips, config)
     avg.prepare(training)
     assert grounding(model, clips, config) < before
     assert training.optimizer.state_dict()["state"]
-    engine.fit(training)
-    assert len(training.history) == 2
+    loop.fit(training)
+    assert len(training.state.history) == 2
 
 
 def test_pretraining_can_use_another_store(small_store: Path) -> None:
     clips = open_clips(small_store, avg.CARD.needs)
     model, config = small(pretrain_features=str(small_store), pretrain_epochs=1)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    training = engine.begin(model, avg.Loss(config), clips, config, ("audio", "visual"))
+    training = begin(model, avg.Loss(config), clips, config, avg.CARD.task)
     avg.prepare(training)
     after, name = model.state_dict(), "tokens.vggish.project.weight"
     assert torch.equal(after["fc_a.weight"], before["fc_a.weight"])  # heads are not pre-trained
@@ -143,6 +144,6 @@ def test_bad_silence_file_is_one_sentence(small_store: Path, tmp_path: Path) -> 
     np.save(wrong, np.zeros(12))
     for path, sentence in ((wrong, r"is \(12,\), need \(128,\)"), (tmp_path / "no", "not open")):
         model, config = small(silence_file=str(path))
-        training = engine.begin(model, avg.Loss(config), clips, config, ("audio", "visual"))
+        training = begin(model, avg.Loss(config), clips, config, avg.CARD.task)
         with pytest.raises(UsageError, match=sentence):
             avg.prepare(training)

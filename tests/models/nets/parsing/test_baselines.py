@@ -18,7 +18,7 @@ def test_linear_softmax_pooling_is_the_published_formula(shared: Path) -> None:
 
 def test_talnet_hears_only() -> None:
     torch.manual_seed(0)
-    outputs = talnet.build(talnet.Config(hidden=16, classes=5))(make_batch(classes=5))
+    outputs = talnet.Model(talnet.Config(hidden=16, classes=5))(make_batch(classes=5))
     assert outputs.visual is None
     assert outputs.audio is not None
     low, high = outputs.audio.amin(dim=1), outputs.audio.amax(dim=1)
@@ -44,7 +44,7 @@ def test_branches_that_fire_at_different_seconds_are_not_alike() -> None:
 
 def test_cmcs_drops_whole_channels_in_training_only() -> None:
     torch.manual_seed(0)
-    model = cmcs.build(cmcs.Config(hidden=64, embed=8, branch=8, classes=3))
+    model = cmcs.Model(cmcs.Config(hidden=64, embed=8, branch=8, classes=3))
     batch = make_batch(clips=2, classes=3)
     assert torch.equal(model.eval()(batch).clip, model(batch).clip)
     assert not torch.equal(model.train()(batch).clip, model(batch).clip)
@@ -54,7 +54,7 @@ def test_cmcs_drops_whole_channels_in_training_only() -> None:
 
 def test_ave_takes_the_maximum_over_time() -> None:
     torch.manual_seed(0)
-    model = ave.build(ave.Config(hidden=16, recurrent=8, inner=8, classes=5))
+    model = ave.Model(ave.Config(hidden=16, recurrent=8, inner=8, classes=5))
     outputs = model(make_batch(classes=5))
     assert outputs.audio is not None
     assert outputs.visual is not None

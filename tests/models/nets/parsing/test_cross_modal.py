@@ -25,7 +25,7 @@ CASES = {
 @pytest.mark.parametrize("case", sorted(CASES))
 def test_probabilities_are_those_of_the_authors_code(case: str) -> None:
     names = GOLDEN[f"{case.removesuffix('_indexfix')}/names"].tolist()
-    model = cross_modal.build(cross_modal.Config.from_json(CASES[case]))
+    model = cross_modal.Model(cross_modal.Config.from_json(CASES[case]))
     fill_by_formula(model, names)
     outputs = model.double().eval()(formula_batch(torch.zeros(3, 25)))
     assert outputs.audio is not None
@@ -48,7 +48,7 @@ def small(**settings: bool) -> tuple[cross_modal.Model, cross_modal.Loss]:
     torch.manual_seed(0)
     plain = {"hidden": 32, "feedforward": 32, "classes": 5, "dropout": 0.0}
     config = cross_modal.Config.from_json({**plain, **settings})
-    return cross_modal.build(config), cross_modal.Loss(config)
+    return cross_modal.Model(config), cross_modal.Loss(config)
 
 
 def gradients(term: str, **settings: bool) -> dict[str, Tensor]:

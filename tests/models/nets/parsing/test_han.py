@@ -18,7 +18,7 @@ NAMES = GOLDEN["names"].tolist()
 
 
 def official(dtype: torch.dtype) -> tuple[han.Model, Batch]:
-    model = han.build(han.Config(dropout=0.0))
+    model = han.Model(han.Config(dropout=0.0))
     assert sorted(model.state_dict()) == NAMES
     fill_by_formula(model, NAMES)
     return model.to(dtype).eval(), formula_batch(torch.from_numpy(GOLDEN["label"]), dtype)
@@ -76,7 +76,7 @@ def outputs_of(**settings: object) -> tuple[Outputs, Batch, dict[str, torch.Tens
     torch.manual_seed(0)
     config = han.Config.from_json({"hidden": 32, "classes": 5, "dropout": 0.0, **settings})
     batch = make_batch(clips=4, classes=5)
-    outputs = han.build(config)(batch)
+    outputs = han.Model(config)(batch)
     return outputs, batch, han.Loss(config)(outputs, batch)
 
 

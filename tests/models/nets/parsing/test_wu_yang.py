@@ -10,7 +10,8 @@ import torch
 from models.contract.batch import Batch, Outputs
 from models.data.clips import open_clips
 from models.nets.parsing import wu_yang
-from models.training import loop as engine
+from models.training import loop
+from models.training.state import begin
 from tests.models.batches import fill_by_formula, formula_batch, make_batch
 from tests.places import GOLDENS
 
@@ -18,7 +19,7 @@ GOLDEN = np.load(GOLDENS / "wu_formula.npz")
 
 
 def test_similarities_and_contrastive_loss_are_those_of_the_authors_code() -> None:
-    model = wu_yang.build(wu_yang.Config())
+    model = wu_yang.Model(wu_yang.Config())
     fill_by_formula(model, GOLDEN["names"].tolist())
     outputs = model.double().eval()(formula_batch(torch.zeros(3, 25)))
     similarity = outputs.extra["similarity"]
@@ -33,7 +34,7 @@ def test_similarities_and_contrastive_loss_are_those_of_the_authors_code() -> No
 def test_dropped_labels_become_zero_after_smoothing() -> None:
     config = wu_yang.Config(hidden=16, feedforward=16, classes=5)
     batch = make_batch(clips=4, classes=5)
-    outputs = wu_yang.build(config).eval()(batch)
+    outputs = wu_yang.Model(config).eval()(batch)
     assert outputs.clip_visual is not None
     dropped = batch.labels > 0
     none = torch.zeros_like(dropped)
@@ -100,12 +101,12 @@ def test_three_stages_run_and_stage_three_starts_from_scratch(small_store: Path)
     clips = open_clips(small_store, wu_yang.CARD.needs)
     config = wu_yang.Config(hidden=16, feedforward=16, classes=4, epochs=2, learning_rate=0.01)
     torch.manual_seed(config.seed)
-    model = wu_yang.build(config)
+    model = wu_yang.Model(config)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    training = engine.begin(model, wu_yang.Loss(config), clips, config, ("audio", "visual"))
+    training = begin(model, wu_yang.Loss(config), clips, config, wu_yang.CARD.task)
     wu_yang.prepare(training)
     assert training.data.dropped is not None
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert training.epoch == 0
-    engine.fit(training)
-    assert training.kept_epoch == 2
+    assert training.state.epoch == 0
+    loop.fit(training)
+    assert training.state.kept_epoch == 2

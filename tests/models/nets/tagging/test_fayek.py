@@ -13,7 +13,8 @@ from models.data.clips import open_clips
 from models.nets.tagging import fayek_audio, g_blend
 from models.nets.tagging.augment import crop
 from models.nets.tagging.logmel import BandNorm, Spectrogram, fit_bands, spectrogram
-from models.training import loop as engine
+from models.training import loop
+from models.training.state import begin
 from schemas import UsageError
 from tests.stores.tagging import CLASSES, write_tagging_store
 
@@ -110,9 +111,9 @@ def test_scores_are_probabilities_and_clips_do_not_mix(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_learns(name: str) -> None:
     module = registry.load(name)
-    config = module.Config.from_json({"classes": 5})
+    config = module.config.from_json({"classes": 5})
     torch.manual_seed(0)
-    net, loss, batch = module.build(config), module.Loss(config), clips()
+    net, loss, batch = module.build(config), module.loss(config), clips()
     total = loss(net.train()(batch), batch)["total"]
     total.backward()
     assert torch.isfinite(total)
@@ -142,7 +143,7 @@ def test_bands_are_normalised_by_training_clips_alone(store: Path) -> None:
     assert torch.equal(norm.mean, other.mean)
     frames = data.features["logmel"][data.rows("train")].reshape(-1, 64)
     torch.testing.assert_close(norm.mean, frames.mean(dim=0), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(norm.deviation, frames.std(dim=0), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(norm.std, frames.std(dim=0), rtol=1e-3, atol=1e-3)
 
 
 def test_crops_follow_the_sound() -> None:
@@ -162,12 +163,12 @@ def test_students_learn_from_labels_and_their_teacher(tmp_path: Path) -> None:
         classes=len(CLASSES), epochs=2, stages=2, batch_size=8, augment="no", precision="fp32"
     )
     data = open_clips(store, ("logmel",))
-    training = engine.begin(
-        fayek_audio.build(config), fayek_audio.Loss(config), data, config, ("audio",), "map"
+    training = begin(
+        fayek_audio.Model(config), fayek_audio.Loss(config), data, config, fayek_audio.CARD.task
     )
     fayek_audio.prepare(training)
     training.before_epoch = fayek_audio.before_epoch
-    engine.fit(training, lambda one: None)
+    loop.fit(training, lambda one: None)
     loss = training.loss
     assert isinstance(loss, fayek_audio.Loss)
     assert loss.taught
@@ -179,7 +180,7 @@ def test_students_learn_from_labels_and_their_teacher(tmp_path: Path) -> None:
         target = 0.5 * batch.labels + 0.5 * teacher
         wanted = torch.nn.functional.binary_cross_entropy(outputs.clip, target)
     torch.testing.assert_close(loss(outputs, batch)["audio"], wanted, rtol=1e-4, atol=1e-5)
-    assert [line["rate"] for line in training.history] == [1e-3, 1e-3]
+    assert [line["rate"] for line in training.state.history] == [1e-3, 1e-3]
 
 
 def test_blend_weights_follow_gain_over_overfitting() -> None:
@@ -195,17 +196,17 @@ def test_log_mel_of_another_shape_is_refused_in_a_sentence(tmp_path: Path) -> No
     data = open_clips(write_tagging_store(tmp_path / "store", features=("logmel",)), ("logmel",))
     data.features["logmel"] = data.features["logmel"][:, :, :50, :40]
     for name in ("fayek_audio", "audio_resnet50", "g_blend", "cvssp"):
+        method = registry.load(name)
         with pytest.raises(UsageError, match="has log-mel of 50 x 40 a second and this net takes"):
-            registry.adapt(name, data, registry.settings(name, {}))
+            method.check(method.config(), data)
 
 
 def test_small_sets_get_small_batches_and_augmentation(store: Path) -> None:
     data = open_clips(store, ("logmel",))
-    config = registry.adapt("fayek_audio", data, fayek_audio.Config())
-    assert isinstance(config, fayek_audio.Config)
+    config = fayek_audio.adapt(fayek_audio.Config(), data)
     assert (config.augment, config.batch_size, config.stages) == ("yes", 8, 1)
     plain = fayek_audio.Config(augment="no")
-    assert registry.adapt("fayek_audio", data, plain) == plain
+    assert fayek_audio.adapt(plain, data) == plain
 
 
 @pytest.mark.parametrize("name", ["fayek_visual", "r2plus1d_101"])

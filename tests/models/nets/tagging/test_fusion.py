@@ -18,7 +18,7 @@ from models.nets.tagging import fusion
 from models.nets.tagging import fusion_inputs as single_scores
 from models.runtime import command_line as cli
 from models.tasks import tagging
-from models.training import loop as engine
+from models.training.state import begin
 from schemas import UsageError
 from tests.stores.tagging import CLASSES, write_tagging_store
 
@@ -57,7 +57,7 @@ def made_run(folder: Path, data: ClipData, scores: Any) -> Path:
         )
         for split in ("train", "val", "test")
     }
-    tagging.write_tags(folder / "predictions.parquet", data, tags, [0.5] * len(CLASSES))
+    tagging.write_tags(folder / "predictions.parquet", data, tags, np.full(len(CLASSES), 0.5))
     return folder
 
 
@@ -73,7 +73,7 @@ def scores_batch(classes: int = 7, clips: int = 6) -> Batch:
 def net_of(name: str, classes: int = 7) -> tuple[fusion.Config, fusion.Model]:
     config = fusion.Config.from_json({**registry.find(name)[1].settings, "classes": classes})
     torch.manual_seed(0)
-    return config, fusion.build(config)
+    return config, fusion.Model(config)
 
 
 def linear(inputs: int, outputs: int) -> int:
@@ -174,16 +174,14 @@ def test_scores_are_normalised_by_training_clips_alone(
     config = fusion.Config(classes=len(CLASSES), **given(singles))  # type: ignore[arg-type]
     data = fusion.derive(open_clips(store, ()), config, tmp_path)
     data.features["audio"][data.rows("test")] = 0.0
-    training = engine.begin(
-        fusion.build(config), fusion.Loss(config), data, config, fusion.SIDES, "map"
-    )
+    training = begin(fusion.Model(config), fusion.Loss(config), data, config, fusion.CARD.task)
     fusion.prepare(training)
     assert isinstance(training.model, fusion.Model)
     norm = training.model.norms[0]
     assert isinstance(norm, fusion.ScoreNorm)
     held = data.features["audio"][data.rows("train"), 0]
     torch.testing.assert_close(norm.mean, held.mean(dim=0))
-    torch.testing.assert_close(norm.deviation, held.std(dim=0, correction=0))
+    torch.testing.assert_close(norm.std, held.std(dim=0, correction=0))
 
 
 @pytest.mark.parametrize("name", ["fusion-attention", "fusion-mlp", "fusion-average"])
@@ -252,7 +250,7 @@ def test_missing_runs_are_trained_once_and_cross_fitted(
             for one in present
         }
         path = session.folder / "predictions.parquet"
-        tagging.write_tags(path, data, tags, [0.5] * len(CLASSES))
+        tagging.write_tags(path, data, tags, np.full(len(CLASSES), 0.5))
         (session.folder / "results.json").write_text("{}")
         return {}
 

@@ -13,7 +13,8 @@ from models import registry
 from models.contract.batch import Batch
 from models.data.clips import open_clips
 from models.nets.tagging import cvssp, two_stream
-from models.training import loop as engine
+from models.training.method import NetMethod
+from models.training.state import begin
 from schemas import UsageError
 from tests.models.batches import bag_batch
 from tests.stores.bags import write_bag_store
@@ -27,14 +28,14 @@ NAMES = sorted(
 )
 
 
-def small(name: str) -> tuple[registry.ModelModule, two_stream.Config, nn.Module]:
+def small(name: str) -> tuple[NetMethod[Any], two_stream.Config, nn.Module]:
     model, experiment = registry.find(name)
     module = registry.load(model)
-    known = {one.name for one in dataclasses.fields(module.Config)}
+    known = {one.name for one in dataclasses.fields(module.config)}
     changes = {key: value for key, value in SMALL.items() if key in known}
-    config = module.Config.from_json({**experiment.settings, **changes})
+    config = module.config.from_json({**experiment.settings, **changes})
     torch.manual_seed(3)
-    return module, config, module.build(config)  # type: ignore[return-value]
+    return module, config, module.build(config)
 
 
 def rows_of(batch: Batch, rows: slice) -> Batch:
@@ -60,7 +61,7 @@ def test_scores_of_clips_are_shares_and_do_not_mix(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_loss_falls_and_every_parameter_learns(name: str) -> None:
     module, config, model = small(name)
-    loss, batch = module.Loss(config), bag_batch()
+    loss, batch = module.loss(config), bag_batch()
     heavy = name.startswith("cvssp")
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3 if heavy else 1e-3)
     first = None
@@ -81,8 +82,8 @@ def test_loss_falls_and_every_parameter_learns(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_config_survives_json(name: str) -> None:
     module, config, _ = small(name)
-    assert module.Config.from_json(json.loads(json.dumps(config.to_json()))) == config
-    assert set(registry.needs(registry.find(name)[0], config)) <= set(module.CARD.needs)
+    assert module.config.from_json(json.loads(json.dumps(config.to_json()))) == config
+    assert set(module.features(config)) <= set(module.card.needs)
 
 
 @pytest.mark.parametrize("streams", sorted(two_stream.STREAMS))
@@ -117,7 +118,7 @@ def test_cross_entropy_and_normalisation_are_switches() -> None:
     batch = bag_batch()
     torch.manual_seed(0)
     config = two_stream.Config(hidden=8, classes=5, loss="bce", normalise=False, dropout=0.0)
-    model, loss = two_stream.build(config), two_stream.Loss(config)
+    model, loss = two_stream.Model(config), two_stream.Loss(config)
     outputs = model(batch)
     wanted = nn.functional.binary_cross_entropy(outputs.clip, batch.labels)
     torch.testing.assert_close(loss(outputs, batch)["total"], wanted)
@@ -129,16 +130,14 @@ def test_features_are_standardised_on_training_clips(tmp_path: Path) -> None:
     data = open_clips(write_bag_store(tmp_path), ("segments", "proposals"))
     for wanted in (True, False):
         config = two_stream.Config(hidden=8, classes=4, standardise=wanted)
-        model = two_stream.build(config)
-        training = engine.begin(
-            model, two_stream.Loss(config), data, config, ("audio", "visual"), "micro_f1"
-        )
+        model = two_stream.Model(config)
+        training = begin(model, two_stream.Loss(config), data, config, two_stream.CARD.task)
         two_stream.prepare(training)
         rows = data.rows("train")
         for name in ("segments", "proposals"):
             values = data.features[name][rows][data.present[name][rows]]
             scorer: Any = model.scorers[name]
-            fitted = (values - scorer.mean) / scorer.deviation
+            fitted = (values - scorer.mean) / scorer.std
             assert (fitted.mean(dim=0).abs().max() < 1e-3) == wanted
             assert ((fitted.std(dim=0) - 1).abs().max() < 1e-2) == wanted
 
@@ -146,7 +145,7 @@ def test_features_are_standardised_on_training_clips(tmp_path: Path) -> None:
 def test_snapshots_of_the_last_epochs_are_averaged() -> None:
     torch.manual_seed(0)
     config = cvssp.Config(channels=4, classes=5, snapshots=3, epochs=5)
-    model, batch = cvssp.build(config), bag_batch(clips=2)
+    model, batch = cvssp.Model(config), bag_batch(clips=2)
     alone = []
     for epoch in range(1, 6):
         model.train()(dataclasses.replace(batch, progress=epoch / 5))
@@ -154,11 +153,11 @@ def test_snapshots_of_the_last_epochs_are_averaged() -> None:
             for weight in model.parameters():
                 weight.add_(0.05 * torch.randn_like(weight))
         model.eval()
-        frames = (cvssp.on_frames(batch.features["logmel"]) - model.mean) / model.deviation
+        frames = (cvssp.on_frames(batch.features["logmel"]) - model.mean) / model.std
         alone.append(model.nets[0](frames))
     expected = torch.stack(alone[-3:]).mean(dim=0)
     torch.testing.assert_close(model(batch).clip, expected)
-    copy = cvssp.build(config)
+    copy = cvssp.Model(config)
     copy.load_state_dict(model.state_dict())
     torch.testing.assert_close(copy.eval()(batch).clip, expected)
 

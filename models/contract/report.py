@@ -1,0 +1,58 @@
+"""What a task reports about a split: numbers only, ready for JSON."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+Scores = Mapping[str, float | None]
+"""Score name to value; None where a score is not defined."""
+
+PARTS = ("floor", "intervals", "classes", "confusion")
+"""Parts of a report that not every task or split has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitReport:
+    """What is reported about one split; None for a part that there is not."""
+
+    metrics: Scores
+    """The split's scores."""
+    floor: Scores | None = None
+    """Scores of predicting nothing."""
+    intervals: Mapping[str, Sequence[float]] | None = None
+    """Score name to the ends of its 95 % bootstrap confidence interval over clips."""
+    classes: Mapping[str, Scores] | None = None
+    """Score name to class name to that class's score."""
+    confusion: Sequence[Sequence[int]] | None = None
+    """Counts of what is true (rows) against what is predicted (columns)."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the parts that there are."""
+        parts = {name: getattr(self, name) for name in PARTS}
+        return {"metrics": self.metrics} | {
+            name: part for name, part in parts.items() if part is not None
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the report back from `to_json`."""
+        return cls(metrics=data["metrics"], **{name: data.get(name) for name in PARTS})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thresholds:
+    """Scores from which a class is predicted, and the clips that they were tuned on."""
+
+    tuned_on: str
+    """Split of those clips."""
+    values: tuple[float, ...]
+    """One threshold per class."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return both fields."""
+        return {"tuned_on": self.tuned_on, "values": list(self.values)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the thresholds back from `to_json`."""
+        return cls(tuned_on=str(data["tuned_on"]), values=tuple(map(float, data["values"])))
