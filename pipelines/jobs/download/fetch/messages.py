@@ -72,19 +72,19 @@ class FetchRequest:
 
 @dataclass
 class FetchedMedia:
-    """What arrived: one or two files, or the addresses that a section is read from."""
+    """What arrived: one or two files, whole or a section of each."""
 
     video: str
-    """Path, or address when `remote`, of the file with the video (and mostly the audio)."""
+    """Path of the file with the video (and mostly the audio)."""
     audio: str | None
-    """Path or address of a separate audio file."""
+    """Path of a separate audio file."""
     source: str
-    """Where it came from, for the record: `youtube` or the address."""
+    """Where it came from, for the record: `youtube`, the address without secrets, or the path."""
     format_id: str
     duration_s: float | None
     """Length of the whole video in seconds, as the site says."""
-    remote: bool = False
-    headers: dict[str, str] = field(default_factory=dict)
+    zero_s: float | None = None
+    """Of a section: the second of the file at which second 0 of the whole video lies."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,19 +11,28 @@ import resource
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from pipelines.jobs.download.fetch.cut import ClipFile, cut_clip
 from pipelines.jobs.download.fetch.local_sources import extract_media
 from pipelines.jobs.download.fetch.messages import FetchedMedia, FetchRequest, FetchResult
 from schemas import KnownError
+from schemas.messages import printable
+from schemas.secrets import redact, secrets_of_address
 
 if TYPE_CHECKING:  # yt-dlp takes a second to import and is not needed for local files
     from pipelines.jobs.download.fetch.ytdlp import Downloader
 
 _MOST_MEMORY = 3 * 2**30
 _KEPT_DOWNLOADERS = 8
+_MOST_DETAIL = 4000
+_MOST_FORMAT_ID = 100
 
 
 class Fetcher:
@@ -34,7 +43,15 @@ class Fetcher:
         self._downloaders: dict[tuple[Any, ...], Downloader] = {}
 
     def fetch(self, request: FetchRequest) -> FetchResult:
-        """Fetch and cut a clip; a failure is a result too, never an exception."""
+        """Fetch and cut a clip; a failure is a result too, never an exception.
+
+        What is said holds no secret of the request and nothing that a terminal would obey.
+        """
+        result = self._fetch(request)
+        detail = printable(redact(result.detail, _secrets(request)), _MOST_DETAIL)
+        return replace(result, detail=detail)
+
+    def _fetch(self, request: FetchRequest) -> FetchResult:
         step, downloader = "fetch", None
         try:
             if request.source == "files":
@@ -63,10 +80,19 @@ class Fetcher:
         if key not in self._downloaders:
             if len(self._downloaders) == _KEPT_DOWNLOADERS:
                 self._downloaders.pop(next(iter(self._downloaders))).close()
-            folder = self._folder / f"identity-{len(self._downloaders)}-{time.monotonic_ns()}"
-            folder.mkdir()
-            self._downloaders[key] = Downloader(request, folder)
+            cache = self._folder / f"cache-{time.monotonic_ns()}"
+            self._downloaders[key] = Downloader(request, cache)
         return self._downloaders[key]
+
+
+def _secrets(request: FetchRequest) -> Iterator[str]:
+    """Yield what no message may repeat."""
+    yield from secrets_of_address(request.proxy or "")
+    yield from filter(None, (request.proxy, request.user_agent))
+    for values in request.site_args.values():
+        yield from values
+    if request.source == "mirror":
+        yield from secrets_of_address(request.location)
 
 
 def _failed(
@@ -78,7 +104,7 @@ def _failed(
         error,
         site=request.source == "youtube",
         warnings=downloader.messages.warnings if downloader else [],
-        refusals=downloader.refusals if downloader else [],
+        error_responses=downloader.error_responses if downloader else [],
     )
     return FetchResult(
         key=request.key, step=step, reason=failure.reason, detail=failure.detail,
@@ -89,12 +115,12 @@ def _failed(
 def _facts(clip: ClipFile, fetched: FetchedMedia) -> dict[str, Any]:
     with clip.path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    video, audio = clip.tracks.video, clip.tracks.audio
+    video, audio = clip.media.video, clip.media.audio
     return {
         "real_start_s": clip.start_s, "real_end_s": clip.end_s,
-        "duration_s": clip.tracks.duration_s, "shorter": clip.shorter, "how": clip.how,
-        "offset_s": clip.tracks.offset_s, "sha256": sha256, "size": clip.path.stat().st_size,
-        "source": fetched.source, "format_id": fetched.format_id,
+        "duration_s": clip.media.duration_s, "shorter": clip.shorter, "how": clip.how,
+        "offset_s": clip.media.offset_s, "sha256": sha256, "size": clip.path.stat().st_size,
+        "source": fetched.source, "format_id": printable(fetched.format_id, _MOST_FORMAT_ID),
         "video_codec": video and video.codec, "width": video and video.width,
         "height": video and video.height, "fps": video and video.fps,
         "audio_codec": audio and audio.codec, "sample_rate": audio and audio.sample_rate,
@@ -103,12 +129,15 @@ def _facts(clip: ClipFile, fetched: FetchedMedia) -> dict[str, Any]:
 
 
 def _watch_parent() -> None:
-    """End when the job's process has ended, in whatever way."""
+    """End, with every child, when the job's process has ended, in whatever way."""
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

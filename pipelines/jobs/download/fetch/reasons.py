@@ -1,14 +1,14 @@
-"""From what yt-dlp and a site say to a reason of the closed list.
+"""Classify what yt-dlp and a site say by the closed list of reasons.
 
-An HTTP status and the kind of an exception speak first; then the words, most telling first. What
+An HTTP status and the kind of an exception count first; then the words, most specific first. What
 nobody knows counts as `network`: it may pass, and no clip is given up for an unknown sentence.
 """
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from email.utils import mktime_tz, parsedate_tz
 
 from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError
 from yt_dlp.utils import ContentTooShortError, GeoRestrictedError
@@ -19,7 +19,7 @@ _STATUS = {408: Reason.TIMEOUT, 429: Reason.RATE_LIMITED, 451: Reason.GEO_BLOCKE
 _OF_MIRROR = {
     401: Reason.PRIVATE, 403: Reason.PRIVATE, 404: Reason.GONE, 410: Reason.GONE
 }  # fmt: skip
-"""What a mirror's answer says of the clip; a site says it in words instead."""
+"""Reason by the status of a mirror's answer; a site says it in words instead."""
 
 _WORDS: tuple[tuple[Reason, str], ...] = (
     (
@@ -68,6 +68,7 @@ _WORDS: tuple[tuple[Reason, str], ...] = (
 )
 _RULES = tuple((reason, re.compile(words)) for reason, words in _WORDS)
 _MOST_DETAIL = 4000
+_LONGEST_HEADER = 100
 _LONGEST_WAIT_S = 86_400.0
 
 
@@ -86,26 +87,26 @@ def classify_error(
     *,
     site: bool,
     warnings: Sequence[str] = (),
-    refusals: Sequence[HTTPError] = (),
+    error_responses: Sequence[HTTPError] = (),
 ) -> FetchFailure:
-    """The reason behind an exception out of yt-dlp.
+    """Return the reason behind an exception out of yt-dlp.
 
-    `site` says that a site was asked rather than a mirror: there a refused media file (403) is the
-    site's way to hold back an address that asks too much, on a mirror it is a closed door. The last
-    of yt-dlp's `warnings` are kept with its message, because they often name the cause; `refusals`
-    are answers with an error status, which extractors may hide behind a sentence of their own.
+    `site` says that a site was asked rather than a mirror: a site refuses a media file (403) to an
+    address that asks too much, on a mirror it means access denied. The last of yt-dlp's `warnings`
+    are kept with its message, because they often name the cause; `error_responses` are answers with
+    an error status, which extractors may hide behind a sentence of their own.
     """
     chain = list(_chain(error))
-    known = next((one for one in chain if isinstance(one, KnownError)), None)
+    known = next((link for link in chain if isinstance(link, KnownError)), None)
     if known is not None:
         return FetchFailure(known.reason, known.detail)
     text = _message(error)
     detail = " | ".join(dict.fromkeys([text, *warnings[-3:]]))[:_MOST_DETAIL]
-    http = next((one for one in chain if isinstance(one, HTTPError)), None)
+    http = next((link for link in chain if isinstance(link, HTTPError)), None)
     reason = _of_exceptions(chain, http, site) or _of_words(text)
-    if reason is None and refusals:
-        reason = _of_status(refusals[-1].status, site)
-    waits = (retry_after(one.response.get_header("Retry-After")) for one in refusals)
+    if reason is None and error_responses:
+        reason = _of_status(error_responses[-1].status, site)
+    waits = (retry_after(answer.response.get_header("Retry-After")) for answer in error_responses)
     return FetchFailure(reason or Reason.NETWORK, detail, max(filter(None, waits), default=None))
 
 
@@ -120,9 +121,9 @@ def _of_exceptions(
         (MemoryError, Reason.TOO_LARGE),
     )
     for kind, reason in kinds:
-        if any(isinstance(one, kind) for one in chain):
+        if any(isinstance(link, kind) for link in chain):
             return reason
-    if any("redirection to url" in str(one).lower() for one in chain):
+    if any("redirection to url" in str(link).lower() for link in chain):
         return Reason.UNSAFE_INPUT  # urllib's words for a redirect to another scheme
     return _of_status(http.status, site) if http is not None else None
 
@@ -136,7 +137,7 @@ def _of_status(status: int, site: bool) -> Reason | None:
 
 
 def reason_of_words(text: str) -> Reason:
-    """The reason that a message tells, `network` when it tells none.
+    """Return the reason that a message tells, `network` when it tells none.
 
     >>> reason_of_words("[youtube] x: Private video. Sign in if you've been granted access").value
     'private'
@@ -151,40 +152,41 @@ def _of_words(text: str) -> Reason | None:
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header, a number or a date; at most a day.
+    """Return the seconds of a Retry-After header, a number or a date; at most a day.
 
     >>> retry_after("120"), retry_after("soon"), retry_after(None)
     (120.0, None, None)
     """
-    if not value:
+    text = (value or "")[:_LONGEST_HEADER].strip()
+    if re.fullmatch(r"[0-9]+", text):
+        return min(float(text), _LONGEST_WAIT_S)
+    parts = parsedate_tz(text)
+    if parts is None:
         return None
-    if value.strip().isdecimal():
-        return min(float(value), _LONGEST_WAIT_S)
-    try:
-        then = parsedate_to_datetime(value)
-    except ValueError:
+    try:  # a date need not exist, nor fit what this machine can count
+        wait = mktime_tz(parts) - time.time()
+    except (ValueError, OverflowError, OSError):
         return None
-    wait = (then.astimezone(UTC) - datetime.now(UTC)).total_seconds()
     return min(max(wait, 0.0), _LONGEST_WAIT_S)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The exception and all that led to it, also by yt-dlp's own links."""
+    """Yield the exception and all that led to it, also by yt-dlp's own links."""
     waiting, seen = [error], set[int]()
     while waiting:
-        one = waiting.pop(0)
-        if id(one) in seen:
+        link = waiting.pop(0)
+        if id(link) in seen:
             continue
-        seen.add(id(one))
-        yield one
-        inner = getattr(one, "exc_info", None)
+        seen.add(id(link))
+        yield link
+        inner = getattr(link, "exc_info", None)
         links = [
-            getattr(one, "cause", None), getattr(one, "reason", None), one.__cause__,
-            one.__context__, inner[1] if inner else None,
+            getattr(link, "cause", None), getattr(link, "reason", None), link.__cause__,
+            link.__context__, inner[1] if inner else None,
         ]  # fmt: skip
-        waiting.extend(link for link in links if isinstance(link, BaseException))
+        waiting.extend(cause for cause in links if isinstance(cause, BaseException))
 
 
 def _message(error: BaseException) -> str:
-    text = str(error).removeprefix("ERROR: ").strip()
+    text = str(error)[:_MOST_DETAIL].removeprefix("ERROR: ").strip()
     return text or type(error).__name__

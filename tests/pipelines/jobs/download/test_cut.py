@@ -65,7 +65,7 @@ def test_sound_stays_with_the_picture(tmp_path: Path) -> None:
     heard = np.abs(audio(made.path))
     onset = np.flatnonzero(heard > 0.05)[0] / 44_100
     assert abs(onset - 2.0) < 0.05  # the tone begins at 5 s, two seconds into the clip
-    assert abs(made.tracks.offset_s or 0.0) < 0.05
+    assert abs(made.media.offset_s or 0.0) < 0.05
 
 
 def test_clip_in_the_right_form_is_taken_as_it_is(films: dict[str, Path], tmp_path: Path) -> None:
@@ -78,13 +78,13 @@ def test_other_codecs_and_sizes_are_encoded_anew(films: dict[str, Path], tmp_pat
     work = tmp_path / "work"
     big = make_film(tmp_path / "big.mkv", 3.0, size="854x480")
     made = cut_clip(request(work, 0.0, 3.0, "clip"), of(big), work)
-    assert made.tracks.video is not None
-    assert (made.how, made.tracks.video.height, made.tracks.video.width) == ("cut", 360, 640)
+    assert made.media.video is not None
+    assert (made.how, made.media.video.height, made.media.video.width) == ("cut", 360, 640)
     kept = cut_clip(request(work, 0.0, 3.0, "clip", height=0), of(big), work)
-    assert kept.tracks.video is not None
-    assert kept.tracks.video.height == 480
-    assert made.tracks.audio is not None
-    assert made.tracks.audio.sample_rate == 44_100
+    assert kept.media.video is not None
+    assert kept.media.video.height == 480
+    assert made.media.audio is not None
+    assert made.media.audio.sample_rate == 44_100
 
 
 def test_slide_show_is_no_broken_clip(tmp_path: Path) -> None:
@@ -93,15 +93,15 @@ def test_slide_show_is_no_broken_clip(tmp_path: Path) -> None:
         slides = make_film(tmp_path / name, 20.0, *more, rate=1, size="160x120")
         made = cut_clip(request(work, 5.5, 8.5), of(slides), work)
         assert made.how == "cut"
-        assert abs(made.tracks.duration_s - 3.0) <= 1.0
+        assert abs(made.media.duration_s - 3.0) <= 1.0
 
 
 def test_odd_sides_are_made_even(tmp_path: Path) -> None:
     work = tmp_path / "work"
     film = make_film(tmp_path / "odd.mkv", 2.0, "-pix_fmt", "yuv444p", size="161x121")
     made = cut_clip(request(work, 0.0, 2.0, "clip", height=0), of(film), work)
-    assert made.tracks.video is not None
-    assert (made.tracks.video.width, made.tracks.video.height) == (160, 120)
+    assert made.media.video is not None
+    assert (made.media.video.width, made.media.video.height) == (160, 120)
 
 
 def test_two_files_become_one_clip(films: dict[str, Path], tmp_path: Path) -> None:
@@ -110,9 +110,9 @@ def test_two_files_become_one_clip(films: dict[str, Path], tmp_path: Path) -> No
     work = tmp_path / "work"
     fetched = FetchedMedia(str(video), str(heard), "test", "134+140", None)
     made = cut_clip(request(work, 1.0, 4.0), fetched, work)
-    assert made.tracks.video is not None
-    assert made.tracks.audio is not None
-    assert abs(made.tracks.duration_s - 3.0) <= 0.2
+    assert made.media.video is not None
+    assert made.media.audio is not None
+    assert abs(made.media.duration_s - 3.0) <= 0.2
 
 
 @pytest.mark.parametrize(
