@@ -174,7 +174,7 @@ def _cookies(path: Path) -> Finding:
 
 def _test_download(options: Options, video_id: str) -> Finding:
     """Ten seconds of one video, by the very process that jobs use; the file is thrown away."""
-    from pipelines.jobs.download.fetch.addresses import youtube_address
+    from pipelines.jobs.download.fetch.addresses import read_hosts, youtube_address
     from pipelines.jobs.download.fetch.messages import FetchRequest, Limits
     from pipelines.jobs.download.fetch.ytdlp import YOUTUBE_HOSTS
     from pipelines.jobs.download.pool import ProcessPool
@@ -189,7 +189,7 @@ def _test_download(options: Options, video_id: str) -> Finding:
             request = FetchRequest(
                 key=video_id, video_id=video_id, start_s=0.0, end_s=10.0, source="youtube",
                 location=address, extent="video", folder=str(folder), limits=Limits(),
-                hosts=(*YOUTUBE_HOSTS, *filter(None, options.hosts.split(","))),
+                hosts=(*YOUTUBE_HOSTS, *read_hosts(options.hosts)),
                 cookies=options.cookies, proxy=options.proxy,
             )  # fmt: skip
             result = process.ask(request)

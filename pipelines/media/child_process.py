@@ -122,17 +122,21 @@ class ChildProcess:
         return ChildDiedError(f"ended with status {status}{last}")
 
 
-def answer_requests(answer: Callable[[bytes], bytes], most_memory: int) -> None:
+def answer_requests(
+    answer: Callable[[bytes], bytes], most_memory: int, prepare: Callable[[], None] | None = None
+) -> None:
     """Answer the parent's requests until it closes the line or ends; the child's side.
 
     The process may allocate `most_memory` bytes. What a library prints goes to the log, so that
-    nobody takes it for an answer.
+    nobody takes it for an answer. `prepare` runs before the first request is let in.
     """
     _end_with_parent()
     resource.setrlimit(resource.RLIMIT_DATA, (most_memory, most_memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    if prepare is not None:
+        prepare()
     answers.write(b"ready\n")
     answers.flush()
     for line in sys.stdin.buffer:
@@ -141,12 +145,15 @@ def answer_requests(answer: Callable[[bytes], bytes], most_memory: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """End when the parent has ended, however it did."""
+    """End, with all children, when the parent has ended, however it did."""
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

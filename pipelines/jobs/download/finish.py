@@ -11,6 +11,7 @@ from pipelines.jobs.download.job import DownloadJob
 from pipelines.store.coverage import Coverage, write_coverage
 from pipelines.store.parquet import failures_table
 from schemas import TableName
+from schemas.secrets import redact_address
 
 
 def finish(job: DownloadJob) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def finish(job: DownloadJob) -> dict[str, Any]:
     facts = {
         "kind": "media",
         "dataset": job.dataset,
-        "source": job.source,
+        "source": redact_address(job.source),
         "features": job.features,
         "counts": {
             "clips_in": len(known),

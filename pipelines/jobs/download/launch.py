@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import shlex
 import shutil
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from extractors.nets.weights import cache_folder
 from pipelines.jobs.download.command import YOUTUBE, Options
-from pipelines.jobs.download.fetch.addresses import check_template, read_site_args
+from pipelines.jobs.download.fetch.addresses import check_template, read_hosts, read_site_args
 from pipelines.jobs.download.fetch.local_sources import list_locations
 from pipelines.jobs.download.fetch.messages import Limits
 from pipelines.jobs.download.graph import build
@@ -34,6 +33,7 @@ from pipelines.store.locking import locked
 from pipelines.store.scratch import sweep_scratch_folders
 from schemas import UsageError
 from schemas.manifests.folder import media_stems
+from schemas.secrets import redact_address, redact_command
 
 _log = logging.getLogger(__name__)
 PRESETS = ("dataflow-cpu",)
@@ -104,7 +104,7 @@ def make_job(options: Options) -> DownloadJob:
         limit=options.limit,
         retry=read_reasons(options.retry),
         repair=options.repair,
-        command=_command(options),
+        command=redact_command(["beam", *sys.argv[1:]]),
     )
     _check_clips(job)
     check_out(media, "--media")
@@ -114,7 +114,7 @@ def make_job(options: Options) -> DownloadJob:
 
 def _find_source(options: Options) -> tuple[str, tuple[str, ...], str]:
     """Return the source in full, the hosts that it may ask, and the site that its budget is for."""
-    more = tuple(host.strip().lower() for host in options.hosts.split(",") if host.strip())
+    more = read_hosts(options.hosts)
     if options.source == YOUTUBE:
         if options.dataset in _WITHOUT_STARTS:
             raise UsageError(_WITHOUT_STARTS[options.dataset])
@@ -124,13 +124,13 @@ def _find_source(options: Options) -> tuple[str, tuple[str, ...], str]:
             _log.warning("yt-dlp needs %s for most formats of YouTube", " or ".join(JAVASCRIPT))
         return YOUTUBE, (*YOUTUBE_HOSTS, *more), YOUTUBE
     if options.source.startswith(("http://", "https://")):
-        host = check_template(options.source)
-        return options.source, (host, *more), host
+        host, ports = check_template(options.source)
+        return options.source, (*(f"{host}:{port}" for port in ports), *more), host
     scheme = options.source.partition("://")[0] if "://" in options.source else ""
     if scheme in ("file", "ftp", "data", "concat", "rtmp"):
         raise UsageError(
-            f"--source {options.source} is {scheme}://; allowed are youtube, http and https "
-            "addresses, and the path of a folder, a .tar or a .parquet file"
+            f"--source {redact_address(options.source)} is {scheme}://; allowed are youtube, http "
+            "and https addresses, and the path of a folder, a .tar or a .parquet file"
         )
     source = files.absolute(options.source)
     if files.is_local(source) and next(list_locations(Path(source)), None) is None:
@@ -188,11 +188,3 @@ def _check_clips(job: DownloadJob) -> None:
     """Read the manifest once, so that a bad line shows now."""
     if sum(1 for _ in job.clips()) == 0:
         raise UsageError(f"the manifest of {job.dataset} has no clip")
-
-
-def _command(options: Options) -> str:
-    """Return the command line without a proxy's password and without tokens."""
-    command = shlex.join(["beam", *sys.argv[1:]])
-    for secret in filter(None, (options.proxy, options.youtube_args)):
-        command = command.replace(secret, "(not shown)")
-    return command

@@ -13,6 +13,7 @@ from pipelines.runners.screen import failures_table, print_shortfall, shown
 from pipelines.store import files
 from pipelines.store.media_store import MediaState
 from schemas import Reason
+from schemas.secrets import redact_address
 
 
 def print_summary(job: DownloadJob, before: MediaState, wall_s: float, max_failed: float) -> int:
@@ -49,7 +50,7 @@ def _counts(
     table = Table(title=f"{job.dataset}: download", show_header=False, title_justify="left")
     here = len(after.done - before.done)
     table.add_row("media", escape(shown(job.media)))
-    table.add_row("source", escape(job.source))
+    table.add_row("source", escape(redact_address(job.source)))
     table.add_row("clips in", f"{len(after.done) + len(after.failed):,}")
     table.add_row("clips here", f"{len(after.done):,} ({here:,} in this run)")
     table.add_row("clips failed", f"{len(after.failed):,}")

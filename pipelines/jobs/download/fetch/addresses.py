@@ -6,10 +6,13 @@ word of a command line: programs get paths that this package made up.
 """
 
 import re
+from contextlib import suppress
 from urllib.parse import quote, urlsplit
 
 from pipelines.jobs.download.fetch.messages import MediaExtent
 from schemas import Clip, KnownError, Reason, UsageError
+from schemas.messages import quoted
+from schemas.secrets import redact_address
 
 _NAME = re.compile(r"[\w-][\w.+,=@() -]*")
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
@@ -39,26 +42,54 @@ def youtube_address(video_id: str) -> str:
     return f"https://www.youtube.com/watch?v={video_id}"
 
 
-def check_template(template: str) -> str:
-    """Return the host of a mirror's address; `UsageError` when the template is not one."""
-    try:
+def check_template(template: str) -> tuple[str, tuple[int, ...]]:
+    """Return host and ports of a mirror's address; `UsageError` when the template is not one.
+
+    >>> check_template("https://a.org/{clip_key}.mp4")
+    ('a.org', (443, 80))
+    """
+    shown = quoted(redact_address(template))
+    host = ""
+    ports: tuple[int, ...] = ()
+    with suppress(ValueError):
         parts = urlsplit(template)
-        host = (parts.hostname or "") if parts.scheme in ("http", "https") else ""
-    except ValueError:
-        host = ""
+        if parts.scheme in ("http", "https"):
+            ports = (443, 80) if parts.port is None else (parts.port,)
+            host = parts.hostname or ""
     unknown = [name for name in _FIELD.findall(template) if name not in _FIELDS]
     if unknown or "{" in host or not host or not template.isprintable() or " " in template:
         raise UsageError(
-            f"--source {template!r} is no address of a mirror; give http or https with a host and "
+            f"--source {shown} is no address of a mirror; give http or https with a host and "
             f"{', '.join(f'{{{name}}}' for name in _FIELDS)} for what differs, such as "
             "https://mirror.example/llp/{clip_key}.mp4"
         )
     if not {"video_id", "clip_key"} & set(_FIELD.findall(template)):
         raise UsageError(
-            f"--source {template!r} gives every clip one address; put {{video_id}} or {{clip_key}} "
+            f"--source {shown} gives every clip one address; put {{video_id}} or {{clip_key}} "
             "into it"
         )
-    return host
+    return f"[{host}]" if ":" in host else host, ports
+
+
+def read_hosts(text: str) -> tuple[str, ...]:
+    """Return the hosts of an option, separated by commas, each with a port or for all ports.
+
+    >>> read_hosts("cdn.example, b.example:8080")
+    ('cdn.example', 'b.example:8080')
+    """
+    hosts = tuple(host.strip().lower() for host in text.split(",") if host.strip())
+    for host in hosts:
+        try:
+            parts = urlsplit(f"//{host}")
+            known = parts.netloc == host and bool(parts.hostname) and (parts.port or 1) > 0
+        except ValueError:
+            known = False
+        if not known or "@" in host:
+            raise UsageError(
+                f"--hosts {quoted(host)} is no host; give names such as cdn.example or "
+                "cdn.example:8080, separated by commas"
+            )
+    return hosts
 
 
 def mirror_address(template: str, clip: Clip) -> str:

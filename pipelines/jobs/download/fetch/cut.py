@@ -31,7 +31,7 @@ _BYTES_PER_SECOND = 60_000
 
 
 @dataclass(frozen=True)
-class ClipFile:
+class FinishedClip:
     """The finished clip."""
 
     path: Path
@@ -59,7 +59,7 @@ class CutWindow:
         return self.start_s + self.length_s
 
 
-def cut_clip(request: FetchRequest, fetched: FetchedMedia, folder: Path) -> ClipFile:
+def cut_clip(request: FetchRequest, fetched: FetchedMedia, folder: Path) -> FinishedClip:
     """Make the clip's file and check it; `KnownError` when the source does not hold it."""
     files = [Path(name) for name in (fetched.video, fetched.audio) if name is not None]
     sources = [read_tracks(path, fetched.zero_s) for path in files]
@@ -188,7 +188,7 @@ def _check(
     media: MediaTracks,
     whole: MediaTracks,
     how: str,
-) -> ClipFile:
+) -> FinishedClip:
     """Accept the clip, or say in what it differs from what was asked."""
     duration = media.duration_s
     if duration < _LEAST_S:
@@ -203,7 +203,7 @@ def _check(
         _check_offset(window, media, whole)
     asked = request.length_s
     start = request.start_s
-    return ClipFile(
+    return FinishedClip(
         path, media, start, start + duration,
         shorter=not math.isinf(asked) and duration < asked - TOLERANCE_S, how=how,
     )  # fmt: skip

@@ -6,22 +6,19 @@ parent.
 """
 
 import hashlib
-import os
-import resource
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
+import av.logging
 
-from pipelines.jobs.download.fetch.cut import ClipFile, cut_clip
+from pipelines.jobs.download.fetch.cut import FinishedClip, cut_clip
 from pipelines.jobs.download.fetch.local_sources import extract_media
 from pipelines.jobs.download.fetch.messages import FetchedMedia, FetchRequest, FetchResult
+from pipelines.media.child_process import answer_requests
 from schemas import KnownError
 from schemas.messages import printable
 from schemas.secrets import redact, secrets_of_address
@@ -112,7 +109,7 @@ def _failed(
     )  # fmt: skip
 
 
-def _facts(clip: ClipFile, fetched: FetchedMedia) -> dict[str, Any]:
+def _facts(clip: FinishedClip, fetched: FetchedMedia) -> dict[str, Any]:
     with clip.path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     video, audio = clip.media.video, clip.media.audio
@@ -128,36 +125,22 @@ def _facts(clip: ClipFile, fetched: FetchedMedia) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _watch_parent() -> None:
-    """End, with every child, when the job's process has ended, in whatever way."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        for child in psutil.Process().children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def main() -> None:
-    """Answer requests until the parent closes the pipe."""
-    _watch_parent()
-    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    results = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a library prints must not look like a result
-    fetcher = Fetcher(Path(sys.argv[1]))
-    if sys.argv[2] != "files":
-        from pipelines.jobs.download.fetch.ytdlp import warm_up
+    """Answer requests until the parent closes the pipe; arguments are a folder and the source."""
+    folder, source = Path(sys.argv[1]), sys.argv[2]
+    fetcher = Fetcher(folder)
 
-        warm_up(sys.argv[2])
-    print("ready", file=results, flush=True)
-    for line in sys.stdin:
-        print(fetcher.fetch(FetchRequest.decode(line)).encode(), file=results, flush=True)
+    def prepare() -> None:
+        av.logging.set_level(av.logging.ERROR)  # the library's last message goes into its errors
+        if source != "files":
+            from pipelines.jobs.download.fetch.ytdlp import warm_up
+
+            warm_up(source)
+
+    def answer(line: bytes) -> bytes:
+        return fetcher.fetch(FetchRequest.decode(line.decode())).encode().encode()
+
+    answer_requests(answer, _MOST_MEMORY, prepare)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import av.error
 
-from pipelines.media.containers import open_media
+from pipelines.media.containers import open_media, refusal
 from schemas import KnownError, Reason
 
 _OPEN_AND_READ_TIMEOUT_S = 30.0
@@ -78,17 +78,16 @@ class MediaTracks:
 def read_tracks(path: Path, zero_s: float | None = None) -> MediaTracks:
     """Open a file and walk its packets; times count from `zero_s`, by default the file's start.
 
-    Raises `KnownError`: `corrupt` when it cannot be opened, is cut off or holds no packet,
-    `no_streams` without video and audio, `too_large` above 8192 x 8192 pixels.
+    Raises `KnownError`: `corrupt` when it cannot be opened, is cut off or holds no packet, `format`
+    or `unsafe_input` when its container is none of those that may be opened, `no_streams` without
+    video and audio, `too_large` above 8192 x 8192 pixels.
     """
     try:
         with open_media(path, _OPEN_AND_READ_TIMEOUT_S) as container:
             media = _walk(container, zero_s)
     except (av.error.FFmpegError, ValueError, OSError) as error:
-        raise KnownError(
-            Reason.CORRUPT,
-            f"the file cannot be opened: {getattr(error, 'strerror', None) or error}",
-        ) from None
+        detail = f"the file cannot be opened: {getattr(error, 'strerror', None) or error}"
+        raise refusal(error) or KnownError(Reason.CORRUPT, detail) from None
     for track in media.tracks:
         if track.header_end_s is not None and track.end_s < track.header_end_s - _TRUNCATED_S:
             raise KnownError(
