@@ -173,7 +173,7 @@ def _allowed(annotation: Any, value: Any) -> str:
     fits, kind = KINDS.get(annotation, (lambda value: True, ""))
     if not fits(value):
         return kind
-    words = [str(bound) for bound in bounds if not bound.allows(value)]
-    if annotation is float and not math.isfinite(value):
-        words = [*map(str, bounds), "finite"]
-    return " and ".join(words)
+    finite = annotation is not float or math.isfinite(value)
+    if finite and all(bound.allows(value) for bound in bounds):
+        return ""
+    return " and ".join([*map(str, bounds), *([] if finite else ["finite"])])
