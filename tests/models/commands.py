@@ -1,15 +1,21 @@
-"""A command of the models, run in this process."""
+"""Run the models' commands in this process."""
 
-import contextlib
-import io
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from models.runtime import command_line as cli
+from models.runtime import command_line
+from tests.complaints import Done, run_here, sentence
+
+Main = Callable[[Sequence[str]], None]
 
 
-def run_command(main: Callable[[Sequence[str]], None], *arguments: object) -> tuple[int, str]:
-    """Return the exit status of a command and what it wrote on stderr."""
-    errors = io.StringIO()
-    with contextlib.redirect_stderr(errors):
-        status = cli.run(main, [str(argument) for argument in arguments])
-    return status, errors.getvalue()
+def run_command(main: Main, *words: object) -> Done:
+    """Run a command as its script does; return status and what it printed."""
+    return run_here(partial(command_line.run, main), *words)
+
+
+def refused(main: Main, *words: object) -> str:
+    """Return the one sentence with which a command answers wrong use."""
+    done = run_command(main, *words)
+    assert done.stderr.count("\n") == 1
+    return sentence(done)

@@ -11,7 +11,7 @@ from models import localise
 from models.runtime import files
 from models.training import run_folder as runs
 from schemas.demo import BOXES_FILE
-from tests.models.commands import run_command
+from tests.models.commands import refused, run_command
 from tests.stores.parsing import CLASSES, SECONDS
 
 LEFT, RIGHT = (0.1, 0.1, 0.4, 0.4), (0.6, 0.1, 0.9, 0.9)
@@ -20,7 +20,7 @@ LEFT, RIGHT = (0.1, 0.1, 0.4, 0.4), (0.6, 0.1, 0.9, 0.9)
 def measured(run: Path, truth: Path, out: Path, split: str = "test") -> dict[str, Any]:
     """Return what the command measures against a truth."""
     options = ("--run", run, "--truth", truth, "--split", split, "--out", out)
-    assert run_command(localise.main, *options)[0] == 0
+    assert run_command(localise.main, *options).returncode == 0
     return files.read_json(out / f"localisation-{split}.json", "")
 
 
@@ -68,16 +68,17 @@ def test_audio_is_scored_beside_whole_clips_and_nothing(
 
 
 def test_film_goes_through_the_real_features_job(
-    instances_run: Path, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    instances_run: Path, film: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     arguments = ("--run", instances_run, film, "--label", CLASSES[1], "--out", out)
-    assert run_command(localise.main, *arguments) == (0, "")
+    done = run_command(localise.main, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
     assert {path.name for path in out.iterdir()} == {"Car.png", "scores.parquet"}
     rows = pq.read_table(out / "scores.parquet").to_pylist()
     assert {row["kind"] for row in rows} == {"box", "sound"}
     assert {row["label"] for row in rows} == set(CLASSES)
-    assert "Car" in capsys.readouterr().out
+    assert "Car" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,5 @@ def test_film_goes_through_the_real_features_job(
 def test_wrong_use_is_one_sentence(
     instances_run: Path, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    status, complaint = run_command(localise.main, "--run", instances_run, *arguments)
-    assert status == 2
+    complaint = refused(localise.main, "--run", instances_run, *arguments)
     assert sentence in complaint
-    assert complaint.count("\n") == 1

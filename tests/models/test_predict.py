@@ -3,27 +3,24 @@
 import csv
 from pathlib import Path
 
-import pytest
-
 from models import predict, train
-from tests.models.commands import run_command
+from tests.complaints import sentence
+from tests.models.commands import refused, run_command
 from tests.stores.bags import write_bag_store
 
 
 def test_film_goes_through_the_real_features_job_and_a_broken_one_beside_it_is_named(
-    parsing_run: Path, film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    parsing_run: Path, film: Path, tmp_path: Path
 ) -> None:
     broken, named = tmp_path / "broken.mp4", tmp_path / "$\\frac$.mp4"
     broken.write_bytes(b"this is not a film" * 100)
     named.symlink_to(film)
     out = tmp_path / "out"
-    status, complaint = run_command(
-        predict.main, broken, named, film, "--run", parsing_run, "--out", out
-    )
-    assert status == 1
-    assert complaint.startswith("error: 1 of 3 files gave no features, the events of the others")
+    done = run_command(predict.main, broken, named, film, "--run", parsing_run, "--out", out)
+    complaint = sentence(done, 1)
+    assert done.stderr.count("\n") == 1
+    assert complaint.startswith("1 of 3 files gave no features, the events of the others")
     assert f"{broken} gave no features: " in complaint
-    assert complaint.count("\n") == 1
     with (out / "events.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     columns = {"file", "modality", "label", "onset", "offset", "probability"}
@@ -34,22 +31,19 @@ def test_film_goes_through_the_real_features_job_and_a_broken_one_beside_it_is_n
     }
     assert by_file[str(named)] == by_file[str(film)]
     assert {path.name for path in out.glob("*.png")} == {"0000-$\\frac$.png", "0001-film.png"}
-    shown = capsys.readouterr().out
-    assert "film.mp4" in shown
-    assert "$\\frac$.mp4" in shown
-    assert all(row["label"] in shown for row in rows)
+    assert "film.mp4" in done.stdout
+    assert "$\\frac$.mp4" in done.stdout
+    assert all(row["label"] in done.stdout for row in rows)
 
 
 def test_run_that_tags_is_refused(tmp_path: Path, film: Path) -> None:
     store, run = write_bag_store(tmp_path / "store"), tmp_path / "run"
     train.main(["two_stream-audio", "--features", str(store), "--epochs", "1", "--run", str(run)])
-    status, complaint = run_command(predict.main, film, "--run", run)
-    assert status == 2
+    complaint = refused(predict.main, film, "--run", run)
     assert "tags whole clips; parsing needs a model such as han" in complaint
 
 
 def test_words_that_are_missing_are_asked_for(parsing_run: Path, film: Path) -> None:
     for arguments in (("--run", parsing_run), (film,)):
-        status, complaint = run_command(predict.main, *arguments)
-        assert status == 2
+        complaint = refused(predict.main, *arguments)
         assert "say which run, and which media" in complaint

@@ -1,7 +1,5 @@
 """The commands from end to end on a small store."""
 
-import contextlib
-import io
 import json
 import os
 import shutil
@@ -21,7 +19,6 @@ from models import evaluate, registry, train
 from models.data.clips import open_clips
 from models.metrics import AVVP_NAMES, avvp_scores, modality_confusion
 from models.nets.parsing import han, talnet, wu_yang
-from models.runtime import command_line as cli
 from models.runtime.console import console
 from models.tasks.parsing import Parsing, score_names
 from models.training import checkpoint, loop
@@ -29,6 +26,7 @@ from models.training.results import RunResults
 from models.training.state import Training, begin
 from models.training.tables import print_results
 from schemas import RECIPES, JobError, UsageError
+from tests.models.commands import refused, run_command
 from tests.places import ROOT
 from tests.stores.parsing import CLASSES, ParsingRows
 
@@ -36,7 +34,6 @@ SMALL = ("--hidden", "32", "--feedforward", "32", "--learning-rate", "0.01")
 
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-SCRIPTS = {"train.py": train.main, "evaluate.py": evaluate.main}
 
 
 def command(script: str, *arguments: object) -> str:
@@ -47,17 +44,6 @@ def command(script: str, *arguments: object) -> str:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def refusal(script: str, *arguments: object) -> str:
-    """Run a script in this process, wrongly; the one sentence that it answers with."""
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said):
-        status = cli.run(SCRIPTS[script], [str(one) for one in arguments])
-    assert status == 2
-    assert said.getvalue().startswith("error: ")
-    assert said.getvalue().count("\n") == 1
-    return said.getvalue()
 
 
 def results(run: Path) -> dict[str, Any]:
@@ -169,7 +155,7 @@ def test_training_that_was_stopped_ends_as_one_that_was_not(
     assert results(tmp_path / "cut") | {"seconds": 0} == results(tmp_path / "whole") | {
         "seconds": 0
     }
-    assert "nothing to resume" in refusal(*given, tmp_path / "cut", "--resume")
+    assert "nothing to resume" in refused(train.main, *given[1:], tmp_path / "cut", "--resume")
 
 
 def test_learning_beats_the_floor(small_store: Path, tmp_path: Path) -> None:
@@ -219,7 +205,7 @@ def test_nothing_to_train_on_leaves_no_run_folder(tmp_path: Path) -> None:
     for row in writer.clips:
         row["split"] = "test"
     root, run = writer.write(tmp_path / "store"), tmp_path / "run"
-    said = refusal("train.py", "han", "--features", root, "--run", run)
+    said = refused(train.main, "han", "--features", root, "--run", run)
     assert "no clip of split 'train'; it has test 66" in said
     assert not run.exists()
 
@@ -245,8 +231,8 @@ def test_every_experiment_trains_and_scores_again(
 ) -> None:
     settings = NARROW.get(registry.find(name)[0], ("--hidden", 16, "--feedforward", 16))
     arguments = [name, "--features", small_store, "--run", tmp_path, "--epochs", 2, *settings]
-    assert cli.run(train.main, [str(one) for one in arguments]) == 0
-    assert cli.run(evaluate.main, ["--run", str(tmp_path)]) == 0
+    assert run_command(train.main, *arguments).returncode == 0
+    assert run_command(evaluate.main, "--run", tmp_path).returncode == 0
     again = json.loads((tmp_path / "evaluation-test.json").read_text())
     found = results(tmp_path)["metrics"]["test"]
     assert again["metrics"]["test"] == found
@@ -341,7 +327,7 @@ def test_list_names_every_row_with_the_papers_numbers() -> None:
     ],
 )
 def test_wrong_use_is_one_sentence(arguments: list[str], sentence: str) -> None:
-    assert sentence in refusal("train.py", *arguments)
+    assert sentence in refused(train.main, *arguments)
 
 
 def test_wrong_use_ends_a_process_with_status_2() -> None:
@@ -362,11 +348,11 @@ def test_wrong_use_of_evaluate_is_one_sentence(trained: tuple[Path, str], tmp_pa
         (("--run", run, "--split", "dev"), "no clip of split 'dev'"),
         (("--run", run, "--slpit", "val"), "did you mean --split"),
     ):
-        assert sentence in refusal("evaluate.py", *arguments)
+        assert sentence in refused(evaluate.main, *arguments)
     broken = tmp_path / "broken"
     shutil.copytree(run, broken)
     (broken / "checkpoint.safetensors").unlink()
-    assert "has no checkpoint.safetensors" in refusal("evaluate.py", "--run", broken)
+    assert "has no checkpoint.safetensors" in refused(evaluate.main, "--run", broken)
 
 
 def test_loss_that_is_not_finite_stops_the_training(small_store: Path) -> None:

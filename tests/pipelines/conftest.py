@@ -1,9 +1,7 @@
 """Small media folders and a quick way to run `beam`, for the tests of the jobs."""
 
-import io
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -11,9 +9,9 @@ from apache_beam.runners.portability.local_job_service import LocalJobServicer
 
 from pipelines.cli import main
 from schemas.ffmpeg import ffmpeg_binary
-from schemas.messages import ERROR_PREFIX
+from tests.complaints import Done, run_here
 
-Beam = Callable[..., subprocess.CompletedProcess[str]]
+Beam = Callable[..., Done]
 
 
 def make_clip(
@@ -45,19 +43,10 @@ def small_media(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def beam(monkeypatch: pytest.MonkeyPatch) -> Beam:
     """Run `beam` in this process (imports cost seconds): `beam("validate", out)`."""
 
-    def run(
-        *arguments: object, env: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object, env: Mapping[str, str] | None = None) -> Done:
         for name, value in (env or {}).items():
             monkeypatch.setenv(name, value)
-        words = [str(word) for word in arguments]
-        out, err = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err):
-            try:
-                status = main(words)
-            except SystemExit as stop:
-                status = int(stop.code or 0)
-        return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
+        return run_here(main, *arguments)
 
     return run
 
@@ -72,14 +61,6 @@ def loopback() -> Iterator[tuple[str, ...]]:
         "--environment_type=LOOPBACK",
     )  # fmt: skip
     service.stop()
-
-
-def sentence(done: "subprocess.CompletedProcess[str]", status: int) -> str:
-    """The one line that starts with the error prefix; no traceback anywhere."""
-    assert done.returncode == status, done.stderr[-1500:]
-    assert "Traceback" not in done.stderr + done.stdout
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith(ERROR_PREFIX)]
-    return line
 
 
 @pytest.fixture

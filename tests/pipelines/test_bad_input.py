@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.store.locking import locked
-from tests.pipelines.conftest import Beam, sentence
+from tests.complaints import sentence
+from tests.pipelines.conftest import Beam
 
 FOLDER = ("run", "features", "--dataset", "folder", "--weights", "seeded", "--extractors", "logmel")
 

@@ -9,15 +9,14 @@ import pytest
 
 from schemas import Clip, UsageError
 from schemas.manifests import read_events, read_manifest, vocabulary
+from tests.complaints import refusal
 
 Write = Callable[[dict[str, str | bytes]], Path]
 
 
-def refusal(folder: Path, split: str | None = None) -> str:
-    """The sentence with which reading the clips ends."""
-    with pytest.raises(UsageError) as caught:
-        list(read_manifest("folder", folder, split))
-    return str(caught.value)
+def refused(folder: Path, split: str | None = None) -> str:
+    """Return the sentence with which reading the clips ends."""
+    return refusal(lambda: list(read_manifest("folder", folder, split)))
 
 
 def test_folder_joins_files_and_rows(write: Write, caplog: pytest.LogCaptureFixture) -> None:
@@ -47,7 +46,7 @@ def test_folder_joins_files_and_rows(write: Write, caplog: pytest.LogCaptureFixt
 def test_folder_without_labels_has_no_splits_and_no_classes(write: Write) -> None:
     folder = write({"a.wav": b""})
     assert len(vocabulary("folder", folder)) == 0
-    assert refusal(folder, "train").endswith("known: none")
+    assert refused(folder, "train").endswith("known: none")
 
 
 def test_folder_label_columns_may_be_absent(write: Write) -> None:
@@ -73,10 +72,10 @@ def test_folder_bad_label_file(write: Write, text: str, why: str) -> None:
 
 
 def test_folder_with_nothing_in_it_and_no_folder(tmp_path: Path) -> None:
-    assert f"{tmp_path} holds no media file" in refusal(tmp_path)
-    assert "does not exist or is no folder" in refusal(tmp_path / "no")
+    assert f"{tmp_path} holds no media file" in refused(tmp_path)
+    assert "does not exist or is no folder" in refused(tmp_path / "no")
 
 
 def test_folder_with_two_files_of_one_stem(write: Write) -> None:
     folder = write({"a.mp4": b"", "a.wav": b""})
-    assert "a.mp4 and a.wav, whose clips would both be called 'a'" in refusal(folder)
+    assert "a.mp4 and a.wav, whose clips would both be called 'a'" in refused(folder)

@@ -9,6 +9,7 @@ import pytest
 
 from schemas import Clip, Event, UsageError
 from schemas.manifests import DATASETS, read_events, read_manifest, vocabulary
+from tests.complaints import refusal
 
 LLP_HEADER = "filename\tevent_labels\n"
 EVENT_HEADER = "filename\tonset\toffset\tevent_labels\n"
@@ -32,11 +33,9 @@ def write_llp(write: Write, **changes: str | bytes) -> Path:
     return write({names[key]: text for key, text in (small | changes).items()})
 
 
-def refusal(dataset: str, folder: Path, split: str | None = None) -> str:
-    """The sentence with which reading the clips ends."""
-    with pytest.raises(UsageError) as caught:
-        list(read_manifest(dataset, folder, split))
-    return str(caught.value)
+def refused(dataset: str, folder: Path, split: str | None = None) -> str:
+    """Return the sentence with which reading the clips ends."""
+    return refusal(lambda: list(read_manifest(dataset, folder, split)))
 
 
 def test_unknown_data_set_is_answered_with_a_suggestion() -> None:
@@ -137,10 +136,10 @@ def test_llp_bad_line_names_file_line_text_and_reason(write: Write, line: str, w
 
 def test_llp_bad_header_and_bytes_that_are_no_text(write: Write) -> None:
     folder = write_llp(write, train="name,labels\n", val=LLP_HEADER.encode() + b"v_0_10\t\xff\n")
-    assert "AVVP_train.csv, line 1: expected the header" in refusal("llp", folder, "train")
-    assert "AVVP_val_pd.csv, line 2: expected text in UTF-8" in refusal("llp", folder, "val")
+    assert "AVVP_train.csv, line 1: expected the header" in refused("llp", folder, "train")
+    assert "AVVP_val_pd.csv, line 2: expected text in UTF-8" in refused("llp", folder, "val")
     write_llp(write, test="")
-    assert "AVVP_test_pd.csv, line 1: expected the header" in refusal("llp", folder, "test")
+    assert "AVVP_test_pd.csv, line 1: expected the header" in refused("llp", folder, "test")
 
 
 def test_llp_bad_event_row(write: Write) -> None:
@@ -165,7 +164,7 @@ def test_audioset_reads_the_lists_that_are_there(write: Write) -> None:
     assert list(read_manifest("audioset", folder)) == expected
     assert expected[0].key == "-a_b_0_7.5"
     assert vocabulary("audioset", folder).names == ("Speech", "Male speech, man")
-    assert "lacks eval_segments.csv" in refusal("audioset", folder, "test")
+    assert "lacks eval_segments.csv" in refused("audioset", folder, "test")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +183,7 @@ def test_audioset_bad_line(write: Write, line: str, why: str) -> None:
             "eval_segments.csv": COMMENTS + line + "\n",
         }
     )
-    sentence = refusal("audioset", folder)
+    sentence = refused("audioset", folder)
     assert "eval_segments.csv, line 3: expected a segment as <id>, <start>, <end>" in sentence
     assert why in sentence
 
@@ -227,7 +226,7 @@ def test_dcase_gathers_rows_into_clips(write: Write) -> None:
     ],
 )
 def test_dcase_bad_line(write: Write, line: str, why: str) -> None:
-    sentence = refusal("dcase2017", write({DCASE_WEAK: line}), "val")
+    sentence = refused("dcase2017", write({DCASE_WEAK: line}), "val")
     assert f"{DCASE_WEAK}, line 1: expected <id>_<start>_<end>.wav" in sentence
     assert why in sentence
 
@@ -259,19 +258,19 @@ def test_ave_header_and_lines_without_split(write: Write, caplog: pytest.LogCapt
 )
 def test_ave_order_that_does_not_fit_the_lines(write: Write, order: list[int], why: str) -> None:
     folder = write_ave(write, {"train": order}, AVE_LINES)
-    sentence = refusal("ave", folder, "train")
+    sentence = refused("ave", folder, "train")
     assert "train_order.h5 lists" in sentence
     assert why in sentence
 
 
 def test_ave_order_file_that_is_no_hdf5(write: Write) -> None:
     folder = write({"Annotations.txt": AVE_LINES, "train_order.h5": "text"})
-    assert "train_order.h5 is no HDF5 file with a list `order`" in refusal("ave", folder, "train")
+    assert "train_order.h5 is no HDF5 file with a list `order`" in refused("ave", folder, "train")
 
 
 def test_ave_bad_line(write: Write) -> None:
     folder = write_ave(write, {"train": [0]}, "Cat&v&good&0\n")
-    assert "Annotations.txt, line 1: expected <category>&" in refusal("ave", folder, "train")
+    assert "Annotations.txt, line 1: expected <category>&" in refused("ave", folder, "train")
 
 
 KINETICS_HEADER = "label,youtube_id,time_start,time_end,split,is_cc\n"
@@ -289,7 +288,7 @@ def test_kinetics_keeps_instruments_only_and_each_split_that_is_there(write: Wri
         Clip("a", 1.0, 11.0, "train", ("playing cello",)),
         Clip("c", 0.0, 10.0, "test", ("playing harp",)),
     ]
-    assert "lacks kinetics-400_val.csv" in refusal("kinetics-instruments", folder, "val")
+    assert "lacks kinetics-400_val.csv" in refused("kinetics-instruments", folder, "val")
 
 
 def test_kinetics_bad_header_and_bad_line(write: Write) -> None:
@@ -299,10 +298,10 @@ def test_kinetics_bad_header_and_bad_line(write: Write) -> None:
             "kinetics-400_val.csv": KINETICS_HEADER + "playing chess,b,1,eleven,val,0\n",
         }
     )
-    assert "line 1: expected a header that starts with" in refusal(
+    assert "line 1: expected a header that starts with" in refused(
         "kinetics-instruments", folder, "test"
     )
-    sentence = refusal("kinetics-instruments", folder, "val")
+    sentence = refused("kinetics-instruments", folder, "val")
     assert "kinetics-400_val.csv, line 2" in sentence
     assert "'eleven' is no number of seconds" in sentence
 
@@ -329,8 +328,8 @@ def test_demo_round_trip(write: Write) -> None:
 
 def test_demo_bad_split_and_repeated_class(write: Write) -> None:
     folder = write(DEMO | {"demo_clips.csv": "filename\tsplit\tevent_labels\nd_0_10\tx\tbeep\n"})
-    assert "demo_clips.csv, line 2" in refusal("demo", folder)
-    assert "unknown split 'x', known are train, val, test" in refusal("demo", folder)
+    assert "demo_clips.csv, line 2" in refused("demo", folder)
+    assert "unknown split 'x', known are train, val, test" in refused("demo", folder)
     write({"demo_classes.txt": "a\na\n"})
     with pytest.raises(UsageError, match="class names repeat"):
         vocabulary("demo", folder)

@@ -11,6 +11,7 @@ from torchvision.models.video import R2Plus1D_18_Weights
 from extractors.nets.weights import WEIGHTS, WeightFile, cache_folder, find_weights, missing_weights
 from extractors.registry import create
 from schemas.failure import UsageError
+from tests.complaints import refusal
 
 CONTENT = b"some weights"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -75,10 +76,9 @@ def test_an_archive_becomes_a_folder(tmp_path: Path, own_cache: Path) -> None:
 def test_missing_names_file_address_and_folder(tmp_path: Path, own_cache: Path) -> None:
     nowhere = (tmp_path / "nowhere").as_uri()
     file = WeightFile("w.bin", nowhere, DIGEST)
-    with pytest.raises(UsageError) as caught:
-        find_weights(file)
+    said = refusal(lambda: find_weights(file))
     for part in ("w.bin", nowhere, str(own_cache / "weights"), "--weights seeded"):
-        assert part in str(caught.value)
+        assert part in said
     with pytest.raises(UsageError, match=str(tmp_path / "mine")):
         find_weights(file, tmp_path / "mine")
 

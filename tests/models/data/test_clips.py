@@ -11,6 +11,7 @@ import torch
 from models.data import parquet as shards
 from models.data.clips import open_clips, shuffled
 from schemas import RECIPES, UsageError, table_schema, tensor_array
+from tests.complaints import refusal
 from tests.places import GOLDENS
 from tests.stores.parsing import CLASSES, COUNTS, WIDTHS, ParsingRows
 
@@ -96,11 +97,8 @@ def test_frames_stored_one_by_one_are_averaged(tmp_path: Path) -> None:
 
 
 def refused(root: Path, annotations: Path | None = None) -> str:
-    with pytest.raises(UsageError) as caught:
-        open_clips(root, NEEDS, annotations)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    """Return the sentence with which opening a store ends."""
+    return refusal(lambda: open_clips(root, NEEDS, annotations))
 
 
 def test_folder_without_manifest_is_refused(tmp_path: Path) -> None:

@@ -2,17 +2,17 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from models import evaluate, registry, train
-from models.runtime import command_line as cli
 from models.training import checkpoint, session
 from models.training.state import Training
 from schemas import UsageError, read_store_manifest
+from tests.complaints import sentence
+from tests.models.commands import refused, run_command
 from tests.stores.parsing import RECIPE, ParsingRows
 
 SMALL = ("--hidden", "16", "--feedforward", "16", "--epochs", "2", "--save-every-s", "0")
@@ -21,9 +21,8 @@ SMALL = ("--hidden", "16", "--feedforward", "16", "--epochs", "2", "--save-every
 @pytest.fixture(scope="module")
 def finished(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "han"
-    assert (
-        cli.run(train.main, ["han", "--features", str(small_store), "--run", str(run), *SMALL]) == 0
-    )
+    given = ("han", "--features", small_store, "--run", run, *SMALL)
+    assert run_command(train.main, *given).returncode == 0
     return run
 
 
@@ -45,58 +44,46 @@ def results(run: Path) -> dict[str, Any]:
     return found | {"seconds": 0}
 
 
-def refusal(main: Callable[..., None], capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    """Use a command wrongly; the one sentence that it answers with."""
-    capsys.readouterr()
-    assert cli.run(main, [str(one) for one in words]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: ")
-    assert said.count("\n") == 1
-    return said
-
-
 def test_several_seeds_go_on_where_they_were_stopped(
-    small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = ["han-max", "--features", str(small_store), *SMALL, "--seeds", "3", "--run"]
-    assert cli.run(train.main, [*given, str(tmp_path / "whole")]) == 0
+    assert run_command(train.main, *given, str(tmp_path / "whole")).returncode == 0
     cut = tmp_path / "cut"
     with monkeypatch.context() as patch:
         stopped_after(10, patch)  # saves of seed 2: each epoch has three steps and an end
-        assert cli.run(train.main, [*given, str(cut)]) == 130
+        assert run_command(train.main, *given, str(cut)).returncode == 130
     names = {path.name for path in cut.rglob("results.json")}
     assert (cut / "1" / "results.json").exists(), names
     assert not (cut / "2" / "results.json").exists()
     before = (cut / "1" / "results.json").read_bytes()
-    assert cli.run(train.main, [*given, str(cut), "--resume"]) == 0
+    assert run_command(train.main, *given, str(cut), "--resume").returncode == 0
     assert (cut / "1" / "results.json").read_bytes() == before
     for seed in "123":
         assert results(cut / seed) == results(tmp_path / "whole" / seed)
     assert (cut / "seeds.json").read_text() == (tmp_path / "whole" / "seeds.json").read_text()
     others = [*given, str(cut), "--resume", "--batch-size", "8"]
-    assert "was started with batch_size 16, not 8" in refusal(train.main, capsys, *others)
+    assert "was started with batch_size 16, not 8" in refused(train.main, *others)
 
 
 def test_refused_resume_changes_nothing(
-    small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = tmp_path / "run"
     given = ["han", "--features", str(small_store), "--run", str(run), *SMALL]
     with monkeypatch.context() as patch:
         stopped_after(2, patch)
-        assert cli.run(train.main, given) == 130
+        assert run_command(train.main, *given).returncode == 130
     before = {path.name: path.read_bytes() for path in run.iterdir()}
     assert set(before) == {"config.json", "resume.safetensors"}
-    said = refusal(train.main, capsys, *given, "--resume", "--batch-size", 8)
+    said = refused(train.main, *given, "--resume", "--batch-size", 8)
     assert "was started with batch_size 16, not 8" in said
     other = ParsingRows().write(tmp_path / "other", recipe=RECIPE.with_(weights="pretrained"))
-    said = refusal(train.main, capsys, *given, "--resume", "--features", other)
+    said = refused(train.main, *given, "--resume", "--features", other)
     assert "was trained on features with weights 'seeded:0'" in said
     assert {path.name: path.read_bytes() for path in run.iterdir()} == before
     (run / "resume.safetensors").write_bytes(before["resume.safetensors"][:1000])
-    assert "is damaged" in refusal(train.main, capsys, *given, "--resume")
+    assert "is damaged" in refused(train.main, *given, "--resume")
 
 
 def test_new_training_leaves_nothing_of_the_old_one(
@@ -106,7 +93,7 @@ def test_new_training_leaves_nothing_of_the_old_one(
     shutil.copytree(finished, run)
     stopped_after(1, monkeypatch)
     given = ["han", "--features", str(small_store), "--run", str(run), *SMALL, "--seed", "9"]
-    assert cli.run(train.main, given) == 130
+    assert run_command(train.main, *given).returncode == 130
     left = {path.name for path in run.iterdir()}
     assert not left & {"results.json", "checkpoint.safetensors", "predictions.parquet"}
 
@@ -120,28 +107,25 @@ def test_new_training_leaves_nothing_of_the_old_one(
     ],
 )
 def test_features_made_otherwise_are_refused(
-    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    changes: dict[str, Any], sentence: str,
-) -> None:  # fmt: skip
+    finished: Path, tmp_path: Path, changes: dict[str, Any], sentence: str
+) -> None:
     other = ParsingRows().write(tmp_path / "other", **changes)
-    said = refusal(evaluate.main, capsys, "--run", finished, "--features", other)
+    said = refused(evaluate.main, "--run", finished, "--features", other)
     assert sentence in said
     assert not (finished / "evaluation-test.json").exists()
 
 
-def test_fold_that_a_store_has_not_is_one_sentence(
-    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_fold_that_a_store_has_not_is_one_sentence(small_store: Path, tmp_path: Path) -> None:
     given = ["talnet", "--features", str(small_store), "--run", str(tmp_path / "run")]
     options = ["--folds", "3", "--epochs", "1", "--hidden", "8"]
-    assert cli.run(train.main, [*given, *options]) == 0
-    assert cli.run(evaluate.main, ["--run", str(tmp_path / "run" / "fold-val")]) == 0
+    assert run_command(train.main, *given, *options).returncode == 0
+    assert run_command(evaluate.main, "--run", str(tmp_path / "run" / "fold-val")).returncode == 0
     writer = ParsingRows()
     for row in writer.clips:
         row["split"] = "train" if row["split"] == "val" else row["split"]
     other = writer.write(tmp_path / "other")
     wrong = ["--run", tmp_path / "run" / "fold-val", "--features", other]
-    said = refusal(evaluate.main, capsys, *wrong)
+    said = refused(evaluate.main, *wrong)
     assert "was tested on fold 'val' and" in said
     assert "has the folds 1, 2, 3; score it on the store" in said
 
@@ -160,27 +144,23 @@ def test_fold_that_a_store_has_not_is_one_sentence(
     ],
 )  # fmt: skip
 def test_damaged_run_folder_is_one_sentence(
-    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    name: str, content: bytes, sentence: str,
-) -> None:  # fmt: skip
+    finished: Path, tmp_path: Path, name: str, content: bytes, sentence: str
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished, run)
     (run / name).write_bytes(content)
-    assert sentence in refusal(evaluate.main, capsys, "--run", run)
-    assert "has no config.json" in refusal(evaluate.main, capsys, "--run", run / "config.json")
+    assert sentence in refused(evaluate.main, "--run", run)
+    assert "has no config.json" in refused(evaluate.main, "--run", run / "config.json")
 
 
-def test_place_that_cannot_be_written_is_one_sentence(
-    small_store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_place_that_cannot_be_written_is_one_sentence(small_store: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     given = ["han", "--features", str(small_store), "--run", str(tmp_path / "file"), *SMALL]
-    assert cli.run(train.main, given) == 1
-    assert "config.json cannot be written (" in capsys.readouterr().err
+    assert "config.json cannot be written (" in sentence(run_command(train.main, *given), 1)
 
 
-def test_list_goes_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    said = refusal(train.main, capsys, "--list", "--epochs", 3)
+def test_list_goes_alone() -> None:
+    said = refused(train.main, "--list", "--epochs", 3)
     assert "--list shows all experiments and goes alone, without --epochs 3" in said
 
 

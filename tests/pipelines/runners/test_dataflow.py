@@ -20,8 +20,9 @@ from pipelines.runners.graph import run_pipeline
 from pipelines.runners.presets import PRESETS
 from pipelines.runners.versions import Versions
 from schemas import JobError
+from tests.complaints import sentence
 from tests.pipelines.cloud import Cloud, cloud_for_clients
-from tests.pipelines.conftest import Beam, make_clip, sentence
+from tests.pipelines.conftest import Beam, make_clip
 from tests.stores.compare import all_bytes, same_rows
 from tests.stores.units import add_units
 

@@ -8,7 +8,8 @@ from pipelines.runners.graph import run_pipeline
 from pipelines.store.locking import locked
 from pipelines.store.units import Unit
 from schemas import JobError
-from tests.pipelines.conftest import Beam, make_clip, sentence
+from tests.complaints import sentence
+from tests.pipelines.conftest import Beam, make_clip
 from tests.stores.compare import counts, same_rows
 
 JOB = ("run", "features", "--dataset", "folder", "--weights", "seeded", "--extractors", "logmel")
