@@ -1,0 +1,110 @@
+"""A process that answers: it is killed, it dies, and the next request finds a new one."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipelines.media.child_process import ChildDiedError, ChildProcess, ChildTimeoutError
+from schemas import JobError
+
+MODULE = """
+import os, signal, sys, time
+from pipelines.media.child_process import answer_requests
+
+def answer(line):
+    if line == b"hang":
+        time.sleep(600)
+    if line == b"crash":
+        print("last words", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if line == b"eat":
+        try:
+            bytearray(2**30)
+        except MemoryError:
+            return b"hungry"
+    if line == b"print":
+        print("noise")
+    return line + b" %d" % os.getpid()
+
+answer_requests(answer, 2**29)
+"""
+
+
+@pytest.fixture
+def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChildProcess]:
+    (tmp_path / "echoing.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    child = ChildProcess("echoing")
+    yield child
+    child.close()
+
+
+def pid(answer: bytes) -> int:
+    return int(answer.split()[1])
+
+
+def test_one_process_answers_all(child: ChildProcess) -> None:
+    assert not child.running
+    first = child.ask(b"a", 20)
+    assert first.startswith(b"a ")
+    assert pid(child.ask(b"b", 20)) == pid(first) != os.getpid()
+
+
+def test_process_that_hangs_is_killed_and_started_again(child: ChildProcess) -> None:
+    first = pid(child.ask(b"a", 20))
+    with pytest.raises(ChildTimeoutError, match=r"no answer after 0\.2 s"):
+        child.ask(b"hang", 0.2)
+    assert not psutil.pid_exists(first)
+    assert pid(child.ask(b"b", 20)) != first
+
+
+def test_process_that_crashes_says_how_and_is_started_again(child: ChildProcess) -> None:
+    with pytest.raises(ChildDiedError, match="ended with status -11: last words"):
+        child.ask(b"crash", 20)
+    assert child.ask(b"b", 20).startswith(b"b ")
+
+
+def test_memory_is_bounded(child: ChildProcess) -> None:
+    assert child.ask(b"eat", 20) == b"hungry"
+
+
+def test_what_a_library_prints_is_no_answer(child: ChildProcess) -> None:
+    assert child.ask(b"print", 20).startswith(b"print ")
+
+
+def test_process_ends_when_its_line_is_closed(child: ChildProcess) -> None:
+    process = psutil.Process(pid(child.ask(b"a", 20)))
+    assert child._process is not None
+    assert child._process.stdin is not None
+    child._process.stdin.close()
+    assert process.wait(10) == 0
+
+
+def test_process_ends_with_its_parent(tmp_path: Path) -> None:
+    (tmp_path / "echoing.py").write_text(MODULE)
+    script = (
+        "import os, sys; from pipelines.media.child_process import ChildProcess\n"
+        "child = ChildProcess('echoing'); print(child.ask(b'a', 60).decode(), flush=True)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    parent = psutil.Popen(
+        [sys.executable, "-c", script],
+        stdout=-1,
+        env={**os.environ, "PYTHONPATH": f"{os.environ['PYTHONPATH']}:{tmp_path}"},
+    )
+    left = int(parent.communicate()[0].split()[1])
+    ends = time.monotonic() + 10
+    while psutil.pid_exists(left) and psutil.Process(left).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+
+
+def test_module_that_does_not_start_stops_the_job() -> None:
+    child = ChildProcess("nothing_of_this_name")
+    with pytest.raises(JobError, match=r"nothing_of_this_name does not start: ended with status 1"):
+        child.ask(b"a", 1)
