@@ -11,6 +11,7 @@ number of encoder threads (the same 82 frames take 0.40 MB on one thread, 0.55 M
 
 import errno
 import math
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -108,7 +109,8 @@ class ClipDecoder:
         longer_s = max(audio_s, video_s)
         if not longer_s:
             raise KnownError(
-                Reason.CORRUPT, f"no frame and no sample could be decoded: {_last_message(folder)}"
+                Reason.CORRUPT,
+                f"no frame and no sample could be decoded: {_last_message(folder, file.path)}",
             )
         n_snippets = file.clip.n_snippets or _whole_seconds(longer_s)
         n_audio = min(_whole_seconds(audio_s), n_snippets)
@@ -143,7 +145,7 @@ class ClipDecoder:
                 log=folder / LOG,
                 most_memory=_MOST_MEMORY,
             )
-            if status and _FULL in (folder / LOG).read_text(errors="replace"):
+            if status and _FULL in _messages(folder, file.path):
                 raise OSError(errno.ENOSPC, _FULL, str(folder))
             _check_room(folder, most_bytes)
             if status == 0 and tracks == both:
@@ -254,10 +256,16 @@ def _check_room(folder: Path, most_bytes: int) -> None:
             )
 
 
-def _last_message(folder: Path) -> str:
-    """Return the last line that ffmpeg wrote, for the failure's detail."""
+def _messages(folder: Path, path: Path) -> str:
+    """Return what ffmpeg wrote, without the name of its file, which may say anything."""
     log = folder / LOG
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    said = log.read_bytes() if log.exists() else b""
+    return said.replace(os.fsencode(path.resolve()), b"the file").decode(errors="replace")
+
+
+def _last_message(folder: Path, path: Path) -> str:
+    """Return the last line that ffmpeg wrote, for the failure's detail."""
+    lines = _messages(folder, path).strip().splitlines()
     return lines[-1][:300] if lines else "ffmpeg gave no message"
 
 

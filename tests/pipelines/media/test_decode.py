@@ -1,16 +1,19 @@
 """One decode: the authors' frames, the second grid, and media that breaks naive readers."""
 
+import errno
 import io
 import math
 import subprocess
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipelines.media.containers import DEMUXERS
 from pipelines.media.decode import ClipDecoder, ClipFile, Window, find_window
 from pipelines.media.ffmpeg import ffmpeg_version
 from pipelines.media.frames import ImageFile, PickedFrames
@@ -146,6 +149,69 @@ def test_whole_video_is_cut_at_the_clip(shared: Path, tmp_path: Path) -> None:
     assert everything.sound is not None
     difference = np.abs(cut.sound - everything.sound[4 * 16_000 : 9 * 16_000])
     assert difference[400:-400].max() < 0.02  # resampler and decoder start anew at the cut
+
+
+@pytest.mark.parametrize("name", ["script.mp4", "No space left on device\n.mp4"])
+def test_script_that_passed_the_probe_gives_no_sample(tmp_path: Path, name: str) -> None:
+    make_clip(tmp_path / "neighbour.mp4", 2.0)
+    path = tmp_path / name  # a name that speaks of a full disk must not end the job
+    path.write_text("ffconcat version 1.0\nfile neighbour.mp4\n")
+    tracks = Probe(Track(0, 2.0, 25.0), Track(1, 2.0, 44100.0, 1))
+    decoder = ClipDecoder(RECIPE, MediaReader(), timeout_s=60)
+    with pytest.raises(KnownError) as caught:
+        decoder.decode(ClipFile(whole(path), path, tracks, Window(0.0, 2.0)), tmp_path)
+    assert caught.value.reason is Reason.CORRUPT
+
+
+def test_ffmpeg_may_open_local_files_in_media_containers_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def fail(command: list[str], **_: object) -> int:
+        commands.append(command)
+        return 1
+
+    monkeypatch.setattr("pipelines.media.decode.run_child", fail)
+    path = make_clip(tmp_path / "clip.mp4", 3.0)
+    with pytest.raises(KnownError):
+        decode_file(path, tmp_path, Clip("clip", 1e-05, 1.00001), cut=False)
+    for command in commands:
+        options = command[: command.index("-i")]
+        assert options[options.index("-protocol_whitelist") + 1] == "file"
+        assert options[options.index("-format_whitelist") + 1].split(",") == list(DEMUXERS)
+        assert {"concat", "hls", "dash", "image2", "sdp"}.isdisjoint(DEMUXERS)
+        assert options[options.index("-ss") + 1] == "0.00001"
+    assert len(commands) == 3  # both tracks, then each by itself
+
+
+def test_clip_that_fills_the_disk_is_too_large_or_the_disk_is_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_clip(tmp_path / "clip.mp4", 2.0)
+    tracks = probe(path)
+    file = ClipFile(whole(path), path, tracks, find_window(whole(path), tracks, cut=True))
+
+    def room(free: int) -> Exception:
+        usage = SimpleNamespace(free=free)
+        monkeypatch.setattr("pipelines.media.decode.shutil.disk_usage", lambda _: usage)
+        with pytest.raises((KnownError, OSError)) as caught:
+            ClipDecoder(RECIPE, MediaReader(), room_share=20_000 / free).decode(file, tmp_path)
+        return caught.value
+
+    assert getattr(room(40_000), "errno", None) == errno.ENOSPC
+    monkeypatch.setattr("pipelines.media.decode._LITTLE_ROOM", 1)
+    error = room(40_000)
+    assert isinstance(error, KnownError)
+    assert error.reason is Reason.TOO_LARGE
+
+
+def test_clip_that_spans_more_than_eight_hours_is_too_large() -> None:
+    short = Probe(Track(0, 30.0, 25.0), None)
+    assert find_window(Clip("x", 0.0, 8 * 3600.0), short, cut=True).length_s == 8 * 3600 + 1
+    with pytest.raises(KnownError) as caught:
+        find_window(Clip("x", 0.0, 8 * 3600.5), short, cut=True)
+    assert caught.value.reason is Reason.TOO_LARGE
 
 
 def test_clip_after_the_end_is_too_short() -> None:
