@@ -18,7 +18,7 @@ from models import registry
 from models.contract.config import TrainConfig
 from models.data import splits
 from models.data.clips import ClipData
-from models.data.streaming import open_tagging
+from models.data.streaming import open_data
 from models.runtime import command_line as cli
 from models.runtime import files
 from models.runtime.console import console

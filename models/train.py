@@ -26,7 +26,7 @@ from models.contract.config import TrainConfig
 from models.contract.task import Task
 from models.data import splits
 from models.data.clips import ClipData
-from models.data.streaming import open_tagging
+from models.data.streaming import open_data
 from models.runtime import command_line as cli
 from models.runtime import distributed as parallel
 from models.runtime import files
@@ -109,7 +109,7 @@ def open_store(
     method: NetMethod[Any], features: Path, options: Options, config: TrainConfig
 ) -> ClipData:
     """Open the store; whatever speaks against training on it shows before a run folder is made."""
-    data = open_tagging(features, method.features(config), options.annotations, config)
+    data = open_data(features, method.features(config), options.annotations, config)
     if options.folds:
         return data
     data.rows("train")

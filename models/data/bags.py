@@ -1,7 +1,7 @@
 """Bags of instances: the rows of `segments`, `proposals` and `components` of each clip.
 
-A clip has as many instances as the sound and the picture gave; shorter bags are filled up with
-zeros, and a mask says which instances there are.
+A clip has as many instances as its audio and video gave; shorter bags are padded with zeros, and a
+mask says which instances there are.
 
 Letters: N clips, P instances of the largest bag.
 """
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.data.parquet import allocate, clip_places, open_part, refuse_nan
+from models.data.parquet import allocate, clip_indices, open_part, refuse_nan
 from schemas import FEATURES, SNIPPETS, StoreManifest, TableName, tensor_values
 
 BAGS = {feature.table: feature for feature in FEATURES.values() if feature.table != SNIPPETS}
@@ -27,7 +27,7 @@ ROWS = 1024
 def read_bags(
     manifest: StoreManifest, table: TableName, keys: Sequence[str]
 ) -> tuple[Tensor, Tensor]:
-    """Features of every clip's instances, float32 [N, P, width], and presence, bool [N, P].
+    """Read the instances of every clip: float32 [N, P, width], and presence, bool [N, P].
 
     Instances keep the order of the table. A clip without any has none present. `UsageError` when
     the store holds a value that is not finite.
@@ -40,26 +40,26 @@ def read_bags(
     used = np.zeros(len(keys), np.int64)
     for path in manifest.paths(table):
         for rows in open_part(path).iter_batches(ROWS, columns=["clip_key", column]):
-            clip = clip_places(path, rows["clip_key"], order)
+            clip = clip_indices(path, rows["clip_key"], order)
             features, present = tensor_values(rows[column], shape)
-            place = used[clip] + _repeats(clip)
-            values[clip, place], there[clip, place] = features, present
+            instance = used[clip] + _repeats(clip)
+            values[clip, instance], there[clip, instance] = features, present
             used += np.bincount(clip, minlength=len(keys))
     refuse_nan(manifest, table, values, keys)
     return torch.from_numpy(values), torch.from_numpy(there)
 
 
 def _sizes(manifest: StoreManifest, table: TableName, order: pa.Array) -> NDArray[np.int64]:
-    """Instances of each clip, [N]."""
+    """Count the instances of each clip, [N]."""
     sizes = np.zeros(len(order), np.int64)
     for path in manifest.paths(table):
         keys = open_part(path).read(columns=["clip_key"])["clip_key"].combine_chunks()
-        sizes += np.bincount(clip_places(path, keys, order), minlength=len(order))
+        sizes += np.bincount(clip_indices(path, keys, order), minlength=len(order))
     return sizes
 
 
 def _repeats(clip: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How often each value came before in the array: 3, 3, 5, 3 to 0, 1, 0, 2."""
+    """Count how often each value came before in the array: 3, 3, 5, 3 to 0, 1, 0, 2."""
     order = np.argsort(clip, kind="stable")
     ranked = clip[order]
     start = np.searchsorted(ranked, ranked)

@@ -1,4 +1,4 @@
-"""Parquet files of a feature store: opened, read, and laid out in memory or in a mapped file."""
+"""Parquet files of a feature store: opened, read, and allocated in memory or in a mapped file."""
 
 import math
 import tempfile
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from schemas import StoreManifest, TableName, UsageError
 
 MEMORY_LIMIT = 4 * 2**30
-"""Features of a store above so many bytes lie in a temporary file that is mapped, not in memory."""
+"""Bytes from which on the features of a store lie in a mapped temporary file, not in memory."""
 
 
 class Part(pq.ParquetFile):
@@ -67,19 +67,20 @@ def read_table(manifest: StoreManifest, name: TableName, columns: list[str]) -> 
     return pa.concat_tables(parts) if parts else pa.table({column: [] for column in columns})
 
 
-def clip_places(path: Path, keys: pa.Array, order: pa.Array) -> NDArray[np.int64]:
-    """Index in `order` of each clip key; `UsageError` for a clip that is not there."""
-    place = pc.index_in(keys, value_set=order)
-    if place.null_count:
-        key = keys.filter(place.is_null())[0]
+def clip_indices(path: Path, keys: pa.Array, order: pa.Array) -> NDArray[np.int64]:
+    """Return the index in `order` of each clip key; `UsageError` for a clip that is not there."""
+    index = pc.index_in(keys, value_set=order)
+    if index.null_count:
+        key = keys.filter(index.is_null())[0]
         raise UsageError(f"{path} has clip {key}, the table of clips has not; run `beam validate`")
-    found: NDArray[np.int64] = place.to_numpy().astype(np.int64)
-    return found
+    return np.asarray(index.to_numpy(), np.int64)
 
 
-def allocate(shape: tuple[int, ...], arrays: int = 1) -> NDArray[np.float32]:
-    """Zeros; mapped from a file without a name when so many `arrays` of it are over the limit."""
-    if math.prod(shape) * 4 * arrays <= MEMORY_LIMIT:
+def allocate(
+    shape: tuple[int, ...], arrays: int = 1, limit: int = MEMORY_LIMIT
+) -> NDArray[np.float32]:
+    """Return zeros; mapped from a file without a name when `arrays` of it exceed `limit` bytes."""
+    if math.prod(shape) * 4 * arrays <= limit:
         return np.zeros(shape, np.float32)
     with tempfile.TemporaryFile() as file:  # the mapping keeps it alive; it has no name to clean up
         return np.memmap(file, np.float32, "w+", shape=shape)

@@ -1,4 +1,4 @@
-"""Which clips are learned from and which are not: folds, validation clips, splits of no use.
+"""Splits of the clips: folds, held-out validation clips, splits that nothing can be learned from.
 
 Letters: N clips, C classes.
 """
@@ -7,34 +7,38 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.data.clips import ClipData
+from models.data.source import ClipSource
 from schemas import UsageError
 
 HELD_OUT_FROM = 5000
 """Training clips from which on some are held out for validation where a data set has no such."""
 HELD_OUT_MOST, HELD_OUT_SHARE = 25_000, 0.05
 
+Source = TypeVar("Source", bound=ClipSource)
+
 logger = logging.getLogger(__name__)
 
 
-def evaluated(data: ClipData) -> list[str]:
+def evaluated(data: ClipSource) -> list[str]:
     """Return the splits to report: all with clips but the training split, by name."""
     return [name for name in sorted(set(data.splits.tolist()) - {"train"}) if name]
 
 
-def hold_out(data: ClipData) -> ClipData:
+def hold_out(data: Source, at_least: int = HELD_OUT_FROM) -> Source:
     """Make training clips validation clips where there are none: 5 %, at most 25,000.
 
     Fayek & Kumar 2020, section 4.1, sample about 25,000. The clips are those whose keys have the
-    lowest hashes, so they are the same ones in every run. Sets of less than 5,000 stay as they are.
+    lowest hashes, so they are the same ones in every run. Sets of less than `at_least` stay as they
+    are.
     """
     train = np.flatnonzero(data.splits == "train")
-    if data.has("val") or len(train) < HELD_OUT_FROM:
+    if data.has("val") or len(train) < at_least:
         return data
     count = min(HELD_OUT_MOST, int(HELD_OUT_SHARE * len(train)))
     hashes = [hashlib.sha256(data.keys[row].encode()).digest() for row in train.tolist()]
@@ -43,7 +47,7 @@ def hold_out(data: ClipData) -> ClipData:
     return replace(data, splits=_with(data.splits, chosen, "val"))
 
 
-def refuse_hopeless(data: ClipData, split: str = "train") -> None:
+def refuse_hopeless(data: ClipSource, split: str = "train") -> None:
     """Raise `UsageError` when a split shows one class only; warn of classes that it does not show.
 
     A classifier that has never seen anything else has nothing to tell apart.
@@ -66,8 +70,8 @@ def refuse_hopeless(data: ClipData, split: str = "train") -> None:
         )  # fmt: skip
 
 
-def folds(data: ClipData, count: int, seed: int = 0) -> Iterator[tuple[str, ClipData]]:
-    """The clips `count` times, each time with another part as split `test` and the rest as `train`.
+def folds(data: Source, count: int, seed: int = 0) -> Iterator[tuple[str, Source]]:
+    """Yield the clips `count` times, each time with another part as `test` and the rest as `train`.
 
     The parts are the store's own splits when it has just so many; else the labelled clips are dealt
     out at random, every class evenly. `UsageError` when there are fewer clips than parts.
@@ -81,14 +85,17 @@ def folds(data: ClipData, count: int, seed: int = 0) -> Iterator[tuple[str, Clip
             f"{data.manifest.root} has {labelled.sum()} labelled clips, too few for {count} folds"
         )
     else:
-        parts, own = _dealt(data, labelled, count, seed), [str(one + 1) for one in range(count)]
+        parts = _deal_clips(data, labelled, count, seed)
+        own = [str(part + 1) for part in range(count)]
     for name in own:
         splits = np.where(parts == name, "test", np.where(labelled, "train", ""))
         yield name, replace(data, splits=splits, dense_splits=frozenset())
 
 
-def _dealt(data: ClipData, labelled: NDArray[np.bool_], count: int, seed: int) -> NDArray[np.str_]:
-    """Part of each clip, [N]: the clips of each first label are shuffled and dealt in turn."""
+def _deal_clips(
+    data: ClipSource, labelled: NDArray[np.bool_], count: int, seed: int
+) -> NDArray[np.str_]:
+    """Return the part of each clip, [N]: the clips of each first label are dealt in turn."""
     random = torch.Generator().manual_seed(seed)
     first = data.labels.argmax(dim=1).cpu().numpy()
     parts = np.full(len(first), "", "<U8")

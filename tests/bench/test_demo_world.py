@@ -25,7 +25,7 @@ from sklearn.preprocessing import StandardScaler
 from extractors.edgeboxes import EdgeBoxes
 from models import train
 from models.data.clips import ClipData, open_clips
-from models.data.streaming import open_tagging
+from models.data.streaming import open_data
 from models.metrics import AVVP_NAMES
 from models.training import results
 from pipelines.demo import DemoOptions, demo_folder, generate
@@ -199,11 +199,11 @@ def test_loss_on_the_clip_alone_when_pictures_say_little(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without_frames(*arguments: Any, **options: Any) -> Any:
-        data = open_tagging(*arguments, **options)
+        data = open_data(*arguments, **options)
         data.features["resnet152"].zero_()
         return data
 
-    monkeypatch.setattr(train, "open_tagging", without_frames)
+    monkeypatch.setattr(train, "open_data", without_frames)
     base = Path(os.environ.get("EARSIGHT_DEMO_RUNS", tmp_path)) / "without-frames"
     found = table(trained(("han-wsl", "han-guided", "han-attentive"), store, base))
     record("parsing_without_resnet152", found)

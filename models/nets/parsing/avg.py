@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import AtLeast, Cosine, Dropout, Even, Rate, Seed, Share, Size
 from models.contract.config import TrainConfig
-from models.data.clips import ClipData, open_clips, shuffled
+from models.data.clips import ClipData, open_clips
+from models.data.sampling import shuffled
 from models.nets.losses import clip_loss, guided_terms, modality_targets, with_total
 from models.nets.parsing import cross_modal
 from models.nets.parsing.avg_grounding import Objective, Rule, graph_truth, grounding_terms

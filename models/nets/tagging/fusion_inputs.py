@@ -20,7 +20,7 @@ from models.contract.config import TaggingConfig
 from models.data.clips import ClipData
 from models.data.parquet import read_table
 from models.data.splits import folds
-from models.data.streaming import open_tagging
+from models.data.streaming import open_data
 from models.nets.tagging import fayek_audio, fayek_visual
 from models.runtime import distributed as parallel
 from models.training import run_folder as runs
@@ -78,7 +78,7 @@ def train_single(side: str, data: ClipData, config: Any, folder: Path) -> None:
         changes |= {"stages": 1} if side == "audio" else {}
     logger.info("training %s into %s", method.card.name, folder)
     own: TaggingConfig = method.config.from_json(changes)
-    opened = open_tagging(data.manifest.root, method.features(own), None, own)
+    opened = open_data(data.manifest.root, method.features(own), None, own)
     clips = replace(opened, splits=data.splits)
     method.check(own, clips)
     session = Session(

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from models.data import parquet as shards
-from models.data.clips import open_clips, shuffled
+from models.data.clips import open_clips
+from models.data.parquet import allocate
+from models.data.sampling import shuffled
 from schemas import RECIPES, UsageError, table_schema, tensor_array
 from tests.complaints import refusal
 from tests.places import GOLDENS
@@ -68,13 +69,19 @@ def test_batches_cover_the_rows_in_order(small_store: Path) -> None:
     assert torch.equal(together, clips.features["vggish"][rows])
 
 
-def test_large_stores_are_mapped_not_held(
-    small_store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_stores_are_mapped_not_held(small_store: Path) -> None:
     held = open_clips(small_store, ("vggish",))
-    monkeypatch.setattr(shards, "MEMORY_LIMIT", 1000)
-    mapped = open_clips(small_store, ("vggish",))
+    mapped = open_clips(small_store, ("vggish",), memory_limit=1000)
     assert torch.equal(held.features["vggish"], mapped.features["vggish"])
+    assert isinstance(allocate((10, 10), limit=399), np.memmap)
+    assert not isinstance(allocate((10, 10), limit=400), np.memmap)
+
+
+def test_store_without_events_has_no_dense_arrays(small_store: Path, spoiled_store: Spoil) -> None:
+    assert set(open_clips(small_store, ("vggish",)).truth) == {"audio", "visual"}
+    weak = open_clips(spoiled_store(lambda rows: rows.events.clear()), ("vggish",))
+    assert weak.truth == {}
+    assert weak.dense_splits == frozenset()
 
 
 def test_frames_stored_one_by_one_are_averaged(tmp_path: Path) -> None:

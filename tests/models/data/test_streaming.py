@@ -14,10 +14,10 @@ import torch
 
 from models import train
 from models.data import splits, streaming
-from models.data.clips import balanced, open_clips
-from models.data.streaming import StreamedClips, open_stream, open_tagging
+from models.data.clips import open_clips
+from models.data.sampling import balanced
+from models.data.streaming import Reader, StreamedClips, open_data, open_stream
 from models.nets.tagging import fayek_visual
-from models.runtime import distributed as parallel
 from schemas import UsageError
 from tests.stores.tagging import CLASSES, write_tagging_store
 
@@ -55,22 +55,28 @@ def test_an_epoch_has_every_training_clip_once_in_another_order(store: Path) -> 
     assert not torch.equal(orders[0], orders[0].sort().values)
 
 
-def test_each_shard_is_read_once_an_epoch_and_few_are_held(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data, read = stream(store), []
-    real = streaming.read_part
+class CountingReader(Reader):
+    """A reader that writes down which parts it reads."""
 
-    def counted(path: Path, *rest: object) -> object:
-        read.append(path.name)
-        return real(path, *rest)  # type: ignore[arg-type]
+    def __init__(self, reader: Reader) -> None:
+        super().__init__(**{name: value for name, value in vars(reader).items() if name != "held"})
+        self.read_parts: list[int] = []
 
-    monkeypatch.setattr(streaming, "read_part", counted)
+    def read_part(self, part: int) -> Any:
+        self.read_parts.append(part)
+        return super().read_part(part)
+
+
+def test_each_part_is_read_once_per_epoch_and_few_are_held(store: Path) -> None:
+    data = stream(store)
+    reader = CountingReader(data.reader)
+    data = replace(data, reader=reader)
     most = 0
     for chunk in data.order(CONFIG, 1).split(4):  # type: ignore[no-untyped-call]
         data.batch(chunk)
-        most = max(most, sum(len(index) for index, _, _ in data.own.held.values()))
-    assert len(read) == len(set(read)) == 7  # 48 training clips, 88 in all, in 12 files
+        most = max(most, reader.clips_held())
+    parts = reader.read_parts
+    assert len(parts) == len(set(parts)) == 7  # 48 training clips, 88 in all, in 12 files
     assert most <= 2 * 16
 
 
@@ -86,12 +92,9 @@ def test_loaders_give_what_the_order_says_from_shards_of_their_own(store: Path) 
     assert torch.equal(skipped[0].labels, data.batch(chunks[5]).labels)
 
 
-def test_processes_get_equal_shares_of_different_shards(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(parallel, "world", lambda: 2)
+def test_processes_get_equal_shares_of_different_parts(store: Path) -> None:
     data = stream(store)
-    order = data.order(CONFIG, 1)
+    order = data.shared_order(CONFIG, 1, processes=2)
     shares = [set(data.part_of[order[rank::2].numpy()].tolist()) for rank in (0, 1)]
     assert not shares[0] & shares[1]
     assert len(order) >= 40
@@ -107,14 +110,11 @@ def test_training_from_a_stream_learns(store: Path, tmp_path: Path) -> None:
     assert not any("stream" in one for one in found["caveats"])
 
 
-def test_large_stores_are_streamed_by_themselves(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert not isinstance(open_tagging(store, ("r2plus1d",), None, CONFIG), StreamedClips)
-    monkeypatch.setattr(streaming, "MEMORY_LIMIT", 1000)
-    assert isinstance(open_tagging(store, ("r2plus1d",), None, CONFIG), StreamedClips)
+def test_large_stores_are_streamed_by_themselves(store: Path) -> None:
+    assert not isinstance(open_data(store, ("r2plus1d",), None, CONFIG), StreamedClips)
+    assert isinstance(open_data(store, ("r2plus1d",), None, CONFIG, 1000), StreamedClips)
     never = replace(CONFIG, stream="no")
-    assert not isinstance(open_tagging(store, ("r2plus1d",), None, never), StreamedClips)
+    assert not isinstance(open_data(store, ("r2plus1d",), None, never, 1000), StreamedClips)
 
 
 def test_damaged_shards_are_refused_in_a_sentence(tmp_path: Path) -> None:
@@ -171,17 +171,14 @@ def test_folds_are_the_stores_own_splits_or_even_parts(store: Path) -> None:
         list(splits.folds(data, 100))
 
 
-def test_validation_clips_are_held_out_of_large_sets_alone(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_validation_clips_are_held_out_of_large_sets_alone(store: Path) -> None:
     data = open_clips(store, ())
     without = replace(data, splits=np.where(data.splits == "val", "train", data.splits))
     assert splits.hold_out(without) is without
-    monkeypatch.setattr(splits, "HELD_OUT_FROM", 10)
-    held = splits.hold_out(without)
+    held = splits.hold_out(without, at_least=10)
     assert (held.splits == "val").sum() == int(0.05 * 64)
-    np.testing.assert_array_equal(held.splits, splits.hold_out(without).splits)
-    assert splits.hold_out(data) is data
+    np.testing.assert_array_equal(held.splits, splits.hold_out(without, at_least=10).splits)
+    assert splits.hold_out(data, at_least=10) is data
 
 
 def test_one_class_is_refused_and_missing_classes_are_named(
@@ -215,10 +212,8 @@ def test_split_of_one_class_has_no_ranking_and_says_so(
     assert found["classes"]["test"]["auc"] == dict.fromkeys(CLASSES)
 
 
-def test_large_shards_of_several_splits_are_read_once_an_epoch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A buffer counts the clips that its shards hold, not only those of the split."""
+def test_large_parts_of_several_splits_are_read_once_per_epoch(tmp_path: Path) -> None:
+    """A buffer counts the clips that its parts hold, not only those of the split."""
     root = write_tagging_store(
         tmp_path / "store", train=12, val=36, test=48, parts=6, features=("r2plus1d",)
     )
@@ -229,14 +224,21 @@ def test_large_shards_of_several_splits_are_read_once_an_epoch(
     for place, path in enumerate(shuffled["tables"]["snippets"]):
         pq.write_table(rows.slice(32 * place, 32), root / path)
     data = open_stream(root, ("r2plus1d",), buffer_clips=16)
-    read: list[Path] = []
-    real = streaming.read_part
-
-    def counted(path: Path, *rest: Any) -> object:
-        read.append(path)
-        return real(path, *rest)
-
-    monkeypatch.setattr(streaming, "read_part", counted)
+    reader = CountingReader(data.reader)
+    data = replace(data, reader=reader)
     for _ in data.load(list(data.order(CONFIG, 1).split(4))):  # type: ignore[no-untyped-call]
         pass
-    assert len(read) == len(set(read))
+    assert len(reader.read_parts) == len(set(reader.read_parts)) > 0
+
+
+def test_labels_that_a_method_drops_come_with_the_batch(store: Path) -> None:
+    audio = torch.zeros(88, len(CLASSES), dtype=torch.bool)
+    audio[3, 2] = True
+    rows = torch.tensor([3, 5])
+    for data in (open_clips(store, ("r2plus1d",)), stream(store)):
+        batch = data.without(audio, ~audio).batch(rows)
+        assert batch.dropped_audio is not None
+        assert batch.dropped_visual is not None
+        assert torch.equal(batch.dropped_audio, audio[rows])
+        assert torch.equal(batch.dropped_visual, ~audio[rows])
+        assert data.batch(rows).dropped_audio is None
