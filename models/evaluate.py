@@ -88,7 +88,7 @@ def _clips(
     if annotations is None and options.features is None and config.annotations:
         annotations = Path(config.annotations)
     needs = method.features(settings)
-    clips = open_tagging(features, needs, annotations, settings)
+    clips = open_data(features, needs, annotations, settings)
     runs.refuse_other_features(options.run, clips, needs)
     if config.fold is not None:
         return _fold(clips, *config.fold)
