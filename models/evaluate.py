@@ -17,7 +17,7 @@ if __package__ in (None, ""):  # started as `python models/evaluate.py`: import 
 from models import registry
 from models.contract.config import TrainConfig
 from models.data import splits
-from models.data.clips import ClipData
+from models.data.source import ClipSource
 from models.data.streaming import open_data
 from models.runtime import command_line as cli
 from models.runtime import files
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _clips(
     options: Options, config: runs.RunConfig, method: NetMethod[Any], settings: TrainConfig
-) -> ClipData:
+) -> ClipSource:
     """Open the store to score on, split as in the training."""
     assert options.run is not None
     features = options.features or Path(str(config.features))
@@ -92,11 +92,11 @@ def _clips(
     runs.refuse_other_features(options.run, clips, needs)
     if config.fold is not None:
         return _fold(clips, *config.fold)
-    held_out: ClipData = method.card.task.hold_out(clips)
+    held_out: ClipSource = method.card.task.hold_out(clips)
     return held_out
 
 
-def _fold(clips: ClipData, count: int, name: str) -> ClipData:
+def _fold(clips: ClipSource, count: int, name: str) -> ClipSource:
     """Return the clips as they were split when this fold was tested on."""
     parts = dict(splits.folds(clips, count))
     if name not in parts:

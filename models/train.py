@@ -25,7 +25,7 @@ from models.contract.card import Experiment
 from models.contract.config import TrainConfig
 from models.contract.task import Task
 from models.data import splits
-from models.data.clips import ClipData
+from models.data.source import ClipSource
 from models.data.streaming import open_data
 from models.runtime import command_line as cli
 from models.runtime import distributed as parallel
@@ -107,13 +107,13 @@ def main(arguments: Sequence[str]) -> None:
 
 def open_store(
     method: NetMethod[Any], features: Path, options: Options, config: TrainConfig
-) -> ClipData:
+) -> ClipSource:
     """Open the store; whatever speaks against training on it shows before a run folder is made."""
     data = open_data(features, method.features(config), options.annotations, config)
     if options.folds:
         return data
     data.rows("train")
-    held_out: ClipData = method.card.task.hold_out(data)
+    held_out: ClipSource = method.card.task.hold_out(data)
     method.card.task.check(held_out)
     return held_out
 
@@ -124,11 +124,11 @@ class Part:
 
     folder: Path
     config: TrainConfig
-    clips: ClipData
+    clips: ClipSource
     fold: tuple[int, str] | None = None
 
 
-def parts(options: Options, config: TrainConfig, data: ClipData, base: Path) -> Iterator[Part]:
+def parts(options: Options, config: TrainConfig, data: ClipSource, base: Path) -> Iterator[Part]:
     """Yield the trainings: one per seed, or one per fold."""
     if options.folds:
         for name, clips in splits.folds(data, options.folds):

@@ -32,7 +32,7 @@ class Method(Generic[ConfigT, ClipsT, TrainingT]):
     """A net with its settings and its loss, and hooks where it needs more than the trainer does.
 
     `ClipsT` and `TrainingT` stand for records of the rooms above, which the contract does not
-    import: `models.data.clips.ClipData` and `models.training.state.Training`.
+    import: `models.data.source.ClipSource` and `models.training.state.Training`.
     """
 
     card: ModelCard

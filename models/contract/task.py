@@ -1,8 +1,8 @@
 """What a net is trained for. A task is one file of `models.tasks`; a net's card names it.
 
 The trainer, the evaluation and the commands never ask which task it is: they call its methods.
-`Clips` stands for the clips of a store (`models.data.clips.ClipData`), which the contract does not
-import, and `Predictions` for the task's own record of what a net says about clips.
+`Clips` stands for the clips of a store (`models.data.source.ClipSource`), which the contract does
+not import, and `Predictions` for the task's own record of what a net says about clips.
 """
 
 from collections.abc import Mapping, Sequence

@@ -47,9 +47,6 @@ class ClipData(ClipSource):
     absent."""
     present: dict[str, Tensor]
     """Feature name to bool [N, T] or [N, P]."""
-    truth: Mapping[str, NDArray[np.bool_]]
-    """`audio` and `visual` to dense truth bool [N, T, C], false outside `dense_splits`; empty
-    where there is none."""
 
     def shape(self, feature: str) -> tuple[int, ...]:
         """Return the shape of a feature in one second."""
@@ -87,6 +84,13 @@ class ClipData(ClipSource):
             present={name: values.to(device) for name, values in self.present.items()},
             labels=self.labels.to(device),
         )
+
+
+def in_memory(clips: ClipSource) -> ClipData:
+    """Return clips as those in memory that they are, for methods that read whole features."""
+    if not isinstance(clips, ClipData):
+        raise TypeError("these clips are streamed; the method's settings must say stream='no'")
+    return clips
 
 
 def open_clips(

@@ -4,8 +4,8 @@ Letters: N clips, C classes, T seconds, B clips of a batch.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
 
@@ -46,6 +46,9 @@ class ClipTable:
 class ClipSource(ClipTable, ABC):
     """Clips of a store whose features come in batches; in memory or streamed from disk."""
 
+    truth: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    """`audio` and `visual` to dense truth bool [N, T, C], false outside `dense_splits`; empty
+    where there is none."""
     dense_splits: frozenset[str] = frozenset()
     """Splits with dense truth."""
     dropped: dict[str, Tensor] | None = None

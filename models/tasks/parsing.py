@@ -21,7 +21,7 @@ from models.contract.config import TrainConfig
 from models.contract.report import SplitReport, Thresholds
 from models.contract.task import Modality
 from models.data import splits
-from models.data.clips import ClipData
+from models.data.source import ClipSource
 from models.metrics import (
     AVVP_NAMES,
     avvp_class_scores,
@@ -48,7 +48,7 @@ class Predictions:
     """What a net says about N clips. A modality that it does not parse is never predicted."""
 
     rows: Tensor
-    """[N] indices of the clips in their `ClipData`."""
+    """[N] indices of the clips in their `ClipSource`."""
     clip: NDArray[np.float32]
     """Clip probabilities [N, C]."""
     audio: NDArray[np.float32]
@@ -90,36 +90,36 @@ class Parsing:
         """Return a score as tables print it; parsing scores are in per cent already."""
         return value
 
-    def hold_out(self, clips: ClipData) -> ClipData:
+    def hold_out(self, clips: ClipSource) -> ClipSource:
         """Return the clips as they are: validation takes dense truth, which training has not."""
         return clips
 
-    def check(self, clips: ClipData) -> None:
+    def check(self, clips: ClipSource) -> None:
         """Accept all clips."""
 
-    def can_validate(self, clips: ClipData) -> bool:
+    def can_validate(self, clips: ClipSource) -> bool:
         """Return whether there are validation clips with dense truth."""
         return "val" in clips.dense_splits
 
     def predict(
-        self, model: nn.Module, clips: ClipData, rows: Tensor, config: TrainConfig
+        self, model: nn.Module, clips: ClipSource, rows: Tensor, config: TrainConfig
     ) -> Predictions:
         """Run the net over the clips `rows` [N] without training it."""
         return predict(model, clips, rows, config)
 
     def validate(
-        self, predictions: Predictions, clips: ClipData, config: TrainConfig
+        self, predictions: Predictions, clips: ClipSource, config: TrainConfig
     ) -> dict[str, float]:
         """Return the parsing scores of validation clips in per cent."""
         return parsing_scores(predictions, clips, self.modalities)
 
-    def fit(self, model: nn.Module, clips: ClipData, config: TrainConfig) -> None:
+    def fit(self, model: nn.Module, clips: ClipSource, config: TrainConfig) -> None:
         """Tune nothing: the probabilities are cut at a half."""
 
     def evaluate(
         self,
         predictions: Predictions,
-        clips: ClipData,
+        clips: ClipSource,
         split: str,
         config: TrainConfig,
         thresholds: Thresholds | None,
@@ -141,14 +141,14 @@ class Parsing:
             confusion=confusion(predictions, clips) if len(self.modalities) == 2 else None,
         )
 
-    def written_splits(self, clips: ClipData) -> list[str]:
+    def written_splits(self, clips: ClipSource) -> list[str]:
         """Return the splits that are evaluated."""
         return splits.evaluated(clips)
 
     def write(
         self,
         path: Path,
-        clips: ClipData,
+        clips: ClipSource,
         predictions: Mapping[str, Predictions],
         thresholds: Thresholds | None,
     ) -> None:
@@ -158,7 +158,7 @@ class Parsing:
     def draw(
         self,
         folder: Path,
-        clips: ClipData,
+        clips: ClipSource,
         predictions: Mapping[str, Predictions],
         reports: Mapping[str, SplitReport],
     ) -> None:
@@ -185,7 +185,7 @@ def gates(outputs: Outputs, gate: str) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, data: ClipData, rows: Tensor, config: TrainConfig, batch_size: int = 64
+    model: nn.Module, data: ClipSource, rows: Tensor, config: TrainConfig, batch_size: int = 64
 ) -> Predictions:
     """Run a net over the clips `rows` [N] without training it."""
     model.eval()
@@ -219,7 +219,7 @@ def score_names(modalities: Sequence[str]) -> tuple[str, ...]:
 
 
 def timeline_masks(
-    data: ClipData, predictions: Predictions
+    data: ClipSource, predictions: Predictions
 ) -> tuple[list[str], NDArray[np.bool_], NDArray[np.bool_]]:
     """Return keys, decisions and truth, bool [n, 2, T, C], of a few clips to draw.
 
@@ -233,7 +233,7 @@ def timeline_masks(
     return keys, decided, np.stack([true_heard[chosen], true_seen[chosen]], axis=1)
 
 
-def masks(predictions: Predictions, data: ClipData) -> tuple[NDArray[np.bool_], ...]:
+def masks(predictions: Predictions, data: ClipSource) -> tuple[NDArray[np.bool_], ...]:
     """Return heard, seen, truly heard, truly seen, each bool [N, T, C]."""
     rows = predictions.rows.numpy()
     return (
@@ -245,7 +245,7 @@ def masks(predictions: Predictions, data: ClipData) -> tuple[NDArray[np.bool_], 
 
 
 def parsing_scores(
-    predictions: Predictions, data: ClipData, modalities: Sequence[str]
+    predictions: Predictions, data: ClipSource, modalities: Sequence[str]
 ) -> dict[str, float]:
     """Return the parsing scores in per cent of clips with dense truth."""
     scores = avvp_scores(*masks(predictions, data))
@@ -253,7 +253,7 @@ def parsing_scores(
 
 
 def clip_scores(
-    predictions: Predictions, data: ClipData, modalities: Sequence[str]
+    predictions: Predictions, data: ClipSource, modalities: Sequence[str]
 ) -> dict[str, NDArray[np.float64]]:
     """Return the parsing scores of each clip, name to [N] from 0 to 1."""
     scores = avvp_clip_scores(*masks(predictions, data))
@@ -261,7 +261,7 @@ def clip_scores(
 
 
 def class_scores(
-    predictions: Predictions, data: ClipData, modalities: Sequence[str]
+    predictions: Predictions, data: ClipSource, modalities: Sequence[str]
 ) -> dict[str, dict[str, float | None]]:
     """Return F of each class in per cent by score name; None for a class that does not occur."""
     scores = avvp_class_scores(*masks(predictions, data))
@@ -275,14 +275,14 @@ def class_scores(
     }
 
 
-def confusion(predictions: Predictions, data: ClipData) -> list[list[int]]:
+def confusion(predictions: Predictions, data: ClipSource) -> list[list[int]]:
     """Count seconds of classes by where they are (rows, `PRESENCE`) and where they are found."""
     counts: list[list[int]] = modality_confusion(*masks(predictions, data)).tolist()
     return counts
 
 
 def split_scores(
-    predictions: Predictions, data: ClipData, split: str, modalities: Sequence[str]
+    predictions: Predictions, data: ClipSource, split: str, modalities: Sequence[str]
 ) -> Mapping[str, float | None]:
     """Return parsing scores where the split has dense truth, else tagging scores of the clips."""
     if split in data.dense_splits:
@@ -291,7 +291,7 @@ def split_scores(
     return {name: value if np.isfinite(value) else None for name, value in scores.items()}
 
 
-def floor(data: ClipData, rows: Tensor, modalities: Sequence[str]) -> dict[str, float]:
+def floor(data: ClipSource, rows: Tensor, modalities: Sequence[str]) -> dict[str, float]:
     """Return the parsing scores of predicting nothing: clips without events score full."""
     nothing = np.zeros_like(data.truth["audio"][rows.numpy()])
     empty = np.zeros((len(rows), nothing.shape[2]), np.float32)
@@ -302,7 +302,7 @@ def floor(data: ClipData, rows: Tensor, modalities: Sequence[str]) -> dict[str, 
     return parsing_scores(silent, data, modalities)
 
 
-def write_predictions(path: Path, data: ClipData, by_split: Mapping[str, Predictions]) -> None:
+def write_predictions(path: Path, data: ClipSource, by_split: Mapping[str, Predictions]) -> None:
     """Write one row per clip and second: decisions by name, and all probabilities.
 
     Columns: clip_key, split, second, heard, seen (lists of class names), audio, visual
@@ -318,7 +318,7 @@ def write_predictions(path: Path, data: ClipData, by_split: Mapping[str, Predict
 
 
 def _rows(
-    data: ClipData, split: str, predictions: Predictions, names: np.ndarray[Any, Any]
+    data: ClipSource, split: str, predictions: Predictions, names: np.ndarray[Any, Any]
 ) -> pa.Table:
     clips, seconds, classes = predictions.audio.shape
     width = pa.list_(pa.float32(), classes)

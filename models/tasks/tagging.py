@@ -21,7 +21,7 @@ from models.contract.config import TaggingConfig, TrainConfig
 from models.contract.report import SplitReport, Thresholds
 from models.contract.task import Modality
 from models.data import splits
-from models.data.clips import ClipData
+from models.data.source import ClipSource
 from models.metrics import average_precision, micro_scores, roc_auc, tagging_scores
 from models.runtime import files
 from models.tasks.thresholds import Values, class_thresholds, global_threshold
@@ -44,7 +44,7 @@ class Tags:
     """What a net says about N clips."""
 
     rows: Tensor
-    """[N] indices of the clips in their `ClipData`."""
+    """[N] indices of the clips in their `ClipSource`."""
     scores: NDArray[np.float32]
     """Scores from 0 to 1, [N, C]."""
 
@@ -69,28 +69,32 @@ class Tagging:
         """Return a score as tables print it: fractions in per cent, d' as it is."""
         return 100.0 * value if name in COLUMNS or name == "accuracy" else value
 
-    def hold_out(self, clips: ClipData) -> ClipData:
+    def hold_out(self, clips: ClipSource) -> ClipSource:
         """Return the clips with some training clips for validation, where there are none."""
         return splits.hold_out(clips)
 
-    def check(self, clips: ClipData) -> None:
+    def check(self, clips: ClipSource) -> None:
         """Raise `UsageError` when the training clips show one class only."""
         splits.refuse_hopeless(clips)
 
-    def can_validate(self, clips: ClipData) -> bool:
+    def can_validate(self, clips: ClipSource) -> bool:
         """Return whether there are validation clips."""
         return clips.has("val")
 
-    def predict(self, model: nn.Module, clips: ClipData, rows: Tensor, config: TrainConfig) -> Tags:
+    def predict(
+        self, model: nn.Module, clips: ClipSource, rows: Tensor, config: TrainConfig
+    ) -> Tags:
         """Run the net over the clips `rows` [N] without training it."""
         return predict_tags(model, clips, rows)
 
-    def validate(self, predictions: Tags, clips: ClipData, config: TrainConfig) -> dict[str, float]:
+    def validate(
+        self, predictions: Tags, clips: ClipSource, config: TrainConfig
+    ) -> dict[str, float]:
         """Return the finite scores of validation clips, at thresholds tuned on the same clips."""
         found = scores(predictions, clips, tune(predictions, clips, config), config)
         return {name: value for name, value in found.items() if value is not None}
 
-    def fit(self, model: nn.Module, clips: ClipData, config: TrainConfig) -> Thresholds:
+    def fit(self, model: nn.Module, clips: ClipSource, config: TrainConfig) -> Thresholds:
         """Tune the thresholds, on the validation clips where there are some."""
         split = tuned_on(clips)
         values = tune(predict_tags(model, clips, clips.rows(split)), clips, config)
@@ -99,7 +103,7 @@ class Tagging:
     def evaluate(
         self,
         predictions: Tags,
-        clips: ClipData,
+        clips: ClipSource,
         split: str,
         config: TrainConfig,
         thresholds: Thresholds | None,
@@ -114,14 +118,14 @@ class Tagging:
             )  # fmt: skip
         return SplitReport(metrics=metrics, classes=class_scores(predictions, clips, cuts))
 
-    def written_splits(self, clips: ClipData) -> list[str]:
+    def written_splits(self, clips: ClipSource) -> list[str]:
         """Return all splits: a fusion learns from the scores of the training clips."""
         return [*splits.evaluated(clips), "train"]
 
     def write(
         self,
         path: Path,
-        clips: ClipData,
+        clips: ClipSource,
         predictions: Mapping[str, Tags],
         thresholds: Thresholds | None,
     ) -> None:
@@ -131,7 +135,7 @@ class Tagging:
     def draw(
         self,
         folder: Path,
-        clips: ClipData,
+        clips: ClipSource,
         predictions: Mapping[str, Tags],
         reports: Mapping[str, SplitReport],
     ) -> None:
@@ -146,19 +150,19 @@ class Tagging:
 
 
 @torch.no_grad()
-def predict_tags(model: nn.Module, data: ClipData, rows: Tensor, batch_size: int = BATCH) -> Tags:
+def predict_tags(model: nn.Module, data: ClipSource, rows: Tensor, batch_size: int = BATCH) -> Tags:
     """Run a net over clips without training it."""
     model.eval()
     parts = [model(batch).clip.cpu().float().numpy() for batch in data.batches(rows, batch_size)]
     return Tags(rows=rows, scores=np.concatenate(parts))
 
 
-def truth(tags: Tags, data: ClipData) -> NDArray[np.bool_]:
+def truth(tags: Tags, data: ClipSource) -> NDArray[np.bool_]:
     """Return the labels of the clips, bool [N, C]."""
     return data.labels[tags.rows.to(data.labels.device)].cpu().numpy() > 0.5
 
 
-def tune(tags: Tags, data: ClipData, config: TrainConfig) -> Values:
+def tune(tags: Tags, data: ClipSource, config: TrainConfig) -> Values:
     """Return the thresholds [C] that the settings ask for, tuned on these clips."""
     settings = cast(TaggingConfig, config)
     labels = truth(tags, data)
@@ -168,13 +172,13 @@ def tune(tags: Tags, data: ClipData, config: TrainConfig) -> Values:
     return rule(tags.scores, labels)
 
 
-def tuned_on(data: ClipData) -> str:
+def tuned_on(data: ClipSource) -> str:
     """Return the split that thresholds are tuned on: `val`, or `train` when there is no other."""
     return "val" if data.has("val") else "train"
 
 
 def scores(
-    tags: Tags, data: ClipData, thresholds: Values, config: TrainConfig
+    tags: Tags, data: ClipSource, thresholds: Values, config: TrainConfig
 ) -> dict[str, float | None]:
     """Return the six scores of `TAGGING_NAMES`; None for one that is not finite.
 
@@ -201,7 +205,7 @@ def one_label_accuracy(scores: NDArray[np.float32], labels: NDArray[np.bool_]) -
 
 
 def class_scores(
-    tags: Tags, data: ClipData, thresholds: Values
+    tags: Tags, data: ClipSource, thresholds: Values
 ) -> dict[str, dict[str, float | None]]:
     """Return F1, average precision and ROC AUC of each class; None where undefined."""
     labels, found = truth(tags, data), tags.scores >= thresholds
@@ -229,7 +233,7 @@ def cut_values(thresholds: Thresholds | None, classes: int) -> Values:
 
 
 def write_tags(
-    path: Path, data: ClipData, by_split: Mapping[str, Tags], thresholds: Values
+    path: Path, data: ClipSource, by_split: Mapping[str, Tags], thresholds: Values
 ) -> None:
     """Write one row per clip, whole: clip_key, split, predicted (class names), scores [C].
 

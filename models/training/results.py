@@ -10,7 +10,7 @@ import numpy as np
 from models.contract.card import Experiment, ModelCard
 from models.contract.config import TrainConfig
 from models.contract.report import PARTS, Scores, SplitReport, Thresholds
-from models.data.clips import ClipData
+from models.data.source import ClipSource
 from models.runtime import files
 from schemas import StoreManifest, UsageError
 
@@ -134,7 +134,7 @@ class RunResults(Evaluation):
             ) from None
 
 
-def describe(data: ClipData) -> dict[str, Any]:
+def describe(data: ClipSource) -> dict[str, Any]:
     """Return where the features come from, as it stands in `results.json`."""
     names, counts = np.unique(data.splits, return_counts=True)
     recipe = data.manifest.data["recipe"]

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from models import registry
 from models.contract.config import TrainConfig
-from models.data.clips import ClipData
+from models.data.source import ClipSource
 from models.runtime import distributed as parallel
 from models.runtime import files
 from schemas import UsageError
@@ -69,7 +69,7 @@ def read_config(folder: Path) -> RunConfig:
     return config
 
 
-def refuse_other_features(folder: Path, data: ClipData, needs: Sequence[str]) -> None:
+def refuse_other_features(folder: Path, data: ClipSource, needs: Sequence[str]) -> None:
     """Raise `UsageError` when a run was trained on features that were made in another way.
 
     A store may have more extractors than the run's own, or frames one by one, which are averaged;
@@ -113,7 +113,7 @@ def refuse_other_settings(folder: Path, config: TrainConfig, settings: Mapping[s
         )
 
 
-def refuse_other_clips(folder: Path, data: ClipData, subset: str) -> None:
+def refuse_other_clips(folder: Path, data: ClipSource, subset: str) -> None:
     """Raise `UsageError` when a training was started on another subset than that of `data`."""
     if subset != data.manifest.subset_id:
         raise UsageError(

@@ -12,7 +12,7 @@ import torch
 from models.contract.card import Experiment
 from models.contract.config import TrainConfig
 from models.data import splits
-from models.data.clips import ClipData
+from models.data.source import ClipSource
 from models.runtime import distributed as parallel
 from models.runtime import files
 from models.runtime.device import choose_device
@@ -50,7 +50,7 @@ class Session:
     """Least time between two saves."""
 
 
-def train_or_go_on(session: Session, data: ClipData) -> RunResults:
+def train_or_go_on(session: Session, data: ClipSource) -> RunResults:
     """Train as one of several: with `resume` what is finished stays, what was stopped goes on.
 
     `UsageError` when what is finished had other settings or other clips.
@@ -68,7 +68,7 @@ def train_or_go_on(session: Session, data: ClipData) -> RunResults:
     return finished
 
 
-def train(session: Session, data: ClipData) -> RunResults:
+def train(session: Session, data: ClipSource) -> RunResults:
     """Train once, score every split, write the run folder; return what `results.json` holds."""
     started = time.monotonic()
     method, config, folder = session.method, session.config, session.folder
@@ -97,7 +97,7 @@ def train(session: Session, data: ClipData) -> RunResults:
     return finished
 
 
-def _write_config(session: Session, data: ClipData) -> None:
+def _write_config(session: Session, data: ClipSource) -> None:
     annotations = session.annotations
     config = runs.RunConfig(
         experiment=session.experiment.name,

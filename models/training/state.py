@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from models.contract.config import TrainConfig
 from models.contract.task import Task
-from models.data.clips import ClipData
+from models.data.source import ClipSource
 from models.runtime import distributed as parallel
 from models.runtime.device import autocast_dtype
 
@@ -78,7 +78,7 @@ class Training:
     """The net, changed in place."""
     loss: nn.Module
     """(outputs, batch) to named terms, `total` among them."""
-    data: ClipData
+    data: ClipSource
     """Clips of all splits."""
     config: TrainConfig
     """Settings."""
@@ -106,7 +106,7 @@ class Training:
 
 
 def begin(
-    model: nn.Module, loss: nn.Module, data: ClipData, config: TrainConfig, task: Task[Any, Any]
+    model: nn.Module, loss: nn.Module, data: ClipSource, config: TrainConfig, task: Task[Any, Any]
 ) -> Training:
     """Return a training with a fresh optimiser."""
     device = next((weight.device for weight in model.parameters()), torch.device("cpu"))

@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import AtLeast, Cosine, Dropout, Even, Rate, Seed, Share, Size
 from models.contract.config import TrainConfig
-from models.data.clips import ClipData, open_clips
+from models.data.clips import in_memory, open_clips
 from models.data.sampling import shuffled
+from models.data.source import ClipSource
 from models.nets.losses import clip_loss, guided_terms, modality_targets, with_total
 from models.nets.parsing import cross_modal
 from models.nets.parsing.avg_grounding import Objective, Rule, graph_truth, grounding_terms
@@ -217,7 +218,7 @@ def prepare(training: Training) -> None:
     model.load_state_dict(kept)
 
 
-def _pretraining_clips(training: Training, config: Config) -> tuple[ClipData, Tensor]:
+def _pretraining_clips(training: Training, config: Config) -> tuple[ClipSource, Tensor]:
     if not config.pretrain_features:
         return training.data, training.data.rows("train")
     data = open_clips(Path(config.pretrain_features), ("vggish", "resnet152"))
@@ -225,13 +226,13 @@ def _pretraining_clips(training: Training, config: Config) -> tuple[ClipData, Te
     return data.to(device), torch.arange(len(data.keys))
 
 
-def _truth(data: ClipData, config: Config) -> Tensor:
+def _truth(data: ClipSource, config: Config) -> Tensor:
     """Which seconds of each clip belong together, bool [N, T, T], computed by blocks."""
-    silence = _silence(config)
+    features, silence = in_memory(data).features, _silence(config)
     blocks = [
         graph_truth(
-            data.features["resnet152"][first : first + 512].cpu(),
-            data.features["vggish"][first : first + 512].cpu(),
+            features["resnet152"][first : first + 512].cpu(),
+            features["vggish"][first : first + 512].cpu(),
             rule=config.rule,
             picture_threshold=config.picture_threshold,
             sound_threshold=config.sound_threshold,
@@ -270,7 +271,7 @@ def _grounding(
 
 @torch.no_grad()
 def validation_loss(
-    model: Model, data: ClipData, rows: Tensor, config: Config, epoch: int
+    model: Model, data: ClipSource, rows: Tensor, config: Config, epoch: int
 ) -> float:
     """Grounding loss of clips where each second belongs to itself only, mean over all seconds."""
     model.eval()

@@ -22,7 +22,8 @@ from models.contract.batch import Batch, Outputs
 from models.contract.bounds import Dropout, Rate, Seed, Share, Size, Weight
 from models.contract.card import Experiment, ModelCard, PaperRow, five
 from models.contract.config import TrainConfig
-from models.data.clips import ClipData
+from models.data.clips import in_memory
+from models.data.source import ClipSource
 from models.nets.losses import clip_loss, guided_terms, modality_clips, modality_targets, with_total
 from models.nets.parsing.layers import HybridAttention, ParsingModel
 from models.tasks.parsing import Parsing
@@ -128,7 +129,7 @@ def prepare(training: Training) -> None:
     training.data = training.data.without(audio, visual)
 
 
-def refuted_labels(model: Model, data: ClipData, config: Config) -> tuple[Tensor, Tensor]:
+def refuted_labels(model: Model, data: ClipSource, config: Config) -> tuple[Tensor, Tensor]:
     """Labels of training clips to drop for audio and for visual, bool [N, C] each.
 
     A label goes from a modality when, played with the other modality of a foreign clip, neither
@@ -175,15 +176,16 @@ def _relative_error(probability: Tensor, labels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _clip_probabilities(
-    model: Model, data: ClipData, sound: Tensor, picture: Tensor, size: int = 256
+    model: Model, data: ClipSource, sound: Tensor, picture: Tensor, size: int = 256
 ) -> tuple[Tensor, Tensor]:
     """Audio and visual clip probabilities [N, C] where sound and picture differ."""
     model.eval()
+    vggish = in_memory(data).features["vggish"]
     parts = []
     for first in range(0, len(sound), size):
         chosen = slice(first, first + size)
         seen = data.batch(picture[chosen])
-        heard = data.features["vggish"][sound[chosen]]
+        heard = vggish[sound[chosen]]
         mixed = replace(seen, features={**seen.features, "vggish": heard})
         parts.append([one.cpu() for one in modality_clips(model(mixed))])
     audio, visual = (torch.cat(column) for column in zip(*parts, strict=True))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from models.contract.batch import Batch, Outputs
 from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import LogMelConfig
-from models.data.clips import ClipData
+from models.data.source import ClipSource
 from models.nets.losses import ClipLoss
 from models.nets.tagging.logmel import BandNorm, fit_bands, refuse_other_bands, spectrogram
 from models.tasks.tagging import Tagging
@@ -70,7 +70,7 @@ class Model(nn.Module):
 Loss = ClipLoss
 
 
-def check(config: Config, data: ClipData) -> None:
+def check(config: Config, data: ClipSource) -> None:
     """Raise `UsageError` when the store's log-mel is not what the net takes."""
     refuse_other_bands(data)
 

@@ -22,7 +22,7 @@ from models.contract.batch import Batch, Outputs
 from models.contract.bounds import Rate, Share, Size
 from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
-from models.data.clips import ClipData
+from models.data.source import ClipSource
 from models.nets.losses import clip_loss, with_total
 from models.nets.tagging.logmel import refuse_other_bands
 from models.tasks.tagging import Tagging
@@ -176,7 +176,7 @@ def on_frames(logmel: Tensor) -> Tensor:
     return F.adaptive_avg_pool1d(whole, FRAMES).transpose(1, 2)
 
 
-def check(config: Config, data: ClipData) -> None:
+def check(config: Config, data: ClipSource) -> None:
     """Raise `UsageError` when the store's log-mel has other bands."""
     refuse_other_bands(data)
 

@@ -24,7 +24,7 @@ from models.contract.batch import Batch, Outputs
 from models.contract.bounds import Share, Size, ZeroOr
 from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import LogMelConfig
-from models.data.clips import ClipData
+from models.data.source import ClipSource
 from models.nets.losses import clip_loss, with_total
 from models.nets.tagging.augment import Augmentation
 from models.nets.tagging.logmel import (
@@ -171,12 +171,12 @@ def _frozen(model: Model) -> Model:
     return model.eval().requires_grad_(False)
 
 
-def check(config: Config, data: ClipData) -> None:
+def check(config: Config, data: ClipSource) -> None:
     """Raise `UsageError` when the store's log-mel is not what the net takes."""
     refuse_other_bands(data)
 
 
-def adapt(config: Config, data: ClipData) -> Config:
+def adapt(config: Config, data: ClipSource) -> Config:
     """Return the settings with those for small sets, when there are few training clips."""
     clips = len(data.rows("train"))
     if config.augment != "auto":

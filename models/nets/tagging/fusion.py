@@ -19,7 +19,8 @@ from models.contract.batch import Batch, Outputs
 from models.contract.bounds import AtLeast, Dropout, Rate, Size, Weight, ZeroOr
 from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
-from models.data.clips import ClipData
+from models.data.clips import ClipData, in_memory
+from models.data.source import ClipSource
 from models.nets.losses import clip_loss, with_total
 from models.nets.tagging import fusion_inputs as single_scores
 from models.tasks.tagging import Tagging
@@ -230,7 +231,7 @@ def needs(config: Config) -> tuple[str, ...]:
     return ()
 
 
-def derive(data: ClipData, config: Config, run: Path) -> ClipData:
+def derive(data: ClipSource, config: Config, run: Path) -> ClipData:
     """The same clips with the scores of two models as features `audio` and `visual` [N, 1, C].
 
     `UsageError` when a run has scores of other clips or classes.
@@ -240,7 +241,7 @@ def derive(data: ClipData, config: Config, run: Path) -> ClipData:
 
 def prepare(training: Training) -> None:
     """Take mean and standard deviation of the scores from the training clips."""
-    data, model = training.data, training.model
+    data, model = in_memory(training.data), training.model
     assert isinstance(model, Model)
     rows = data.rows("train")
     for side, norm in zip(SIDES, model.norms, strict=True):

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.contract.config import TaggingConfig
-from models.data.clips import ClipData
+from models.data.clips import ClipData, in_memory
 from models.data.parquet import read_table
+from models.data.source import ClipSource
 from models.data.splits import folds
 from models.data.streaming import open_data
 from models.nets.tagging import fayek_audio, fayek_visual
@@ -38,7 +39,7 @@ HAS = {"audio": "has_audio", "visual": "has_video"}
 logger = logging.getLogger(__name__)
 
 
-def derive(data: ClipData, config: Any, run: Path) -> ClipData:
+def derive(data: ClipSource, config: Any, run: Path) -> ClipData:
     """Clips with features `audio` and `visual` [N, 1, C], the scores of two runs.
 
     `config` is that of `models.nets.tagging.fusion`, `run` its run folder. What is trained on the
@@ -56,7 +57,7 @@ def derive(data: ClipData, config: Any, run: Path) -> ClipData:
             scores = cross_fitted(side, data, config, folder, scores)
         features[side] = torch.from_numpy(scores)[:, None]
         present[side] = torch.tensor([key in there[side] for key in data.keys])[:, None]
-    return replace(data, features=features, present=present, dense_splits=frozenset())
+    return replace(in_memory(data), features=features, present=present, dense_splits=frozenset())
 
 
 def presence(manifest: StoreManifest) -> dict[str, set[str]]:
@@ -69,7 +70,7 @@ def presence(manifest: StoreManifest) -> dict[str, set[str]]:
     }
 
 
-def train_single(side: str, data: ClipData, config: Any, folder: Path) -> None:
+def train_single(side: str, data: ClipSource, config: Any, folder: Path) -> None:
     """Train the model of one side on the store's clips and splits; go on where it was stopped."""
     method = METHODS[side]
     changes = {"seed": config.seed, "classes": config.classes, "device": config.device}
@@ -93,7 +94,7 @@ def train_single(side: str, data: ClipData, config: Any, folder: Path) -> None:
     parallel.wait()
 
 
-def read_scores(folder: Path, data: ClipData) -> NDArray[np.float32]:
+def read_scores(folder: Path, data: ClipSource) -> NDArray[np.float32]:
     """Scores [N, C] of a run, in the order of the clips.
 
     `UsageError` when the run is none of a model that tags clips, when it has scored other clips
@@ -125,7 +126,7 @@ def read_scores(folder: Path, data: ClipData) -> NDArray[np.float32]:
     return aligned(table, data, folder)
 
 
-def aligned(table: Any, data: ClipData, folder: Path) -> NDArray[np.float32]:
+def aligned(table: Any, data: ClipSource, folder: Path) -> NDArray[np.float32]:
     """Column `scores` as [N, C] in the order of the clips that have a split."""
     place = {key: row for row, key in enumerate(table["clip_key"].to_pylist())}
     width = len(data.vocabulary)
@@ -141,7 +142,7 @@ def aligned(table: Any, data: ClipData, folder: Path) -> NDArray[np.float32]:
 
 
 def cross_fitted(
-    side: str, data: ClipData, config: Any, folder: Path, scores: NDArray[np.float32]
+    side: str, data: ClipSource, config: Any, folder: Path, scores: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Scores with those of training clips from models that were trained without them.
 
@@ -168,6 +169,6 @@ def _zero_outside(labels: Tensor, rows: Tensor) -> Tensor:
     return kept
 
 
-def _anonymous(data: ClipData) -> NDArray[np.str_]:
+def _anonymous(data: ClipSource) -> NDArray[np.str_]:
     """No split for any clip, so that the parts are dealt at random."""
     return np.full(len(data.keys), "", dtype="<U8")

@@ -20,7 +20,7 @@ from models.contract.batch import Batch, Outputs
 from models.contract.bounds import Size
 from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import LogMelConfig
-from models.data.clips import ClipData
+from models.data.source import ClipSource
 from models.nets.losses import clip_loss
 from models.nets.tagging.audio_resnet50 import Trunk
 from models.nets.tagging.fayek_visual import mean_over_seconds
@@ -108,7 +108,7 @@ def blend_weights(
     return {name: value / total if total else 1 / len(raw) for name, value in raw.items()}
 
 
-def check(config: Config, data: ClipData) -> None:
+def check(config: Config, data: ClipSource) -> None:
     """Raise `UsageError` when the store lacks what the settings need."""
     refuse_other_bands(data)
     if config.weights == "estimated" and not data.has("val"):
@@ -143,7 +143,7 @@ def prepare(training: Training) -> None:
 
 
 @torch.no_grad()
-def losses(model: Model, data: ClipData, head: str, most: int = 2000) -> tuple[float, float]:
+def losses(model: Model, data: ClipSource, head: str, most: int = 2000) -> tuple[float, float]:
     """Cross-entropy of one head on training and on validation clips, on 2,000 of each at most."""
     model.eval()
     found = []

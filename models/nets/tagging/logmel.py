@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.contract.batch import Batch
-from models.data.clips import ClipData
+from models.data.source import ClipSource
 from schemas import UsageError
 
 FRAMES, BANDS = 100, 64
@@ -48,7 +48,7 @@ class BandNorm(nn.Module):
         return Spectrogram(scaled * sound.present[..., None], sound.present)
 
 
-def fit_bands(norm: BandNorm, data: ClipData, clips: int = 20_000) -> None:
+def fit_bands(norm: BandNorm, data: ClipSource, clips: int = 20_000) -> None:
     """Set mean and standard deviation from training clips, the first 20,000 of a shuffle at most.
 
     `UsageError` when no training clip has sound.
@@ -68,7 +68,7 @@ def fit_bands(norm: BandNorm, data: ClipData, clips: int = 20_000) -> None:
     norm.std.copy_(std)
 
 
-def refuse_other_bands(data: ClipData) -> None:
+def refuse_other_bands(data: ClipSource) -> None:
     """Raise `UsageError` when the store's log-mel has other frames or bands than the nets take."""
     shape = data.shape("logmel")
     if shape != (FRAMES, BANDS):

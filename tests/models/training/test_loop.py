@@ -13,7 +13,7 @@ from torch import nn
 
 from models import registry, train
 from models.contract.config import TrainConfig
-from models.data.clips import open_clips
+from models.data.clips import in_memory, open_clips
 from models.nets.tagging import fusion
 from models.runtime import distributed as parallel
 from models.training import checkpoint, loop, state
@@ -82,9 +82,10 @@ def test_training_stopped_within_an_epoch_ends_as_one_that_was_not(
         )
         if name == "fusion":
             scores = torch.rand(len(training.data.keys), 1, len(CLASSES))
+            data = in_memory(training.data)
             for side in fusion.SIDES:
-                training.data.features[side] = scores
-                training.data.present[side] = torch.ones(len(scores), 1, dtype=torch.bool)
+                data.features[side] = scores
+                data.present[side] = torch.ones(len(scores), 1, dtype=torch.bool)
             fusion.prepare(training)
         return training
 
