@@ -24,7 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from extractors.edgeboxes import EdgeBoxes
 from models import train
-from models.data.clips import ClipData, open_clips
+from models.data.clips import ClipData, in_memory, open_clips
 from models.data.streaming import open_data
 from models.metrics import AVVP_NAMES
 from models.training import results
@@ -199,7 +199,7 @@ def test_loss_on_the_clip_alone_when_pictures_say_little(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def without_frames(*arguments: Any, **options: Any) -> Any:
-        data = open_data(*arguments, **options)
+        data = in_memory(open_data(*arguments, **options))
         data.features["resnet152"].zero_()
         return data
 
