@@ -20,7 +20,8 @@ from schemas.failure import UsageError
 from schemas.labels import Vocabulary
 from schemas.manifests.checks import merge_repeats, require_split
 from schemas.manifests.lines import bad_line, comma_fields, read_lines
-from schemas.media_names import MEDIA_SUFFIXES
+from schemas.media_names import MEDIA_SUFFIXES, clip_name, is_media
+from schemas.messages import printable
 
 LABEL_FILE = "labels.csv"
 COLUMNS = ("file", "labels", "split")
@@ -53,14 +54,14 @@ def media_stems(folder: Path) -> list[str]:
         raise UsageError(f"media folder {folder} does not exist or is no folder")
     files: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
-        hidden = path.name.startswith(".")
-        if hidden or path.suffix.lower() not in MEDIA_SUFFIXES or not path.is_file():
-            continue
-        other = files.setdefault(path.stem, path.name)
+        if path.is_dir() or not is_media(path.name):
+            continue  # a link that leads nowhere or a FIFO is a clip, which the job reports
+        name = clip_name(path.name)
+        other = files.setdefault(name, path.name)
         if other != path.name:
             raise UsageError(
-                f"{folder} holds {other} and {path.name}, whose clips would both be called "
-                f"{path.stem!r}; rename or move one of them"
+                f"{folder} holds {printable(other)} and {printable(path.name)}, whose clips would "
+                f"both be called {name!r}; rename or move one of them"
             )
     return list(files)
 

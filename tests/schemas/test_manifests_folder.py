@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,6 +75,16 @@ def test_folder_bad_label_file(write: Write, text: str, why: str) -> None:
 def test_folder_with_nothing_in_it_and_no_folder(tmp_path: Path) -> None:
     assert f"{tmp_path} holds no media file" in refused(tmp_path)
     assert "does not exist or is no folder" in refused(tmp_path / "no")
+
+
+def test_things_named_as_media_are_clips_whose_names_tables_hold(write: Write) -> None:
+    folder = write({"a.wmv": b""})
+    (folder / os.fsdecode(b"caf\xe9.mp4")).touch()
+    (folder / "dangling.mkv").symlink_to(folder / "nothing")
+    (folder / "folder.mp4").mkdir()
+    os.mkfifo(folder / "pipe.ts")
+    clips = read_manifest("folder", folder)
+    assert [clip.key for clip in clips] == ["a", "caf\\xe9", "dangling", "pipe"]
 
 
 def test_folder_with_two_files_of_one_stem(write: Write) -> None:
