@@ -1,51 +1,56 @@
-"""What every extractor is: a name and a shape, a `load`, and a clip in, arrays out."""
+"""What every extractor is: a name in the table of features, a `load`, and a clip in, arrays out."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.failure import KnownError, Reason
+from schemas.features import Feature
 from schemas.media import ClipMedia, FeatureRows
+from schemas.precision import Precision
+from schemas.recipe import RECIPES, Recipe
 
 Array = NDArray[np.float32]
-Precision = Literal["fp32", "bf16", "fp16"]
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureSpec:
-    """What an extractor gives for each row, known before any weights are loaded."""
-
-    name: str
-    """Name in the registry, and of the column or table."""
-    shape: tuple[int, ...]
-    """Shape of one row; for `proposals` of its feature, for `ncp` of its embedding."""
-    grid: Literal["snippet", "segment", "box", "component"]
-    """What one row stands for."""
-    modality: Literal["audio", "visual"]
-    """What must be present in the clip; without it `extract` gives None."""
-    version: int = 1
-    """Raised whenever a change of the code changes the feature's bytes."""
-
-
 Features = Array | FeatureRows
 
 
-class Extractor(Protocol):
-    """Media in, arrays out; loaded once, then used for any number of clips."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """Where an extractor computes, and from which weights."""
+
+    device: str = "cpu"
+    """`cpu`, `cuda` or `cuda:<n>`."""
+    weights: str = "pretrained"
+    """`pretrained`, `seeded` or `seeded:<n>`."""
+    weights_dir: Path | None = None
+    """Folder with published weight files, looked at before the cache."""
+    precision: Precision = "fp32"
+    """Precision of the nets of features with `half_precision`; the others compute in float32."""
+
+
+class Extractor(ABC):
+    """Decoded media in, arrays out; loaded once, then used for any number of clips."""
+
+    name: ClassVar[str]
+    """Its entry in `schemas.features.FEATURES`."""
+
+    def __init__(self, recipe: Recipe = RECIPES["llp-eccv20"]) -> None:
+        self.recipe = recipe
 
     @property
-    def spec(self) -> FeatureSpec:
-        """Name, row shape, grid, modality and version."""
-        ...
+    def spec(self) -> Feature:
+        """What it gives under its recipe: shape, modality, table and column."""
+        return self.recipe.feature(self.name)
 
     @property
     def provenance(self) -> Mapping[str, str]:
         """After `load`: sha256 of each weight file, or `seeded:<n>`; empty without weights."""
-        ...
+        return {}
 
     def load(
         self,
@@ -54,21 +59,29 @@ class Extractor(Protocol):
         *,
         weights_dir: Path | None = None,
         precision: Precision = "fp32",
-    ) -> "Extractor":
-        """Get ready on a device and return the extractor itself.
+    ) -> Self:
+        """Get ready as `LoadOptions` say and return the extractor itself.
 
-        `weights` is `pretrained`, `seeded` or `seeded:<n>`. `precision` is the arithmetic of the
-        two picture nets; everything else computes in float32. Raises `UsageError` for a device
-        that is not there, or weights that are not.
+        Raises `UsageError` for a device that is not there, or weights that are not.
         """
-        ...
+        self.open(
+            LoadOptions(
+                device=device, weights=weights, weights_dir=weights_dir, precision=precision
+            )
+        )
+        return self
 
+    def open(self, options: LoadOptions) -> None:  # noqa: B027 not every extractor has weights
+        """Take the weights into memory; nothing to do for an extractor without any."""
+
+    @abstractmethod
     def extract(self, media: ClipMedia) -> Features | None:
-        """Features of one clip, None when its modality is missing.
+        """Return the features of one clip, None when its modality is missing.
 
-        Raises `KnownError` with `NOT_FINITE` when a number came out infinite or undefined.
+        They are an array [rows, *shape] on a regular grid (one row per second, or per window of
+        `hop_s`), else a record whose `columns()` are those of the feature's table. Raises
+        `KnownError` with `NOT_FINITE` when a number is infinite or undefined.
         """
-        ...
 
 
 def finite(values: Array, clip_key: str, name: str) -> Array:

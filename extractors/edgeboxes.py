@@ -9,9 +9,8 @@ CaffeNet's.
 Letters: P boxes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -20,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torchvision.ops import roi_align
 
-from extractors.base import Array, Extractor, FeatureSpec, Precision, finite
+from extractors.base import Array, LoadOptions, finite
+from extractors.frames import FrameExtractor, batches, resized, scaled_size
 from extractors.nets.weights import WEIGHTS, find_weights
-from extractors.pictures import PictureExtractor, batches, resized, scaled_size
 from extractors.resnet152 import normalised
 from schemas.media import ClipMedia, Proposals
 from schemas.recipe import RECIPES, Recipe
@@ -36,30 +35,28 @@ NET_SIDE = 224
 """Shorter side of the frame that the net sees, in pixels."""
 ROI_BINS = 3
 """RoIAlign takes this many bins each way before the mean."""
-
-
 CPU_BATCH = 5
-"""Frames in one pass of the net on a processor."""
+"""Frames in one pass of the net on a CPU."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
+class _FrameBoxes:
     """What is kept of a middle frame."""
 
     boxes: Array
     score: Array
-    picture: NDArray[np.uint8]
+    small: NDArray[np.uint8]
+    """The frame at the size that the net takes."""
 
 
-class EdgeBoxes(PictureExtractor):
+class EdgeBoxes(FrameExtractor):
     """The best boxes of each second's middle frame (frame 4 of 8), best first: `Proposals`.
 
     A frame has `proposals_per_snippet` boxes at most, fewer where EdgeBoxes finds fewer, and one
     box round the whole frame with score 0 where it finds none.
     """
 
-    net_name = "resnet152"
-    spec = FeatureSpec("proposals", (2048,), "box", "visual")
+    name = "proposals"
 
     def __init__(self, recipe: Recipe = RECIPES["llp-eccv20"]) -> None:
         super().__init__(recipe)
@@ -67,73 +64,66 @@ class EdgeBoxes(PictureExtractor):
         self._edge_hash: dict[str, str] = {}
 
     @property
-    def provenance(self) -> dict[str, str]:
+    def provenance(self) -> Mapping[str, str]:
         """sha256 of each weight file, or `seeded:<n>`."""
         return {**super().provenance, **self._edge_hash}
 
-    def load(
-        self,
-        device: str = "cpu",
-        weights: str = "pretrained",
-        *,
-        weights_dir: Path | None = None,
-        precision: Precision = "fp32",
-    ) -> Extractor:
-        """See `Extractor.load`."""
+    def open(self, options: LoadOptions) -> None:
+        """Take the net, and the model of structured edges where the recipe wants it."""
         if self.recipe.proposals_edges == "structured":
-            path, self._edge_hash = find_weights(WEIGHTS["structured_edges"], weights_dir)
+            path, self._edge_hash = find_weights(WEIGHTS["structured_edges"], options.weights_dir)
             self._edge_model = str(path)
-        return super().load(device, weights, weights_dir=weights_dir, precision=precision)
+        super().open(options)
 
-    def places(self, per_snippet: int) -> Sequence[int]:
-        """The middle frame."""
+    def frame_offsets(self, per_snippet: int) -> Sequence[int]:
+        """Return the middle frame's."""
         return (per_snippet // 2,)
 
-    def reduce(self, frame: NDArray[np.uint8]) -> _Seen:
-        """Boxes of a frame [H, W, 3], and the frame at the size that the net takes."""
+    def reduce(self, frame: NDArray[np.uint8]) -> _FrameBoxes:
+        """Return boxes of a frame [H, W, 3], and the frame at the size that the net takes."""
         height, width = frame.shape[:2]
         shrink = min(1.0, EDGE_SIDE / max(height, width))
         size = max(16, round(width * shrink)), max(16, round(height * shrink))
         shrunk = frame if shrink == 1.0 else cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-        seen = np.asarray(shrunk, np.uint8)
+        small = np.asarray(shrunk, np.uint8)
         if self._edge_model is None:
-            edges, angle = gradient_edges(seen)
+            edges, angle = gradient_edges(small)
         else:
-            edges, angle = structured_edges(seen, self._edge_model)
+            edges, angle = structured_edges(small, self._edge_model)
         boxes, score = edge_boxes(edges, angle, self.recipe.proposals_per_snippet)
         long_side = 3 * NET_SIDE  # bounds the cost of a very long frame
-        picture_size = np.minimum(scaled_size(frame, NET_SIDE), long_side)
-        return _Seen(boxes, score, resized(frame, *map(int, picture_size)))
+        net_size = np.minimum(scaled_size(frame, NET_SIDE), long_side)
+        return _FrameBoxes(boxes, score, resized(frame, *map(int, net_size)))
 
-    def compute(self, seconds: Sequence[Sequence[_Seen]]) -> list[tuple[_Seen, Array]]:
-        """Each frame's boxes with their features [P, 2048]."""
-        frames = [seen for (seen,) in seconds]
+    def compute(self, seconds: Sequence[Sequence[_FrameBoxes]]) -> list[tuple[_FrameBoxes, Array]]:
+        """Return each frame's boxes with their features [P, 2048]."""
+        frames = [kept for (kept,) in seconds]
         size = CPU_BATCH if self.net.device.type == "cpu" else len(frames)
         return [row for part in batches(frames, size) for row in self._features(part)]
 
-    def _features(self, frames: Sequence[_Seen]) -> list[tuple[_Seen, Array]]:
-        feature_map = self.net(normalised(np.stack([seen.picture for seen in frames])))
+    def _features(self, frames: Sequence[_FrameBoxes]) -> list[tuple[_FrameBoxes, Array]]:
+        feature_map = self.net(normalised(np.stack([kept.small for kept in frames])))
         rows, columns = feature_map.shape[2:]
         cells = torch.tensor([columns, rows, columns, rows], dtype=torch.float32)
-        boxes = [torch.from_numpy(seen.boxes) * cells for seen in frames]
+        boxes = [torch.from_numpy(kept.boxes) * cells for kept in frames]
         rois = roi_align(feature_map, boxes, ROI_BINS, aligned=True).mean((2, 3))
         features = rois.split([len(b) for b in boxes])
-        return [(seen, rows.numpy()) for seen, rows in zip(frames, features, strict=True)]
+        return [(kept, own.numpy()) for kept, own in zip(frames, features, strict=True)]
 
-    def join(self, parts: Sequence[list[tuple[_Seen, Array]]], media: ClipMedia) -> Proposals:
-        """All boxes of the clip."""
+    def join(self, parts: Sequence[list[tuple[_FrameBoxes, Array]]], media: ClipMedia) -> Proposals:
+        """Return all boxes of the clip."""
         seconds = [second for part in parts for second in part]
-        counts = [len(seen.score) for seen, _ in seconds]
+        counts = [len(kept.score) for kept, _ in seconds]
         second = np.repeat(np.arange(len(seconds), dtype=np.int32), counts)
-        (place,) = self.places(media.per_snippet)
+        (offset,) = self.frame_offsets(media.per_snippet)
         feature = np.concatenate([feature for _, feature in seconds])
         return Proposals(
             snippet_index=second,
-            frame_index=(second * media.per_snippet + place).astype(np.int32),
+            frame_index=(second * media.per_snippet + offset).astype(np.int32),
             rank=np.concatenate([np.arange(n, dtype=np.int32) for n in counts]),
-            boxes=np.concatenate([seen.boxes for seen, _ in seconds]),
-            score=np.concatenate([seen.score for seen, _ in seconds]),
-            feature=finite(feature, media.clip_key, self.spec.name),
+            boxes=np.concatenate([kept.boxes for kept, _ in seconds]),
+            score=np.concatenate([kept.score for kept, _ in seconds]),
+            feature=finite(feature, media.clip_key, self.name),
         )
 
 
@@ -180,11 +170,11 @@ def edge_boxes(edges: Array, angle: Array, most: int) -> tuple[Array, Array]:
         edgeMergeThr=0.5, clusterMinMag=0.5, maxAspectRatio=3.0, minBoxArea=1000.0, gamma=2.0,
         kappa=1.5,
     )  # fmt: skip
-    found, score = finder.getBoundingBoxes(edges, angle)
-    if len(found) == 0:
+    corners_and_sizes, score = finder.getBoundingBoxes(edges, angle)
+    if len(corners_and_sizes) == 0:
         return np.array([[0, 0, 1, 1]], dtype=np.float32), np.zeros(1, dtype=np.float32)
     height, width = edges.shape
-    x, y, w, h = np.asarray(found, dtype=np.float32).reshape(-1, 4).T
+    x, y, w, h = np.asarray(corners_and_sizes, dtype=np.float32).reshape(-1, 4).T
     corners = np.stack([x / width, y / height, (x + w) / width, (y + h) / height], axis=1)
     boxes: Array = np.clip(corners, 0.0, 1.0).astype(np.float32)
     return boxes, np.asarray(score, dtype=np.float32).ravel()

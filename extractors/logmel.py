@@ -9,48 +9,29 @@ the lowest bands would hold no bin at all.
 Letters: T seconds.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
-
 import librosa
 import numpy as np
 
-from extractors.base import Array, FeatureSpec, Precision, finite
+from extractors.base import Array, Extractor, finite
 from schemas.media import SAMPLE_RATE, ClipMedia
-from schemas.recipe import RECIPES, Recipe
 
 WINDOW, HOP, FFT, BANDS = 256, 160, 512, 64
 FRAMES = SAMPLE_RATE // HOP
 """Frames of one second: 100."""
 
 
-class LogMel:
+class LogMel(Extractor):
     """Log-mel of each second: float32 [T, 100, 64].
 
-    Frame n of the clip is centred on sample 160 n of the continuous sound, with zeros beyond its
+    Frame n of the clip is centred on sample 160 n of the continuous waveform, with zeros beyond its
     ends; second t holds frames 100 t to 100 t + 99. So the seconds of a clip put end to end are
     the spectrogram of the whole clip.
     """
 
-    spec = FeatureSpec("logmel", (FRAMES, BANDS), "snippet", "audio")
-    provenance: Mapping[str, str] = {}
-
-    def __init__(self, recipe: Recipe = RECIPES["llp-eccv20"]) -> None:
-        self.recipe = recipe
-
-    def load(
-        self,
-        device: str = "cpu",
-        weights: str = "pretrained",
-        *,
-        weights_dir: Path | None = None,
-        precision: Precision = "fp32",
-    ) -> "LogMel":
-        """Nothing to load; see `Extractor.load`."""
-        return self
+    name = "logmel"
 
     def extract(self, media: ClipMedia) -> Array | None:
-        """Float32 [T, 100, 64], None without sound."""
+        """Return float32 [T, 100, 64], None without audio."""
         if media.sound is None:
             return None
         power = librosa.feature.melspectrogram(
@@ -59,4 +40,4 @@ class LogMel:
         )  # fmt: skip
         frames = np.log(power.T[: media.n_snippets * FRAMES] + 1e-6, dtype=np.float32)
         seconds = np.ascontiguousarray(frames.reshape(media.n_snippets, FRAMES, BANDS))
-        return finite(seconds, media.clip_key, self.spec.name)
+        return finite(seconds, media.clip_key, self.name)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from extractors.base import Array, FeatureSpec, finite
+from extractors.base import Array, finite
 from extractors.nets.vggish_input import log_mel_examples
 from extractors.vggish import VGGishExtractor
 from schemas.media import SAMPLE_RATE, ClipMedia, Components
@@ -74,10 +74,10 @@ class NCP(VGGishExtractor):
     the clip's phase), averaged over the windows of 0.96 s in which it is loudest.
     """
 
-    spec = FeatureSpec("ncp", (128,), "component", "audio")
+    name = "ncp"
 
     def extract(self, media: ClipMedia) -> Components | None:
-        """Components of the clip, None without sound."""
+        """Return the components of the clip, None without audio."""
         if media.sound is None:
             return None
         hann = torch.hann_window(WINDOW)
@@ -93,7 +93,7 @@ class NCP(VGGishExtractor):
         vggish: Array = self.embedder(np.concatenate(rows))
         vggish = vggish.reshape(COMPONENTS, -1, vggish.shape[1]).mean(axis=1)
         return Components(
-            w=finite(w.T.contiguous().numpy(), media.clip_key, "ncp"),
-            h=finite(h.numpy(), media.clip_key, "ncp"),
-            vggish=finite(vggish, media.clip_key, "ncp"),
+            w=finite(w.T.contiguous().numpy(), media.clip_key, self.name),
+            h=finite(h.numpy(), media.clip_key, self.name),
+            vggish=finite(vggish, media.clip_key, self.name),
         )

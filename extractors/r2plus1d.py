@@ -15,40 +15,39 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from extractors.base import Array, FeatureSpec, finite
-from extractors.pictures import PictureExtractor, batches, resized
+from extractors.base import Array, finite
+from extractors.frames import FrameExtractor, batches, resized
 from schemas.media import ClipMedia
 
 SIDE = 112
 MEAN = torch.tensor([0.43216, 0.394666, 0.37645])
 STD = torch.tensor([0.22803, 0.22145, 0.216989])
 CPU_BATCH = 2
-"""Seconds in one pass on a processor."""
+"""Seconds in one pass on a CPU."""
 
 
-class R2Plus1D(PictureExtractor):
+class R2Plus1D(FrameExtractor):
     """R(2+1)D-18 of each second's 8 frames: float32 [T, 512]."""
 
-    net_name = "r2plus1d"
-    spec = FeatureSpec("r2plus1d", (512,), "snippet", "visual")
+    name = "r2plus1d"
 
     def reduce(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """[H, W, 3] -> uint8 [112, 112, 3]."""
+        """Return a frame [H, W, 3] as uint8 [112, 112, 3]."""
         return resized(frame, SIDE, SIDE)
 
     def compute(self, seconds: Sequence[Sequence[NDArray[np.uint8]]]) -> Array:
-        """Rows of some seconds."""
+        """Return rows of some seconds."""
         size = CPU_BATCH if self.net.device.type == "cpu" else len(seconds)
         maps = [self.net(normalised(np.array(part))) for part in batches(seconds, size)]
         features: Array = torch.cat([m.mean((2, 3, 4)) for m in maps]).numpy()
         return features
 
     def join(self, parts: Sequence[Array], media: ClipMedia) -> Array:
-        """All seconds of the clip."""
-        return finite(np.concatenate(parts), media.clip_key, self.spec.name)
+        """Return all seconds of the clip."""
+        return finite(np.concatenate(parts), media.clip_key, self.name)
 
 
 def normalised(seconds: NDArray[np.uint8]) -> torch.Tensor:
-    """uint8 [N, 8, H, W, 3] -> float32 [N, 3, 8, H, W] with Kinetics' mean and deviation."""
+    """Return uint8 [N, 8, H, W, 3] as float32 [N, 3, 8, H, W] with Kinetics' mean and std."""
     shares = torch.from_numpy(seconds).float() / 255.0
     return ((shares - MEAN) / STD).permute(0, 4, 1, 2, 3)

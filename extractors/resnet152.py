@@ -14,39 +14,32 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from extractors.base import Array, FeatureSpec, finite
-from extractors.pictures import PictureExtractor, batches, resized, scaled_size
+from extractors.base import Array, finite
+from extractors.frames import FrameExtractor, batches, resized, scaled_size
 from schemas.media import ClipMedia
-from schemas.recipe import RECIPES, Recipe
 
 CROP = 224
 MEAN = torch.tensor([0.485, 0.456, 0.406])
 STD = torch.tensor([0.229, 0.224, 0.225])
 
 
-class ResNet152(PictureExtractor):
+class ResNet152(FrameExtractor):
     """ResNet-152 of each frame: float32 [T, 2048] (mean of a second) or [T, 8, 2048] (`keep`).
 
     Preprocessing of the LLP authors: shorter side 256 (bilinear), centre crop 224, ImageNet mean
-    and standard deviation.
+    and std.
     """
 
-    net_name = "resnet152"
-
-    def __init__(self, recipe: Recipe = RECIPES["llp-eccv20"]) -> None:
-        super().__init__(recipe)
-        keep = recipe.resnet152_frames == "keep"
-        shape = (recipe.frames_per_second, 2048) if keep else (2048,)
-        self.spec = FeatureSpec("resnet152", shape, "snippet", "visual")
+    name = "resnet152"
 
     def reduce(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """[H, W, 3] -> the centre, uint8 [224, 224, 3]."""
+        """Return the centre, uint8 [224, 224, 3], of a frame [H, W, 3]."""
         small = resized(frame, *scaled_size(frame, self.recipe.resnet152_resize))
         top, left = (round((side - CROP) / 2.0) for side in small.shape[:2])
         return small[top : top + CROP, left : left + CROP]
 
     def compute(self, seconds: Sequence[Sequence[NDArray[np.uint8]]]) -> Array:
-        """Rows of some seconds. One second is one pass on a processor, where small passes pay."""
+        """Return rows of some seconds; on a CPU one second is one pass, where small passes pay."""
         frames = [frame for second in seconds for frame in second]
         size = len(seconds[0]) if self.net.device.type == "cpu" else len(frames)
         maps = [self.net(normalised(np.stack(part))) for part in batches(frames, size)]
@@ -55,11 +48,11 @@ class ResNet152(PictureExtractor):
         return features if self.recipe.resnet152_frames == "keep" else features.mean(axis=1)
 
     def join(self, parts: Sequence[Array], media: ClipMedia) -> Array:
-        """All seconds of the clip."""
-        return finite(np.concatenate(parts), media.clip_key, self.spec.name)
+        """Return all seconds of the clip."""
+        return finite(np.concatenate(parts), media.clip_key, self.name)
 
 
-def normalised(pictures: NDArray[np.uint8]) -> torch.Tensor:
-    """uint8 [N, H, W, 3] -> float32 [N, 3, H, W] with ImageNet's mean and standard deviation."""
-    shares = torch.from_numpy(pictures).float() / 255.0
+def normalised(frames: NDArray[np.uint8]) -> torch.Tensor:
+    """Return frames, uint8 [N, H, W, 3], as float32 [N, 3, H, W] with ImageNet's mean and std."""
+    shares = torch.from_numpy(frames).float() / 255.0
     return ((shares - MEAN) / STD).permute(0, 3, 1, 2)

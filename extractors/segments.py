@@ -1,4 +1,4 @@
-"""VGGish over the continuous sound, for systems that look for events inside a clip.
+"""VGGish over the continuous audio, for systems that look for events inside a clip.
 
 Paper: Parekh et al., "Weakly Supervised Representation Learning for Audio-Visual Scene Analysis":
     windows of 0.96 s every 0.48 s, so 19 for 10 s, without padding.
@@ -6,23 +6,21 @@ Paper: Parekh et al., "Weakly Supervised Representation Learning for Audio-Visua
 Letters: K windows.
 """
 
-from extractors.base import Array, FeatureSpec, finite
+from extractors.base import Array, finite
 from extractors.nets.vggish_input import log_mel_examples
 from extractors.vggish import VGGishExtractor
+from schemas.features import SEGMENT_HOP_S
 from schemas.media import ClipMedia
-
-HOP_S = 0.48
-"""Seconds from one window's start to the next's."""
 
 
 class Segments(VGGishExtractor):
     """VGGish of 0.96 s windows every 0.48 s: float32 [K, 128], K = 19 for 10 s."""
 
-    spec = FeatureSpec("segments", (128,), "segment", "audio")
+    name = "segments"
 
     def extract(self, media: ClipMedia) -> Array | None:
-        """Float32 [K, 128], None without sound."""
+        """Return float32 [K, 128], None without audio."""
         if media.sound is None:
             return None
-        examples = log_mel_examples(media.sound, HOP_S)
-        return finite(self.embedder(examples), media.clip_key, self.spec.name)
+        examples = log_mel_examples(media.sound, SEGMENT_HOP_S)
+        return finite(self.embedder(examples), media.clip_key, self.name)

@@ -1,4 +1,4 @@
-"""VGGish: 128 numbers for each 0.96 s of sound.
+"""VGGish: 128 numbers for each 0.96 s of audio.
 
 Paper: Hershey et al., "CNN Architectures for Large-Scale Audio Classification", ICASSP 2017,
     https://arxiv.org/abs/1609.09430
@@ -10,14 +10,13 @@ Letters: N examples, T seconds.
 """
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Self
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from extractors.base import Array, FeatureSpec, NotLoadedError, Precision, finite
+from extractors.base import Array, Extractor, LoadOptions, NotLoadedError, finite
 from extractors.nets import shared as nets
 from extractors.nets.vggish_input import log_mel_examples
 from schemas.media import ClipMedia
@@ -38,16 +37,16 @@ class Embedder:
         self.pca: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self.provenance: Mapping[str, str] = {}
 
-    def load(self, device: str, weights: str, weights_dir: Path | None) -> None:
+    def open(self, options: LoadOptions) -> None:
         """Take the process's one copy of the net, and the PCA if the recipe wants it."""
-        self.net = nets.shared_net("vggish", weights, device, weights_dir=weights_dir)
+        self.net = nets.shared_net("vggish", replace(options, precision="fp32"))
         self.provenance = self.net.provenance
         if self.recipe.vggish_pca:
-            self.pca, added = nets.vggish_pca(weights, weights_dir)
+            self.pca, added = nets.vggish_pca(options)
             self.provenance = {**self.provenance, **added}
 
     def __call__(self, examples: Array) -> Array:
-        """[N, 96, 64] -> float32 [N, 128]; whole numbers in 0..255 after the PCA."""
+        """Return embeddings, float32 [N, 128], of examples [N, 96, 64]; 0..255 after the PCA."""
         if self.net is None:
             raise NotLoadedError("vggish")
         parts = [
@@ -60,10 +59,11 @@ class Embedder:
         return quantise(out, *self.pca) if self.pca is not None else out
 
 
-class VGGishExtractor:
-    """What the three extractors that end in VGGish share: loading it, once in a process."""
+class VGGishExtractor(Extractor):
+    """What the three extractors that end in VGGish share: opening it, once in a process."""
 
     def __init__(self, recipe: Recipe = RECIPES["llp-eccv20"]) -> None:
+        super().__init__(recipe)
         self.embedder = Embedder(recipe)
 
     @property
@@ -71,17 +71,9 @@ class VGGishExtractor:
         """sha256 of each weight file, or `seeded:<n>`."""
         return self.embedder.provenance
 
-    def load(
-        self,
-        device: str = "cpu",
-        weights: str = "pretrained",
-        *,
-        weights_dir: Path | None = None,
-        precision: Precision = "fp32",
-    ) -> Self:
-        """See `Extractor.load`; always computes in fp32, whatever `precision` says."""
-        self.embedder.load(device, weights, weights_dir)
-        return self
+    def open(self, options: LoadOptions) -> None:
+        """Take the net, which always computes in fp32."""
+        self.embedder.open(options)
 
 
 class VGGish(VGGishExtractor):
@@ -91,18 +83,18 @@ class VGGish(VGGishExtractor):
     features that the LLP authors published.
     """
 
-    spec = FeatureSpec("vggish", (128,), "snippet", "audio")
+    name = "vggish"
 
     def extract(self, media: ClipMedia) -> Array | None:
-        """Float32 [T, 128], None without sound."""
+        """Return float32 [T, 128], None without audio."""
         if media.sound is None:
             return None
         examples = np.concatenate([log_mel_examples(s) for s in media.seconds_of_sound()])
-        return finite(self.embedder(examples), media.clip_key, self.spec.name)
+        return finite(self.embedder(examples), media.clip_key, self.name)
 
 
 def quantise(raw: Array, eigen_vectors: NDArray[np.float64], means: NDArray[np.float64]) -> Array:
-    """AudioSet's post-processing: PCA, clip to -2..2, 256 steps; float32 [N, 128] of 0..255."""
+    """Return AudioSet's PCA of `raw`, clipped to -2..2, in 256 steps: float32 [N, 128], 0..255."""
     projected = (raw - means.reshape(1, -1)) @ eigen_vectors.T
     steps = (np.clip(projected, -2.0, 2.0) + 2.0) * (255.0 / 4.0)
     return np.floor(steps).astype(np.float32)

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,15 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from extractors.base import Precision
+from extractors.base import LoadOptions
 from extractors.nets import seeded, vggish_net
 from extractors.nets.fused_conv import can_fuse, fuse
 from extractors.nets.precision import has_amx, open_device
 from extractors.nets.torchvision_trunks import TRUNKS
 from extractors.nets.weights import WEIGHTS, find_weights
-from schemas.failure import UsageError
-
-NetName = Literal["vggish", "resnet152", "r2plus1d"]
+from schemas.precision import Precision, choose_precision
 
 _BN = (nn.BatchNorm2d, nn.BatchNorm3d)
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -32,29 +29,29 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 @dataclass(frozen=True, eq=False)
 class Net:
-    """A net on its device, in its arithmetic, with what its numbers came from."""
+    """A net on its device, in its precision, with what its weights came from."""
 
     trunk: nn.Module
     device: torch.device
     dtype: torch.dtype
     layout: torch.memory_format
-    standard: tuple[Tensor, Tensor] | None
+    output_scaling: tuple[Tensor, Tensor] | None
     """Scale and shift of each output channel, for seeded weights; None for published ones."""
     provenance: Mapping[str, str]
 
     def __call__(self, batch: Tensor) -> Tensor:
-        """Send float32 [N, ...] through the net; float32 on the processor, channels second.
+        """Return the net's output for float32 [N, ...]: float32 on the CPU, channels second.
 
-        VGGish gives [N, 128], the picture nets their last map [N, C, ...].
+        VGGish gives [N, 128], the visual nets their last map [N, C, ...].
         """
         if self.device.type == "cuda":
             batch = batch.pin_memory()
         with torch.inference_mode():
             batch = batch.to(self.device, self.dtype, non_blocking=True)
             out = self.trunk(batch.contiguous(memory_format=self.layout)).float().cpu()
-        if self.standard is None:
+        if self.output_scaling is None:
             return out
-        scale, shift = (v.view(-1, *[1] * (out.ndim - 2)) for v in self.standard)
+        scale, shift = (v.view(-1, *[1] * (out.ndim - 2)) for v in self.output_scaling)
         return out * scale + shift
 
 
@@ -62,52 +59,49 @@ _nets: dict[tuple[str, ...], Net] = {}
 _lock = threading.Lock()
 
 
-def shared_net(
-    name: NetName,
-    weights: str,
-    device: str = "cpu",
-    *,
-    weights_dir: Path | None = None,
-    precision: Precision = "fp32",
-) -> Net:
+def shared_net(name: str, options: LoadOptions) -> Net:
     """Return this process's one copy of a net, loading it on first use.
 
     Raises `UsageError` for unknown weights, a device that is not there or missing files.
     """
-    where = open_device(device)
-    if precision == "fp16" and where.type != "cuda":
-        raise UsageError("precision fp16 needs a CUDA device; on a processor use fp32 or bf16")
-    seed = seeded.parse_weights(weights)
-    key = (name, str(seed), str(where), str(weights_dir if seed is None else ""), precision)
+    device = open_device(options.device)
+    precision, _ = choose_precision(options.precision, device.type, None)
+    seed = seeded.parse_weights(options.weights)
+    weights_dir = options.weights_dir if seed is None else None
+    key = (name, str(seed), str(device), str(weights_dir), precision)
     with _lock:
         if key not in _nets:
-            _nets[key] = _load(name, seed, where, weights_dir, precision)
+            _nets[key] = _load(name, seed, device, weights_dir, precision)
         return _nets[key]
 
 
 def _load(
-    name: NetName, seed: int | None, device: torch.device, weights_dir: Path | None, p: Precision
+    name: str,
+    seed: int | None,
+    device: torch.device,
+    weights_dir: Path | None,
+    precision: Precision,
 ) -> Net:
-    standard = None
+    output_scaling = None
     if seed is not None:
-        trunk, standard = seeded.seeded_net(name, seed)
-        provenance: dict[str, str] = {str(name): f"seeded:{seed}"}
+        trunk, output_scaling = seeded.seeded_net(name, seed)
+        provenance: dict[str, str] = {name: f"seeded:{seed}"}
     else:
         trunk, provenance = _pretrained(name, weights_dir)
     trunk = trunk.eval().requires_grad_(False)
-    if name != "vggish":
+    if name in TRUNKS:
         trunk = fold_batchnorm(trunk)
-    layout = _layout(name, device, p)
-    trunk = trunk.to(device, _DTYPES[p]).to(memory_format=layout)
+    dtype, layout = _DTYPES[precision], _layout(name, device, precision)
+    trunk = trunk.to(device, dtype).to(memory_format=layout)
     if can_fuse(device):
         trunk = fuse(trunk)
-    return Net(trunk, device, _DTYPES[p], layout, standard, provenance)
+    return Net(trunk, device, dtype, layout, output_scaling, provenance)
 
 
-def _layout(name: NetName, device: torch.device, precision: Precision) -> torch.memory_format:
+def _layout(name: str, device: torch.device, precision: Precision) -> torch.memory_format:
     """Pick the order of axes in memory; the numbers agree to rounding either way.
 
-    Channels last is faster in bf16 everywhere, and in fp32 on processors without AMX (measured:
+    Channels last is faster in bf16 everywhere, and in fp32 on CPUs without AMX (measured:
     1.37 against 1.80 s for 16 frames through ResNet-152); with AMX fp32 was faster without.
     """
     if name == "vggish" or (device.type == "cpu" and precision == "fp32" and has_amx()):
@@ -115,7 +109,7 @@ def _layout(name: NetName, device: torch.device, precision: Precision) -> torch.
     return torch.channels_last_3d if name == "r2plus1d" else torch.channels_last
 
 
-def _pretrained(name: NetName, weights_dir: Path | None) -> tuple[nn.Module, dict[str, str]]:
+def _pretrained(name: str, weights_dir: Path | None) -> tuple[nn.Module, dict[str, str]]:
     path, hashes = find_weights(WEIGHTS[name], weights_dir)
     if name == "vggish":
         net: nn.Module = vggish_net.Net()
@@ -149,12 +143,12 @@ def fold_batchnorm(net: nn.Module) -> nn.Module:
 
 
 def vggish_pca(
-    weights: str, weights_dir: Path | None
+    options: LoadOptions,
 ) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], dict[str, str]]:
     """Return eigen vectors [128, 128] and means [128] of AudioSet's PCA, and their sha256."""
-    seed = seeded.parse_weights(weights)
+    seed = seeded.parse_weights(options.weights)
     if seed is not None:
         return seeded.seeded_pca(seed), {"vggish_pca": f"seeded:{seed}"}
-    path, hashes = find_weights(WEIGHTS["vggish_pca"], weights_dir)
+    path, hashes = find_weights(WEIGHTS["vggish_pca"], options.weights_dir)
     with np.load(path) as arrays:
         return (arrays["pca_eigen_vectors"], arrays["pca_means"]), hashes

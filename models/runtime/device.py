@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 
 from schemas import UsageError
+from schemas.precision import AskedPrecision, choose_precision, cpu_bf16
 
 DeviceName = Literal["auto", "cpu", "cuda"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 def choose_device(name: DeviceName) -> torch.device:
@@ -22,23 +22,14 @@ def choose_device(name: DeviceName) -> torch.device:
     return torch.device(name)
 
 
-def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
+def autocast_dtype(precision: AskedPrecision, device: torch.device) -> torch.dtype | None:
     """Return the dtype of matrix products and convolutions; None for float32 throughout.
 
     `auto` takes bfloat16 where the device has instructions for it. `UsageError` for fp16 on a CPU.
     """
-    if precision == "fp16":
-        if device.type != "cuda":
-            raise UsageError("--precision fp16 needs a CUDA device; take bf16, fp32 or auto")
-        return torch.float16
-    if precision == "bf16" or (precision == "auto" and has_bf16(device)):
-        return torch.bfloat16
-    return None
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Return whether a device computes in bfloat16 faster than in float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+        bf16 = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else None
+    else:
+        bf16 = cpu_bf16(torch.cpu.get_capabilities())
+    chosen, _ = choose_precision(precision, device.type, bf16)
+    return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[chosen]

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
+from extractors.base import LoadOptions
 from extractors.nets import vggish_net
 from extractors.nets.precision import resolve_precision
 from extractors.nets.shared import shared_net
@@ -102,7 +103,7 @@ def bare_seconds(precision: Any) -> dict[str, float]:
     seconds = {}
     for name, shapes in INPUTS.items():
         arithmetic = "fp32" if name == "vggish" else precision  # as the extractor does
-        net = shared_net(name, "seeded:0", precision=arithmetic)  # type: ignore[arg-type]
+        net = shared_net(name, LoadOptions(weights="seeded:0", precision=arithmetic))  # type: ignore[arg-type]
         batches = [torch.rand(shape) for shape in shapes]
         times = []
         for _ in range(REPEATS + 1):

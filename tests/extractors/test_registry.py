@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from extractors import pictures
+from extractors import frames
 from extractors.base import Features, NotLoadedError
+from extractors.frames import FrameExtractor, extract_together
 from extractors.nets.shared import Net
-from extractors.pictures import PictureExtractor, extract_together
 from extractors.registry import EXTRACTORS, create
 from schemas.failure import KnownError, Reason, UsageError
 from schemas.features import FEATURES
@@ -65,11 +65,11 @@ def test_rows_are_as_the_spec_says(name: str, media: ClipMedia) -> None:
     spec = create(name).spec
     features = extract(name, media)
     found = rows(features)
-    assert spec.name == name
+    assert spec.extractor == name
     assert found.shape[1:] == spec.shape
     assert found.dtype == np.float32
     assert all(np.isfinite(array).all() for array in arrays(features))
-    if spec.grid == "snippet":
+    if spec.unit == "snippet":
         assert len(found) == SECONDS
     assert found.std() > 0.01
 
@@ -125,7 +125,7 @@ def test_seconds_stand_by_themselves(name: str) -> None:
 @pytest.mark.parametrize("name", VISUAL)
 def test_chunks_do_not_show(name: str, media: ClipMedia, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = rows(extract(name, media))
-    monkeypatch.setattr(pictures, "CHUNK_SECONDS", 1)
+    monkeypatch.setattr(frames, "CHUNK_SECONDS", 1)
     np.testing.assert_allclose(rows(extract(name, media)), whole, atol=2e-4)
 
 
@@ -145,10 +145,10 @@ def test_together_equals_alone_and_asks_for_each_frame_once(media: ClipMedia) ->
 @pytest.mark.parametrize("name", VISUAL)
 def test_undefined_numbers_are_known_trouble(name: str, media: ClipMedia) -> None:
     extractor = create(name).load("cpu", "seeded:0")
-    assert isinstance(extractor, PictureExtractor)
+    assert isinstance(extractor, FrameExtractor)
     broken = torch.nn.Sequential(extractor.net.trunk, torch.nn.Threshold(1e9, float("nan")))
     good = extractor.net
-    extractor._net = Net(broken, good.device, good.dtype, good.layout, good.standard, {})
+    extractor._net = Net(broken, good.device, good.dtype, good.layout, good.output_scaling, {})
     with pytest.raises(KnownError, match=name) as caught:
         extractor.extract(media)
     assert caught.value.reason is Reason.NOT_FINITE

@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from extractors.base import LoadOptions
 from extractors.nets.vggish_input import _mel_matrix
 from extractors.nets.vggish_net import Net, from_saved_model
 from extractors.registry import create
@@ -107,7 +108,7 @@ def test_segments_of_ten_seconds() -> None:
     assert isinstance(segments, np.ndarray)
     assert segments.shape == (19, 128)
     embed = Embedder(RECIPES["llp-eccv20"])
-    embed.load("cpu", "seeded", None)
+    embed.open(LoadOptions(weights="seeded"))
     assert clip.sound is not None
     third = log_mel_examples(clip.sound[2 * 7_680 : 2 * 7_680 + 15_600])
     np.testing.assert_allclose(segments[2], embed(third)[0], atol=1e-4)

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from extractors.base import Precision
 from extractors.nets.precision import resolve_precision
 from extractors.nets.weights import cache_folder, find_weights, weights_of
 from pipelines.demo import DemoOptions, demo_folder, generate
@@ -34,6 +33,7 @@ from pipelines.store.locking import locked
 from pipelines.store.scratch import sweep_scratch_folders
 from schemas import FEATURES, RECIPES, Recipe, UsageError
 from schemas.messages import unknown
+from schemas.precision import Precision
 
 _log = logging.getLogger(__name__)
 _DEMO_ONLY = ("clips", "seed", "classes", "difficulty")

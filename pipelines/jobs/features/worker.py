@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from extractors.base import Extractor
-from extractors.pictures import extract_together
+from extractors.frames import extract_together
 from extractors.registry import create
 from pipelines.jobs.features.clip_failure import failure_of, no_room
 from pipelines.jobs.features.decoding import DecodedClip, DecodingPool

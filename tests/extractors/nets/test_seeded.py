@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeClassifier
 
+from extractors.base import LoadOptions
 from extractors.nets import seeded
 from extractors.nets.calibration_inputs import draw_sounds
 from extractors.registry import create
@@ -69,7 +70,7 @@ def test_seeds_differ() -> None:
 
 def test_vggish_outputs_are_of_unit_size() -> None:
     embed = Embedder(RAW)
-    embed.load("cpu", "seeded", None)
+    embed.open(LoadOptions(weights="seeded"))
     examples = np.concatenate([log_mel_examples(s) for s in draw_sounds(24, 1.0, seed=99)])
     out = embed(examples)
     assert abs(out.mean()) < 0.3
@@ -91,7 +92,7 @@ def timbre(number: int, rng: np.random.Generator) -> NDArray[np.float32]:
 
 def test_vggish_tells_timbres_apart() -> None:
     embed = Embedder(RAW)
-    embed.load("cpu", "seeded", None)
+    embed.open(LoadOptions(weights="seeded"))
     rng, labels = np.random.default_rng(1), np.tile(np.arange(8), 12)
     features = embed(np.concatenate([log_mel_examples(timbre(int(n), rng)) for n in labels]))
     probe = RidgeClassifier(alpha=10.0).fit(features[:64], labels[:64])
