@@ -114,7 +114,10 @@ def _reduced(
     per_snippet: int,
     pool: ThreadPoolExecutor,
 ) -> dict[str, list[list[Any]]]:
-    """Return reduced frames of some seconds by extractor; whole frames of a few seconds live at a time."""
+    """Return reduced frames of some seconds by extractor.
+
+    Whole frames of only a few seconds live at a time.
+    """
     held: dict[str, list[list[Any]]] = {name: [] for name in visual}
     waiting: deque[dict[str, list[Future[Any]]]] = deque()
     offsets = {name: e.frame_offsets(per_snippet) for name, e in visual.items()}
@@ -144,7 +147,7 @@ def resized(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
 
 
 def scaled_size(frame: NDArray[np.uint8], shorter: int) -> tuple[int, int]:
-    """Return width and height when the shorter side becomes `shorter` and the longer one is floored."""
+    """Return width and height, the shorter side `shorter`, the longer one floored."""
     height, width = frame.shape[:2]
     if width <= height:
         return shorter, int(shorter * height / width)

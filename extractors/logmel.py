@@ -32,10 +32,10 @@ class LogMel(Extractor):
 
     def extract(self, media: ClipMedia) -> Array | None:
         """Return float32 [T, 100, 64], None without audio."""
-        if media.sound is None:
+        if media.waveform is None:
             return None
         power = librosa.feature.melspectrogram(
-            y=media.sound, sr=SAMPLE_RATE, n_fft=FFT, win_length=WINDOW, hop_length=HOP,
+            y=media.waveform, sr=SAMPLE_RATE, n_fft=FFT, win_length=WINDOW, hop_length=HOP,
             n_mels=BANDS, center=True, pad_mode="constant",
         )  # fmt: skip
         frames = np.log(power.T[: media.n_snippets * FRAMES] + 1e-6, dtype=np.float32)

@@ -78,10 +78,10 @@ class NCP(VGGishExtractor):
 
     def extract(self, media: ClipMedia) -> Components | None:
         """Return the components of the clip, None without audio."""
-        if media.sound is None:
+        if media.waveform is None:
             return None
         hann = torch.hann_window(WINDOW)
-        sound = torch.from_numpy(media.sound)
+        sound = torch.from_numpy(media.waveform)
         spectrum = torch.stft(sound, WINDOW, HOP, window=hann, return_complex=True)
         w, h = components(spectrum.abs())
         whole = (w @ h).clamp_min(EPSILON)

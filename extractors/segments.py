@@ -20,7 +20,7 @@ class Segments(VGGishExtractor):
 
     def extract(self, media: ClipMedia) -> Array | None:
         """Return float32 [K, 128], None without audio."""
-        if media.sound is None:
+        if media.waveform is None:
             return None
-        examples = log_mel_examples(media.sound, SEGMENT_HOP_S)
+        examples = log_mel_examples(media.waveform, SEGMENT_HOP_S)
         return finite(self.embedder(examples), media.clip_key, self.name)

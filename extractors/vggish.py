@@ -87,9 +87,9 @@ class VGGish(VGGishExtractor):
 
     def extract(self, media: ClipMedia) -> Array | None:
         """Return float32 [T, 128], None without audio."""
-        if media.sound is None:
+        if media.waveform is None:
             return None
-        examples = np.concatenate([log_mel_examples(s) for s in media.seconds_of_sound()])
+        examples = np.concatenate([log_mel_examples(s) for s in media.waveform_by_second()])
         return finite(self.embedder(examples), media.clip_key, self.name)
 
 

@@ -1,4 +1,4 @@
-"""A decoded clip: sound and frames on one (clip, second) grid, what every extractor reads."""
+"""A decoded clip: waveform and frames on one (clip, second) grid, what every extractor reads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ ColumnValues = NDArray[Any] | Sequence[Any]
 """Values of one column, one per row; for a feature column [R, *shape]."""
 
 SAMPLE_RATE = 16_000
-"""Sampling rate of every decoded sound, in Hz."""
+"""Sample rate of every decoded waveform, in Hz."""
 
 
 class Frames(Protocol):
@@ -33,23 +33,23 @@ class ClipMedia:
     clip_key: str
     n_snippets: int
     """T, the number of one-second snippets on the grid."""
-    sound: NDArray[np.float32] | None
+    waveform: NDArray[np.float32] | None
     """[T * 16000] mono in -1..1, zero where the file has none."""
     frames: Frames | None
     """T * per_snippet frames; seconds that the file lacks repeat its last frame."""
-    sound_valid: NDArray[np.bool_]
-    """[T] True where the second has sound of its own."""
+    audio_valid: NDArray[np.bool_]
+    """[T] True where the second has audio of its own."""
     frames_valid: NDArray[np.bool_]
-    """[T] True where the second has picture of its own."""
+    """[T] True where the second has video of its own."""
     per_snippet: int = 8
-    """Frames for each second."""
+    """Frames per second."""
 
     def __post_init__(self) -> None:
         if self.n_snippets < 1:
             raise ValueError(f"clip {self.clip_key}: {self.n_snippets=}, need at least 1")
-        if self.sound is not None and self.sound.shape != (self.n_snippets * SAMPLE_RATE,):
+        if self.waveform is not None and self.waveform.shape != (self.n_snippets * SAMPLE_RATE,):
             raise ValueError(
-                f"clip {self.clip_key}: sound is {self.sound.shape}, "
+                f"clip {self.clip_key}: waveform is {self.waveform.shape}, "
                 f"need ({self.n_snippets * SAMPLE_RATE},)"
             )
         if self.frames is not None and len(self.frames) != self.n_snippets * self.per_snippet:
@@ -58,11 +58,11 @@ class ClipMedia:
                 f"need {self.n_snippets * self.per_snippet}"
             )
 
-    def seconds_of_sound(self) -> NDArray[np.float32]:
-        """The sound cut into [T, 16000]; ValueError without sound."""
-        if self.sound is None:
-            raise ValueError(f"clip {self.clip_key} has no sound")
-        return self.sound.reshape(self.n_snippets, SAMPLE_RATE)
+    def waveform_by_second(self) -> NDArray[np.float32]:
+        """Return the waveform cut into [T, 16000]; ValueError without audio."""
+        if self.waveform is None:
+            raise ValueError(f"clip {self.clip_key} has no audio")
+        return self.waveform.reshape(self.n_snippets, SAMPLE_RATE)
 
 
 class FeatureRows(Protocol):

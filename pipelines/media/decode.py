@@ -123,9 +123,9 @@ class ClipDecoder:
         return ClipMedia(
             clip_key=file.clip.key,
             n_snippets=n_snippets,
-            sound=_on_grid(samples, n_snippets) if samples is not None and n_audio else None,
+            waveform=_on_grid(samples, n_snippets) if samples is not None and n_audio else None,
             frames=frames,
-            sound_valid=np.arange(n_snippets) < n_audio,
+            audio_valid=np.arange(n_snippets) < n_audio,
             frames_valid=np.arange(n_snippets) < (n_video if frames is not None else 0),
             per_snippet=self.recipe.frames_per_second,
         )

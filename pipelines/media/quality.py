@@ -27,8 +27,8 @@ class Quality:
 def measure(media: ClipMedia) -> Quality:
     """Quality of the seconds that the clip really has."""
     loudness = silent = still = None
-    if media.sound is not None:
-        heard = media.sound[: int(media.sound_valid.sum()) * SAMPLE_RATE]
+    if media.waveform is not None:
+        heard = media.waveform[: int(media.audio_valid.sum()) * SAMPLE_RATE]
         levels = _levels_db(heard.reshape(-1, SAMPLE_RATE // 10))
         loudness = float(_levels_db(heard[None])[0])
         silent = float((levels < _SILENT_DB).mean())

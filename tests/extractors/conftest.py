@@ -28,9 +28,9 @@ def make_media(seconds: int, *, width: int = 160, height: int = 120, seed: int =
     return ClipMedia(
         clip_key="drawn",
         n_snippets=seconds,
-        sound=draw_sounds(1, seconds, seed)[0],
+        waveform=draw_sounds(1, seconds, seed)[0],
         frames=CountedFrames(drawn),
-        sound_valid=np.ones(seconds, dtype=np.bool_),
+        audio_valid=np.ones(seconds, dtype=np.bool_),
         frames_valid=np.ones(seconds, dtype=np.bool_),
     )
 
@@ -46,6 +46,6 @@ def blank(media: ClipMedia) -> ClipMedia:
     """A clip of silence and black frames."""
     return replace(
         media,
-        sound=np.zeros(SECONDS * SAMPLE_RATE, dtype=np.float32),
+        waveform=np.zeros(SECONDS * SAMPLE_RATE, dtype=np.float32),
         frames=[np.zeros((120, 160, 3), dtype=np.uint8)] * (SECONDS * 8),
     )

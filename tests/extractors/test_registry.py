@@ -90,7 +90,7 @@ def test_silence_and_black_are_finite(name: str, blank: ClipMedia) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_missing_modality_gives_none(name: str, media: ClipMedia) -> None:
     audio = create(name).spec.modality == "audio"
-    without = replace(media, sound=None) if audio else replace(media, frames=None)
+    without = replace(media, waveform=None) if audio else replace(media, frames=None)
     assert extract(name, without) is None
 
 
@@ -107,14 +107,14 @@ def test_seconds_stand_by_themselves(name: str) -> None:
     For logmel up to the frame at the cut, whose window reaches into the neighbour.
     """
     whole = make_media(2)
-    assert whole.sound is not None
+    assert whole.waveform is not None
     assert whole.frames is not None
     last = replace(
         whole,
         n_snippets=1,
-        sound=whole.sound[-16_000:],
+        waveform=whole.waveform[-16_000:],
         frames=[whole.frames[i] for i in range(8, 16)],
-        sound_valid=whole.sound_valid[:1],
+        audio_valid=whole.audio_valid[:1],
         frames_valid=whole.frames_valid[:1],
     )
     alone, within = rows(extract(name, last))[0], rows(extract(name, whole))[1]

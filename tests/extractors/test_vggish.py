@@ -109,8 +109,8 @@ def test_segments_of_ten_seconds() -> None:
     assert segments.shape == (19, 128)
     embed = Embedder(RECIPES["llp-eccv20"])
     embed.open(LoadOptions(weights="seeded"))
-    assert clip.sound is not None
-    third = log_mel_examples(clip.sound[2 * 7_680 : 2 * 7_680 + 15_600])
+    assert clip.waveform is not None
+    third = log_mel_examples(clip.waveform[2 * 7_680 : 2 * 7_680 + 15_600])
     np.testing.assert_allclose(segments[2], embed(third)[0], atol=1e-4)
 
 
@@ -175,7 +175,7 @@ def test_network_agrees_with_tensorflow(tmp_path: Path, media: ClipMedia) -> Non
     extractor = create("vggish").load("cpu", "pretrained", weights_dir=tmp_path)
     found = extractor.extract(media)
     model = hub.load(str(tmp_path / "vggish"))
-    expected = np.concatenate([model(second) for second in media.seconds_of_sound()])
+    expected = np.concatenate([model(second) for second in media.waveform_by_second()])
     assert isinstance(found, np.ndarray)
     np.testing.assert_allclose(found, np.maximum(expected, 0), atol=1e-4)
     assert set(extractor.provenance) == {

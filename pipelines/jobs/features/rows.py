@@ -48,7 +48,7 @@ class Extracted:
 def clip_tables(found: Extracted, recipe: Recipe) -> dict[TableName, pa.Table]:
     """Return the rows of one clip, a table for each kind that the recipe's extractors fill."""
     media = found.media
-    valid: Valid = {"audio": media.sound_valid, "visual": media.frames_valid}
+    valid: Valid = {"audio": media.audio_valid, "visual": media.frames_valid}
     tables: dict[TableName, pa.Table] = {
         "clips": _clips(found),
         SNIPPETS: snippet_rows(found.clip.key, found.features, valid, recipe),
@@ -121,7 +121,7 @@ def _table(
 def _clips(found: Extracted) -> pa.Table:
     clip, media, probe, quality = found.clip, found.media, found.probe, found.quality
     height, width = media.frames[0].shape[:2] if media.frames is not None else (None, None)
-    sound = probe.audio if media.sound is not None else None
+    sound = probe.audio if media.waveform is not None else None
     duration = probe.duration_s
     row = {
         "clip_key": clip.key,
@@ -131,7 +131,7 @@ def _clips(found: Extracted) -> pa.Table:
         "split": clip.split,
         "labels": list(clip.labels),
         "n_snippets": media.n_snippets,
-        "has_audio": media.sound is not None,
+        "has_audio": media.waveform is not None,
         "has_video": media.frames is not None,
         "duration_s": duration,
         "width": width,

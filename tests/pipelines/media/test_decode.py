@@ -71,11 +71,11 @@ def test_frames_are_those_of_the_llp_authors(shared: Path, tmp_path: Path) -> No
 def test_sound_is_ten_seconds_on_the_grid(shared: Path, tmp_path: Path) -> None:
     clip = Clip("BjCEufrlXm4", 20.0, 30.0)
     media = decode_file(shared / "clips/labelled/BjCEufrlXm4_20_30.mp4", tmp_path, clip)
-    assert media.sound is not None
-    assert media.sound.shape == (160_000,)
-    assert media.sound.dtype == np.float32
-    assert 0.01 < np.abs(media.sound).max() <= 1.0
-    assert media.sound_valid.all()
+    assert media.waveform is not None
+    assert media.waveform.shape == (160_000,)
+    assert media.waveform.dtype == np.float32
+    assert 0.01 < np.abs(media.waveform).max() <= 1.0
+    assert media.audio_valid.all()
     assert media.frames_valid.all()
 
 
@@ -97,8 +97,8 @@ def test_odd_media_end_on_the_grid(
 ) -> None:
     media = decode_file(shared / "clips/odd" / name, tmp_path)
     assert media.n_snippets == snippets
-    assert (int(media.sound_valid.sum()), int(media.frames_valid.sum())) == (heard, seen)
-    assert (media.sound is None, media.frames is None) == (heard == 0, seen == 0)
+    assert (int(media.audio_valid.sum()), int(media.frames_valid.sum())) == (heard, seen)
+    assert (media.waveform is None, media.frames is None) == (heard == 0, seen == 0)
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,12 @@ def test_short_file_leaves_seconds_absent(shared: Path, tmp_path: Path) -> None:
     clip = Clip("vas_dog_02677", 0.0, 10.0)
     media = decode_file(shared / "clips/labelled/vas_dog_02677.mp4", tmp_path, clip)
     assert media.n_snippets == 10
-    assert media.sound_valid.tolist() == [True] * 6 + [False] * 4
+    assert media.audio_valid.tolist() == [True] * 6 + [False] * 4
     assert media.frames is not None
     assert len(media.frames) == 80
     np.testing.assert_array_equal(media.frames[79], media.frames[47])
-    assert media.sound is not None
-    assert not media.sound[7 * 16_000 :].any()
+    assert media.waveform is not None
+    assert not media.waveform[7 * 16_000 :].any()
 
 
 def test_whole_video_is_cut_at_the_clip(shared: Path, tmp_path: Path) -> None:
@@ -145,9 +145,9 @@ def test_whole_video_is_cut_at_the_clip(shared: Path, tmp_path: Path) -> None:
     (tmp_path / "all").mkdir()
     cut = decode_file(path, tmp_path / "cut", clip, cut=False)
     everything = decode_file(path, tmp_path / "all")
-    assert cut.sound is not None
-    assert everything.sound is not None
-    difference = np.abs(cut.sound - everything.sound[4 * 16_000 : 9 * 16_000])
+    assert cut.waveform is not None
+    assert everything.waveform is not None
+    difference = np.abs(cut.waveform - everything.waveform[4 * 16_000 : 9 * 16_000])
     assert difference[400:-400].max() < 0.02  # resampler and decoder start anew at the cut
 
 
@@ -279,7 +279,7 @@ def test_sound_that_starts_later_stays_later(tmp_path: Path, recipe: str) -> Non
     command += ["-i", "sine=frequency=440:duration=2", "-c:a", "pcm_s16le", str(path)]
     subprocess.run(command, check=True)
     media = decode_file(path, tmp_path, recipe=RECIPES[recipe])
-    loud = np.abs(media.seconds_of_sound()).mean(axis=1)
+    loud = np.abs(media.waveform_by_second()).mean(axis=1)
     assert media.n_snippets == 3
     assert loud[0] < 1e-3 < loud[1]
     assert loud[2] == pytest.approx(loud[1], rel=0.05)
@@ -311,4 +311,4 @@ def test_broken_video_leaves_the_audio(tmp_path: Path) -> None:
     media = decoder.decode(ClipFile(whole(path), path, tracks, window), tmp_path)
     assert media.frames is None
     assert not media.frames_valid.any()
-    assert media.sound_valid.all()
+    assert media.audio_valid.all()
