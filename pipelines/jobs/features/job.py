@@ -79,12 +79,14 @@ class FeaturesJob:
 
     def _with_unlabelled(self, clips: Iterator[Clip]) -> Iterator[Clip]:
         """Yield the labelled clips, then one per media file without a label."""
-        labelled = set()
+        index, labelled = self.media_index(), set()
         for clip in clips:
-            labelled.add(clip.key)
+            media = index.find(clip)
+            if media is not None:
+                labelled.add(media.uri)
             yield clip
-        for name in self.media_index().names():
-            if name not in labelled:
+        for name in index.names():
+            if index.uri(name) not in labelled:
                 yield Clip(name, 0.0, math.inf, name=name)
 
     def media_index(self) -> MediaIndex:
