@@ -1,1 +1,1 @@
-"""Plain functions on media files: probe, decode, find, judge. No Beam."""
+"""One local media file: which clip it holds, what is in it, its frames and samples. No Beam."""

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.media.containers import READ_OPTIONS
-from pipelines.media.ffmpeg import plain_number, run_child
+from pipelines.media.ffmpeg import MOST_MEMORY, plain_number, run_child
 from pipelines.media.frames import ImageFile, PickedFrames
 from pipelines.media.probe import MOST_HOURS, Probe, Track
 from pipelines.media.reader import MediaReader
@@ -30,14 +30,13 @@ from schemas import SAMPLE_RATE, Clip, ClipMedia, KnownError, Reason, Recipe
 from schemas.ffmpeg import ffmpeg_binary
 
 _FULL = "No space left on device"
+_NO_MEMORY = "Cannot allocate memory"
 FRAMES, AUDIO, LOG = "frames.images", "audio.pcm", "ffmpeg.log"
 """Temporary files of one decode."""
 _SOURCE = "<source>"
 """Stands for the media file, whose name need not be UTF-8, as ffmpeg-python wants it to be."""
 _CUT_SLACK_S = 1.0
 """A file named by its video alone counts as the whole video when it outlasts its clip by this."""
-_MOST_MEMORY = 4 * 2**30
-"""Bytes that ffmpeg may allocate."""
 _LITTLE_ROOM = 2**30
 """With less room for temporary files than this, a clip that fills it is not to blame."""
 
@@ -108,10 +107,7 @@ class ClipDecoder:
         video_s = self._video_seconds(file, folder)
         longer_s = max(audio_s, video_s)
         if not longer_s:
-            raise KnownError(
-                Reason.CORRUPT,
-                f"no frame and no sample could be decoded: {_last_message(folder, file.path)}",
-            )
+            raise _undecodable(_messages(folder, file.path))
         n_snippets = file.clip.n_snippets or _whole_seconds(longer_s)
         n_audio = min(_whole_seconds(audio_s), n_snippets)
         n_video = min(_whole_seconds(video_s), n_snippets)
@@ -143,7 +139,7 @@ class ClipDecoder:
                 self._command(file, tracks, folder, most_bytes),
                 timeout_s=max(1.0, ends - time.monotonic()),
                 log=folder / LOG,
-                most_memory=_MOST_MEMORY,
+                most_memory=MOST_MEMORY,
             )
             if status and _FULL in _messages(folder, file.path):
                 raise OSError(errno.ENOSPC, _FULL, str(folder))
@@ -263,10 +259,12 @@ def _messages(folder: Path, path: Path) -> str:
     return said.replace(os.fsencode(path.resolve()), b"the file").decode(errors="replace")
 
 
-def _last_message(folder: Path, path: Path) -> str:
-    """Return the last line that ffmpeg wrote, for the failure's detail."""
-    lines = _messages(folder, path).strip().splitlines()
-    return lines[-1][:300] if lines else "ffmpeg gave no message"
+def _undecodable(messages: str) -> KnownError:
+    """Return why neither track could be decoded, with the last line that ffmpeg wrote."""
+    lines = messages.strip().splitlines()
+    last = lines[-1][:300] if lines else "ffmpeg gave no message"
+    reason = Reason.TOO_LARGE if _NO_MEMORY in messages else Reason.CORRUPT
+    return KnownError(reason, f"no frame and no sample could be decoded: {last}")
 
 
 def _read_samples(path: Path) -> NDArray[np.int16] | None:

@@ -17,6 +17,9 @@ from pathlib import Path
 from schemas import KnownError, Reason
 from schemas.ffmpeg import ffmpeg_binary
 
+MOST_MEMORY = 4 * 2**30 + 64 * 2**20 * (os.cpu_count() or 1)
+"""Bytes that a process which reads media may allocate: a film, and the stacks of its threads."""
+
 
 @functools.cache
 def ffmpeg_version() -> str:

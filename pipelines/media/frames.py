@@ -29,14 +29,14 @@ class ImageFile:
         return len(self._starts)
 
     def image(self, index: int) -> bytes:
-        """The bytes of one image."""
+        """Return the bytes of one image."""
         last = index + 1 == len(self._starts)
         stop = len(self._map) if last else self._starts[index + 1]
         return self._map[self._starts[index] : stop]
 
 
 def _jpeg_starts(data: mmap.mmap) -> list[int]:
-    """Where each JPEG starts: the marker cannot occur inside one (0xFF is escaped there)."""
+    """Find where each JPEG starts: the marker cannot occur inside one (0xFF is escaped there)."""
     starts, at = [], data.find(_JPEG_START)
     while at >= 0:
         starts.append(at)
@@ -45,7 +45,7 @@ def _jpeg_starts(data: mmap.mmap) -> list[int]:
 
 
 class PickedFrames:
-    """The frames that a recipe picked, by their place in an `ImageFile`.
+    """The frames that a recipe picked, by their number in an `ImageFile`.
 
     What was decoded last stays, up to 128 MB, because frames are looked at more than once: by the
     extractors, for the quality columns, and where a short clip repeats its last frame.
@@ -61,17 +61,17 @@ class PickedFrames:
         return len(self._picked)
 
     def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        """Frame `index` as RGB uint8 [H, W, 3]."""
-        place = self._picked[index]
-        if place in self._cache:
-            self._cache.move_to_end(place)
-            return self._cache[place]
+        """Return frame `index` as RGB uint8 [H, W, 3]."""
+        number = self._picked[index]
+        if number in self._cache:
+            self._cache.move_to_end(number)
+            return self._cache[number]
         try:
-            with Image.open(io.BytesIO(self._file.image(place))) as image:
+            with Image.open(io.BytesIO(self._file.image(number))) as image:
                 pixels = np.asarray(image.convert("RGB"))
         except OSError as error:
             raise KnownError(Reason.CORRUPT, f"frame {index} cannot be read: {error}") from None
-        self._cache[place] = pixels
+        self._cache[number] = pixels
         self._cached_bytes += pixels.nbytes
         while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
             self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes

@@ -60,14 +60,14 @@ def probe(path: Path) -> Probe:
     """
     try:
         with open_media(path, _READ_TIMEOUT_S) as container:
-            found = _measure(container)
+            tracks = _measure(container)
     except (av.error.FFmpegError, ValueError, OSError) as error:
         detail = f"the file cannot be opened: {getattr(error, 'strerror', None) or error}"
         raise refusal(error) or KnownError(Reason.CORRUPT, detail) from None
-    if found.duration_s > MOST_HOURS * 3600:
-        hours = found.duration_s / 3600
+    if tracks.duration_s > MOST_HOURS * 3600:
+        hours = tracks.duration_s / 3600
         raise KnownError(Reason.TOO_LARGE, f"the file lasts {hours:.1f} h, {MOST_HOURS} h at most")
-    return found
+    return tracks
 
 
 def _measure(container: "av.container.InputContainer") -> Probe:

@@ -1,4 +1,4 @@
-"""Is this clip fit for training? Loudness, silence and stillness as columns of `clips`."""
+"""Whether a clip is fit for training: loudness, silence and stillness, columns of `clips`."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Quality:
     """Figures of one clip; None where the modality is missing."""
 
     loudness_db: float | None
-    """Root mean square of the sound in dB of full scale (-120 for digital silence)."""
+    """Root mean square of the waveform in dB of full scale (-120 for digital silence)."""
     silent_share: float | None
     """Share of tenths of a second below -60 dB of full scale."""
     still_share: float | None
@@ -25,7 +25,7 @@ class Quality:
 
 
 def measure(media: ClipMedia) -> Quality:
-    """Quality of the seconds that the clip really has."""
+    """Measure the seconds that the clip really has."""
     loudness = silent = still = None
     if media.waveform is not None:
         heard = media.waveform[: int(media.audio_valid.sum()) * SAMPLE_RATE]

@@ -35,9 +35,9 @@ class MediaReader:
         and one more per 4 MiB, `corrupt` when a library crashes on the file.
         """
         limit = timeout_s + check_regular(path) / _BYTES_PER_S
-        found = self._ask({"do": "inspect", "path": str(path)}, limit)
-        tracks = (found[kind] and Track(**found[kind]) for kind in ("video", "audio"))
-        return found["sha256"], Probe(*tracks)
+        answer = self._ask({"do": "inspect", "path": str(path)}, limit)
+        tracks = (answer[kind] and Track(**answer[kind]) for kind in ("video", "audio"))
+        return answer["sha256"], Probe(*tracks)
 
     def frames_at(
         self,
@@ -57,8 +57,8 @@ class MediaReader:
             "do": "frames", "path": str(path), "track": track, "times": times.tolist(),
             "target": str(target), "timeout_s": timeout_s, "most_bytes": most_bytes,
         }  # fmt: skip
-        found = self._ask(request, timeout_s + _GRACE_S)
-        return ImageFile(target, found["starts"]), found["picked"]
+        answer = self._ask(request, timeout_s + _GRACE_S)
+        return ImageFile(target, answer["starts"]), answer["picked"]
 
     def close(self) -> None:
         """End the process."""
@@ -66,7 +66,9 @@ class MediaReader:
 
     def _ask(self, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         try:
-            answer = json.loads(self._child.ask(json.dumps(request).encode(), timeout_s))
+            answer: dict[str, Any] = json.loads(
+                self._child.ask(json.dumps(request).encode(), timeout_s)
+            )
         except ChildTimeoutError:
             raise KnownError(
                 Reason.TIMEOUT, f"reading the file took longer than {timeout_s:g} s"
@@ -75,8 +77,7 @@ class MediaReader:
             raise KnownError(Reason.CORRUPT, f"the process that read the file {error}") from None
         if "reason" in answer:
             raise KnownError(Reason(answer["reason"]), answer["detail"])
-        found: dict[str, Any] = answer
-        return found
+        return answer
 
 
 class ReaderPool:

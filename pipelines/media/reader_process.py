@@ -14,12 +14,11 @@ import av.logging
 import numpy as np
 
 from pipelines.media.child_process import answer_requests
+from pipelines.media.ffmpeg import MOST_MEMORY
 from pipelines.media.probe import probe
 from pipelines.media.regular_file import sha256_of
 from pipelines.media.timestamps import write_frames
 from schemas import KnownError, Reason
-
-_MOST_MEMORY = 4 * 2**30
 
 
 def answer(line: bytes) -> bytes:
@@ -29,7 +28,7 @@ def answer(line: bytes) -> bytes:
     except KnownError as error:
         return _failure(error.reason, error.detail)
     except MemoryError:
-        memory = f"{_MOST_MEMORY / 2**30:g} GiB of memory"
+        memory = f"{MOST_MEMORY / 2**30:g} GiB of memory"
         return _failure(Reason.TOO_LARGE, f"reading the file takes more than {memory}")
     except Exception:  # noqa: BLE001 a bug here is the failure of one clip, with its traceback
         return _failure(Reason.INTERNAL, traceback.format_exc())
@@ -56,4 +55,4 @@ def _failure(reason: Reason, detail: str) -> bytes:
 
 if __name__ == "__main__":
     av.logging.set_level(av.logging.ERROR)  # the library's last message goes into its errors
-    answer_requests(answer, _MOST_MEMORY)
+    answer_requests(answer, MOST_MEMORY)

@@ -148,7 +148,7 @@ def _clips(found: Extracted) -> pa.Table:
 
 
 def join_tables(clips: Sequence[Mapping[TableName, pa.Table]]) -> dict[TableName, pa.Table]:
-    """The tables of several clips, one below the other; empty for no clips."""
+    """Join the tables of several clips, one below the other; empty for no clips."""
     names = sorted({name for tables in clips for name in tables})
     return {
         name: pa.concat_tables([tables[name] for tables in clips if name in tables])
