@@ -1,6 +1,7 @@
 """Which files are taken for media, and what they are called."""
 
-from pathlib import PurePosixPath
+import os
+from pathlib import Path, PurePosixPath
 
 MEDIA_SUFFIXES = frozenset(
     """
@@ -22,6 +23,24 @@ def is_media(path: str) -> bool:
     """
     name = PurePosixPath(path)
     return name.suffix.lower() in MEDIA_SUFFIXES and not name.name.startswith(".")
+
+
+def files_under(folder: Path) -> list[str]:
+    """Return everything but folders in a folder and in those in it, as sorted paths relative to it.
+
+    Hidden folders are left out; links to folders are followed, each folder once.
+    """
+    seen: set[str] = set()
+    paths: list[str] = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths += (Path(parent, name).relative_to(folder).as_posix() for name in names)
+    return sorted(paths)
 
 
 def clip_name(path: str) -> str:

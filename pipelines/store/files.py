@@ -21,6 +21,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage.exceptions import InvalidResponse
 
 from schemas import JobError, UsageError
+from schemas.media_names import files_under
 
 TEMPORARY = ".tmp-"
 
@@ -161,17 +162,7 @@ def list_tree(folder: str) -> list[str]:
     """
     if not is_local(folder):
         return sorted(_remote_sizes(folder, "**"))
-    seen: set[str] = set()
-    paths: list[str] = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        paths += (os.path.join(parent, name) for name in names)
-    return sorted(paths)
+    return [os.path.join(folder, path) for path in files_under(Path(folder))]
 
 
 def sizes(folder: str) -> dict[str, int]:

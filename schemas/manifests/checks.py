@@ -8,7 +8,7 @@ from pathlib import Path
 from schemas.clip import Clip
 from schemas.events import Event
 from schemas.failure import UsageError
-from schemas.messages import quoted, suggestion
+from schemas.messages import listed, quoted, suggestion
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +60,7 @@ def merge_repeats(dataset: str, read: Callable[[], Iterator[Clip]]) -> Iterator[
     if not repeats:
         yield from read()
         return
-    log.warning(
-        "%s: %d clip(s) stand more than once in the annotations (%s); "
-        "the labels of each are merged into its first line",
-        dataset, len(repeats), ", ".join([*repeats][:NAMED]),
-    )  # fmt: skip
+    warn_of_repeats(dataset, list(repeats))
     pending = dict(repeats)
     for clip in read():
         if clip.key not in repeats:
@@ -72,6 +68,16 @@ def merge_repeats(dataset: str, read: Callable[[], Iterator[Clip]]) -> Iterator[
         elif clip.key in pending:
             labels = tuple(dict.fromkeys([*clip.labels, *pending.pop(clip.key)]))
             yield replace(clip, labels=labels)
+
+
+def warn_of_repeats(dataset: str, keys: Sequence[str]) -> None:
+    """Warn that clips stand more than once, where there are such; some are named."""
+    if keys:
+        log.warning(
+            "%s: %d clip(s) stand more than once in the annotations (%s); "
+            "the labels of each are merged into its first line",
+            dataset, len(keys), listed(keys, most=NAMED),
+        )  # fmt: skip
 
 
 def drop_empty(dataset: str, events: Iterable[Event]) -> Iterator[Event]:

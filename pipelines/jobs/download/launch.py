@@ -32,7 +32,7 @@ from pipelines.store.interrupts import released_on_signals
 from pipelines.store.locking import locked
 from pipelines.store.scratch import sweep_scratch_folders
 from schemas import UsageError
-from schemas.manifests.folder import media_stems
+from schemas.manifests.folder import media_names
 from schemas.secrets import redact_address, redact_command
 
 _log = logging.getLogger(__name__)
@@ -177,7 +177,7 @@ def _find_annotations(options: Options, source: str) -> str | None:
                 "its labels.csv"
             )
         folder = Path(source)
-        listed = files.is_local(source) and folder.is_dir() and media_stems(folder)
+        listed = files.is_local(source) and folder.is_dir() and media_names(folder)
         return source if listed else None
     from schemas.manifests.sources import fetch_annotations
 

@@ -1,7 +1,6 @@
 """A features job as a record: what travels to the workers, and how it reads its manifest."""
 
 import itertools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from pipelines.store.receipts import StoreState
 from pipelines.store.units import ClipTask, Unit, into_units, open_tasks, repeated_videos
 from schemas import Clip, Event, Reason, Recipe, Vocabulary
 from schemas.manifests import read_events, read_manifest, vocabulary
-from schemas.manifests.folder import LABEL_FILE
+from schemas.manifests.folder import LABEL_FILE, bare_clip, classes_of, clip_of_path
 
 _KNOWN_NAMES = {LABEL_FILE, *OWN_NAMES}
 """Files and folders in a media folder that a job reads or writes itself."""
@@ -53,7 +52,7 @@ class FeaturesJob:
     def clips(self) -> Iterator[Clip]:
         """Yield the manifest's clips in order."""
         clips = self._labelled()
-        if self.dataset == "folder" and self.annotations != self.media and self.split is None:
+        if self.dataset == "folder" and self.annotations != self.media:
             clips = self._with_unlabelled(clips)
         return itertools.islice(clips, self.limit)
 
@@ -66,7 +65,7 @@ class FeaturesJob:
     def vocabulary(self) -> Vocabulary:
         """Return the class names in order."""
         if self.annotations == NO_ANNOTATIONS:
-            return Vocabulary(())
+            return classes_of(self._with_unlabelled(iter(())))
         return vocabulary(self.dataset, self._annotations())
 
     def _labelled(self) -> Iterator[Clip]:
@@ -78,16 +77,21 @@ class FeaturesJob:
         return files.local_folder(self.annotations)
 
     def _with_unlabelled(self, clips: Iterator[Clip]) -> Iterator[Clip]:
-        """Yield the labelled clips, then one per media file without a label."""
+        """Yield the labelled clips, then those of media files without a row.
+
+        Where no labels are given at all, the names of folders are labels.
+        """
         index, labelled = self.media_index(), set()
         for clip in clips:
             media = index.find(clip)
             if media is not None:
                 labelled.add(media.uri)
             yield clip
+        make = clip_of_path if self.annotations == NO_ANNOTATIONS else bare_clip
         for name in index.names():
-            if index.uri(name) not in labelled:
-                yield Clip(name, 0.0, math.inf, name=name)
+            clip = make(name)
+            if index.uri(name) not in labelled and self.split in (None, clip.split):
+                yield clip
 
     def media_index(self) -> MediaIndex:
         """Return the media files by name, without those of stores in the media folder."""
