@@ -1,7 +1,7 @@
 """Scores of audio-visual video parsing and of audio tagging.
 
 Parsing says for every second of a clip which classes are heard and which are seen. Tagging gives
-one score a class for the whole clip.
+one score per class for the whole clip.
 
 Conventions
 -----------
@@ -66,11 +66,11 @@ class Counts(NamedTuple):
     fn: NDArray[np.int64]
 
     def plus(self, other: "Counts") -> "Counts":
-        """Counts of two sources together, element by element."""
+        """Add the counts of two sources, element by element."""
         return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn)
 
     def f_score(self) -> Values:
-        """F for each element; NaN where nothing is predicted and nothing is true."""
+        """Return F for each element; NaN where nothing is predicted and nothing is true."""
         below = 2 * self.tp + self.fp + self.fn
         return np.where(below > 0, 2 * self.tp / np.maximum(below, 1), np.nan)
 
@@ -78,7 +78,7 @@ class Counts(NamedTuple):
 def avvp_scores(
     pred_audio: Any, pred_visual: Any, true_audio: Any, true_visual: Any
 ) -> dict[str, float]:
-    """Give the ten parsing scores of a data set in per cent, as the official LLP evaluation does.
+    """Return the ten parsing scores of a data set in per cent, as the official LLP evaluation does.
 
     All four are bool [N, T, C]. ValueError names the shapes when they are not [N, T, C], differ,
     or hold no clip, and when the values are not yes or no.
@@ -94,7 +94,7 @@ def avvp_scores(
 def avvp_clip_scores(
     pred_audio: Any, pred_visual: Any, true_audio: Any, true_visual: Any
 ) -> dict[str, Values]:
-    """Give the ten parsing scores of each clip: name to [N], from 0 to 1.
+    """Return the ten parsing scores of each clip: name to [N], from 0 to 1.
 
     The mean over clips times 100 is `avvp_scores`. Arguments and errors as there.
     """
@@ -102,7 +102,7 @@ def avvp_clip_scores(
     for level, kind, counts in _all_counts(pred_audio, pred_visual, true_audio, true_visual):
         scores[f"{level}_{kind}"] = _clip_score(counts)
         if kind == "audio_visual":
-            three = [scores[f"{level}_{one}"] for one in ("audio", "visual", "audio_visual")]
+            three = [scores[f"{level}_{part}"] for part in ("audio", "visual", "audio_visual")]
             scores[f"{level}_type_av"] = (three[0] + three[1] + three[2]) / 3
     return scores
 
@@ -110,7 +110,7 @@ def avvp_clip_scores(
 def avvp_class_scores(
     pred_audio: Any, pred_visual: Any, true_audio: Any, true_visual: Any
 ) -> dict[str, Values]:
-    """Give F of each class in per cent, counts pooled over all clips: name to [C].
+    """Return F of each class in per cent, counts pooled over all clips: name to [C].
 
     The eight names are those of `avvp_scores` without the two type averages; NaN marks a class
     that is neither predicted nor true. Arguments and errors as in `avvp_scores`.
@@ -130,15 +130,15 @@ def modality_confusion(
     counts add up to N T C. Arguments and errors as in `avvp_scores`.
     """
     masks = _checked_masks(pred_audio, pred_visual, true_audio, true_visual)
-    found, wanted = (
+    predicted, true = (
         audio.astype(np.int64) + 2 * visual for audio, visual in (masks[:2], masks[2:])
     )
-    counts = np.bincount((4 * wanted + found).ravel(), minlength=16)
+    counts = np.bincount((4 * true + predicted).ravel(), minlength=16)
     return counts.reshape(4, 4).astype(np.int64)
 
 
 def _all_counts(*masks: Any) -> Iterator[tuple[str, str, Counts]]:
-    """Level, kind and counts [N, C], kinds in the order audio, visual, audio_visual, event_av."""
+    """Yield level, kind and counts [N, C]; kinds are audio, visual, audio_visual, event_av."""
     pred_audio, pred_visual, true_audio, true_visual = _checked_masks(*masks)
     for level, count in (("segment", _segment_counts), ("event", _event_counts)):
         audio = count(pred_audio, true_audio)
@@ -187,25 +187,27 @@ class Events(NamedTuple):
 
 
 def _event_counts(predicted: Mask, true: Mask) -> Counts:
-    found, wanted = _events(predicted), _events(true)
-    one, other = _pairs(found.row, wanted.row)
-    stop = np.minimum(found.stop[one], wanted.stop[other])
-    shared = stop - np.maximum(found.start[one], wanted.start[other])
-    lengths = found.stop[one] - found.start[one] + wanted.stop[other] - wanted.start[other]
+    predictions, truths = _events(predicted), _events(true)
+    left, right = _pairs(predictions.row, truths.row)
+    stop = np.minimum(predictions.stop[left], truths.stop[right])
+    shared = stop - np.maximum(predictions.start[left], truths.start[right])
+    lengths = (
+        predictions.stop[left] - predictions.start[left] + truths.stop[right] - truths.start[right]
+    )
     meets = 2 * shared >= lengths - shared  # at least half of the union
-    hit, met = np.zeros(len(found.row), np.bool_), np.zeros(len(wanted.row), np.bool_)
-    hit[one[meets]] = met[other[meets]] = True
+    hit, met = np.zeros(len(predictions.row), np.bool_), np.zeros(len(truths.row), np.bool_)
+    hit[left[meets]] = met[right[meets]] = True
     clips, _, classes = predicted.shape
     return Counts(
         *(
             np.bincount(rows, minlength=clips * classes).reshape(clips, classes)
-            for rows in (found.row[hit], found.row[~hit], wanted.row[~met])
+            for rows in (predictions.row[hit], predictions.row[~hit], truths.row[~met])
         )
     )
 
 
 def _events(mask: Mask) -> Events:
-    """Runs of positive seconds in a mask [N, T, C]."""
+    """Return the runs of positive seconds in a mask [N, T, C]."""
     clips, seconds, classes = mask.shape
     padded = np.zeros((clips, classes, seconds + 2), np.bool_)
     padded[:, :, 1:-1] = mask.transpose(0, 2, 1)
@@ -217,16 +219,16 @@ def _events(mask: Mask) -> Events:
 def _pairs(
     rows: NDArray[np.int64], others: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of every pair with the same value, from two ascending arrays."""
+    """Return the indices of every pair with the same value, from two ascending arrays."""
     first = np.searchsorted(others, rows, side="left")
     count = np.searchsorted(others, rows, side="right") - first
-    one = np.repeat(np.arange(len(rows)), count)
-    within = np.arange(len(one)) - np.repeat(np.cumsum(count) - count, count)
-    return one, np.repeat(first, count) + within
+    left = np.repeat(np.arange(len(rows)), count)
+    within = np.arange(len(left)) - np.repeat(np.cumsum(count) - count, count)
+    return left, np.repeat(first, count) + within
 
 
 def _clip_score(counts: Counts) -> Values:
-    """Mean F over the classes that occur, 1 where none does: [N, C] to [N]."""
+    """Return the mean F over the classes that occur, 1 where none does: [N, C] to [N]."""
     f_score = counts.f_score()
     occurs = ~np.isnan(f_score)
     total = np.where(occurs, f_score, 0.0).sum(axis=1)
@@ -235,7 +237,7 @@ def _clip_score(counts: Counts) -> Values:
 
 
 def tagging_scores(scores: Any, labels: Any) -> dict[str, float]:
-    """Give `map` and `mauc` as fractions and `dprime` of `mauc`.
+    """Return `map` and `mauc` as fractions and `dprime` of `mauc`.
 
     `scores` is real [N, C], `labels` bool [N, C]. Classes without a positive or without a negative
     are left out of the means; without any other class all three are NaN. d' is
@@ -257,7 +259,7 @@ def _dprime(auc: float) -> float:
 
 
 def average_precision(scores: Any, labels: Any) -> Values:
-    """Average precision of each class [C]: precision at each distinct score times recall gained.
+    """Return average precision per class [C]: precision at each distinct score times recall gained.
 
     Clips of equal score enter together. NaN for a class without a positive.
     Arguments and errors as in `tagging_scores`.
@@ -275,7 +277,7 @@ def average_precision(scores: Any, labels: Any) -> Values:
 
 
 def roc_auc(scores: Any, labels: Any) -> Values:
-    """Area under the ROC curve of each class [C]; a tie of positive and negative counts a half.
+    """Return ROC AUC per class [C]; a tie of a positive and a negative counts a half.
 
     NaN for a class without a positive or without a negative.
     Arguments and errors as in `tagging_scores`.
@@ -283,10 +285,10 @@ def roc_auc(scores: Any, labels: Any) -> Values:
     values, truth = _checked_tags(scores, labels)
     result = np.full(values.shape[1], np.nan)
     for column in np.flatnonzero(truth.any(axis=0) & ~truth.all(axis=0)):
-        _, place, size = np.unique(values[:, column], return_inverse=True, return_counts=True)
+        _, index, size = np.unique(values[:, column], return_inverse=True, return_counts=True)
         rank = np.cumsum(size) - (size - 1) / 2  # mean rank of each distinct score, from 1
         positives = int(truth[:, column].sum())
-        above = rank[place][truth[:, column]].sum() - positives * (positives + 1) / 2
+        above = rank[index][truth[:, column]].sum() - positives * (positives + 1) / 2
         result[column] = above / (positives * (len(truth) - positives))
     return result
 
@@ -306,13 +308,15 @@ def _checked_tags(scores: Any, labels: Any) -> tuple[NDArray[Any], Mask]:
 
 
 def micro_scores(predicted: Any, labels: Any) -> dict[str, float]:
-    """Give `micro_f1`, `micro_precision`, `micro_recall` as fractions, pairs pooled over classes.
+    """Return `micro_f1`, `micro_precision`, `micro_recall` as fractions, pairs pooled over classes.
 
     Both are bool [N, C]. What has nothing to divide by is 0: precision when nothing is predicted,
     recall when nothing is true. ValueError on bad shapes.
     """
-    found, truth = _checked_tags(_yes_or_no("predicted", predicted), labels)
-    tp, fp, fn = (int(part.sum()) for part in (found & truth, found & ~truth, ~found & truth))
+    positive, truth = _checked_tags(_yes_or_no("predicted", predicted), labels)
+    tp, fp, fn = (
+        int(part.sum()) for part in (positive & truth, positive & ~truth, ~positive & truth)
+    )
     return {
         "micro_f1": 2 * tp / max(1, 2 * tp + fp + fn),
         "micro_precision": tp / max(1, tp + fp),

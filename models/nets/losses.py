@@ -9,7 +9,7 @@ from models.contract.config import TrainConfig
 
 
 def clip_loss(probability: Tensor, target: Tensor) -> Tensor:
-    """Binary cross-entropy of clip probabilities [B, C], mean over clips and classes.
+    """Return the binary cross-entropy of clip probabilities [B, C], mean over clips and classes.
 
     Attention-pooled means can reach 1 + 1e-8 in float32, so they are cut to 1e-7..1-1e-7 first.
     """
@@ -23,12 +23,12 @@ class ClipLoss(nn.Module):
         super().__init__()
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms `clip` and `total`."""
+        """Return terms `clip` and `total`."""
         return with_total({"clip": clip_loss(outputs.clip, batch.labels)})
 
 
 def smooth(labels: Tensor, amount: float) -> Tensor:
-    """Label smoothing towards 1/2: (1 - amount) * y + amount / 2, for positives and negatives.
+    """Smooth labels towards 1/2: (1 - amount) * y + amount / 2, for positives and negatives.
 
     Tian et al. 2020, section 3, "Alleviating Modality Bias and Label Noise" with K = 2.
     """
@@ -36,7 +36,7 @@ def smooth(labels: Tensor, amount: float) -> Tensor:
 
 
 def modality_targets(batch: Batch, smooth_audio: float, smooth_visual: float) -> list[Tensor]:
-    """Targets of the audio and of the visual clip probability, each [B, C].
+    """Return the targets of the audio and of the visual clip probability, each [B, C].
 
     A label that was dropped for a modality becomes exactly 0, after smoothing.
     """
@@ -51,14 +51,14 @@ def modality_targets(batch: Batch, smooth_audio: float, smooth_visual: float) ->
 
 
 def modality_clips(outputs: Outputs) -> tuple[Tensor, Tensor]:
-    """Clip probabilities [B, C] of audio and visual; ValueError when the model lacks one."""
+    """Return clip probabilities [B, C] of audio and visual; ValueError when the net lacks one."""
     if outputs.clip_audio is None or outputs.clip_visual is None:
         raise ValueError("this loss needs a model that parses audio and visual")
     return outputs.clip_audio, outputs.clip_visual
 
 
 def guided_terms(outputs: Outputs, targets: list[Tensor]) -> dict[str, Tensor]:
-    """Individual guided learning: terms `audio` and `visual` (Tian et al. 2020, section 3)."""
+    """Return the individual guided terms `audio` and `visual` (Tian et al. 2020, section 3)."""
     audio, visual = modality_clips(outputs)
     return {"audio": clip_loss(audio, targets[0]), "visual": clip_loss(visual, targets[1])}
 

@@ -1,4 +1,4 @@
-"""How far a score may be off by the choice of test clips: bootstrap confidence intervals."""
+"""Bootstrap confidence intervals over test clips."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ def bootstrap_intervals(
     resamples: int = 1000,
     seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """Percentile interval of each data set score in per cent, clips drawn with replacement.
+    """Return the percentile interval of each score in per cent, clips drawn with replacement.
 
     `clip_scores` maps a name to [N] scores from 0 to 1 (`models.metrics.avvp_clip_scores`); every
     name is resampled with the same clips. The same seed gives the same intervals.

@@ -91,8 +91,8 @@ class Tagging:
         self, predictions: Tags, clips: ClipSource, config: TrainConfig
     ) -> dict[str, float]:
         """Return the finite scores of validation clips, at thresholds tuned on the same clips."""
-        found = scores(predictions, clips, tune(predictions, clips, config), config)
-        return {name: value for name, value in found.items() if value is not None}
+        values = scores(predictions, clips, tune(predictions, clips, config), config)
+        return {name: value for name, value in values.items() if value is not None}
 
     def fit(self, model: nn.Module, clips: ClipSource, config: TrainConfig) -> Thresholds:
         """Tune the thresholds, on the validation clips where there are some."""
@@ -184,12 +184,14 @@ def scores(
 
     `accuracy` stands beside them where every clip has just one label.
     """
-    labels, found = truth(tags, data), tags.scores >= thresholds
+    labels, predicted = truth(tags, data), tags.scores >= thresholds
     if cast(TaggingConfig, config).unlabelled == "skip":
-        listed = found.any(axis=1)
-        labels, found = labels[listed], found[listed]
+        listed = predicted.any(axis=1)
+        labels, predicted = labels[listed], predicted[listed]
     ranked = tagging_scores(tags.scores, truth(tags, data))
-    micro = micro_scores(found, labels) if len(found) else dict.fromkeys(TAGGING_NAMES[3:], 0.0)
+    micro = (
+        micro_scores(predicted, labels) if len(predicted) else dict.fromkeys(TAGGING_NAMES[3:], 0.0)
+    )
     values = {**ranked, **micro, **one_label_accuracy(tags.scores, truth(tags, data))}
     return {name: value if np.isfinite(value) else None for name, value in values.items()}
 
@@ -208,9 +210,9 @@ def class_scores(
     tags: Tags, data: ClipSource, thresholds: Values
 ) -> dict[str, dict[str, float | None]]:
     """Return F1, average precision and ROC AUC of each class; None where undefined."""
-    labels, found = truth(tags, data), tags.scores >= thresholds
-    below = found.sum(axis=0) + labels.sum(axis=0)
-    f1 = np.where(below > 0, 2 * (found & labels).sum(axis=0) / np.maximum(below, 1), np.nan)
+    labels, predicted = truth(tags, data), tags.scores >= thresholds
+    below = predicted.sum(axis=0) + labels.sum(axis=0)
+    f1 = np.where(below > 0, 2 * (predicted & labels).sum(axis=0) / np.maximum(below, 1), np.nan)
     columns = {
         "f1": f1,
         "ap": average_precision(tags.scores, labels),

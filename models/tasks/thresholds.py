@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 ROUNDS = 20
-"""The thresholds of the classes are gone through at most so often."""
+"""Number of passes over the classes, at most."""
 
 
 def best_threshold(
@@ -19,7 +19,7 @@ def best_threshold(
     labels: NDArray[np.bool_],
     others: tuple[int, int, int] = (0, 0, 0),
 ) -> tuple[float, float]:
-    """The threshold of the highest micro F1 for any scores and labels of one shape, and that F1.
+    """Return the threshold of the highest micro F1 and that F1, of scores and labels of one shape.
 
     A score that reaches the threshold is a label. `others` are true positives, false positives and
     false negatives that are counted in. Thresholds lie between two neighbouring scores, or above
@@ -41,12 +41,12 @@ def best_threshold(
 
 
 def global_threshold(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> Values:
-    """One threshold for all classes, repeated to [C]; scores and labels are [N, C]."""
+    """Return one threshold for all classes, repeated to [C]; scores and labels are [N, C]."""
     return np.full(scores.shape[1], best_threshold(scores, labels)[0])
 
 
 def class_thresholds(scores: NDArray[np.floating], labels: NDArray[np.bool_]) -> Values:
-    """A threshold for each class, [C], by coordinate ascent on micro F1 from the global one.
+    """Return a threshold per class, [C], by coordinate ascent on micro F1 from the global one.
 
     One class after the other takes its best threshold while the others stand, until no class
     changes; micro F1 on these clips never falls.
@@ -56,9 +56,11 @@ def class_thresholds(scores: NDArray[np.floating], labels: NDArray[np.bool_]) ->
         before = thresholds.copy()
         for column in range(scores.shape[1]):
             rest = np.arange(scores.shape[1]) != column
-            found, true = scores[:, rest] >= thresholds[rest], labels[:, rest]
+            predicted, true = scores[:, rest] >= thresholds[rest], labels[:, rest]
             others = (
-                int((found & true).sum()), int((found & ~true).sum()), int((~found & true).sum())
+                int((predicted & true).sum()),
+                int((predicted & ~true).sum()),
+                int((~predicted & true).sum()),
             )  # fmt: skip
             value, reached = best_threshold(scores[:, column], labels[:, column], others)
             if reached > _micro_f1(
@@ -71,8 +73,8 @@ def class_thresholds(scores: NDArray[np.floating], labels: NDArray[np.bool_]) ->
 
 
 def _micro_f1(
-    found: NDArray[np.bool_], true: NDArray[np.bool_], others: tuple[int, int, int]
+    predicted: NDArray[np.bool_], true: NDArray[np.bool_], others: tuple[int, int, int]
 ) -> float:
     tp, fp, fn = others
-    hits = tp + int((found & true).sum())
-    return 2 * hits / max(1, hits + int(found.sum()) + tp + fp + int(true.sum()) + fn)
+    hits = tp + int((predicted & true).sum())
+    return 2 * hits / max(1, hits + int(predicted.sum()) + tp + fp + int(true.sum()) + fn)

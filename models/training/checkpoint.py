@@ -95,7 +95,7 @@ def load_training(path: Path, training: Training) -> None:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Weights]:
-    """Facts and tensors of a save."""
+    """Return facts and tensors of a save."""
     if not path.is_file():
         raise UsageError(
             f"{path.parent} has no {path.name}, so nothing to resume; leave --resume out"
@@ -117,7 +117,7 @@ def _group(tensors: Mapping[str, Tensor], group: str) -> Weights:
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> Weights:
-    """Tensors of the optimiser by `<index of the parameter>.<name>`."""
+    """Return the tensors of the optimiser by `<index of the parameter>.<name>`."""
     return {
         f"{index}.{name}": value
         for index, state in optimizer.state_dict()["state"].items()

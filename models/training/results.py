@@ -149,31 +149,31 @@ def describe(data: ClipSource) -> dict[str, Any]:
 
 def coverage(manifest: StoreManifest) -> dict[str, Any]:
     """Return each split's `clips`, `present` and `missing` by reason; empty when not counted."""
-    found = manifest.coverage
-    if not found or found.get("subset_id") != manifest.subset_id:
+    counted = manifest.coverage
+    if not counted or counted.get("subset_id") != manifest.subset_id:
         return {}
     shares = {
         split: {name: share[name] for name in ("clips", "present", "missing")}
-        for split, share in found["splits"].items()
+        for split, share in counted["splits"].items()
     }
-    return {"date": found["date"], "splits": shares}
+    return {"date": counted["date"], "splits": shares}
 
 
 def caveats(
     manifest: StoreManifest, card: ModelCard, experiment: Experiment, config: TrainConfig
 ) -> list[str]:
     """Return why the scores cannot be compared with the paper's, one sentence each."""
-    found = []
+    reasons = []
     weights = str(manifest.data["recipe"].get("weights", ""))
     if weights.startswith("seeded"):
-        found.append(f"the features come from random weights ({weights})")
+        reasons.append(f"the features come from random weights ({weights})")
     if manifest.dataset != card.dataset:
-        found.append(f"the data set is {manifest.dataset}, the paper's is {card.dataset}")
+        reasons.append(f"the data set is {manifest.dataset}, the paper's is {card.dataset}")
     changed = changed_settings(experiment, config)
     if changed:
         said = ", ".join(f"{name} {ours!r} (paper {paper!r})" for name, ours, paper in changed)
-        found.append(f"settings differ from the experiment's: {said}")
-    return found
+        reasons.append(f"settings differ from the experiment's: {said}")
+    return reasons
 
 
 def changed_settings(experiment: Experiment, config: TrainConfig) -> list[tuple[str, Any, Any]]:

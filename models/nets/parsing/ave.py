@@ -16,7 +16,7 @@ from models.contract.bounds import Rate, Size
 from models.contract.card import Experiment, ModelCard, PaperRow, five
 from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, guided_terms, modality_targets, with_total
-from models.nets.parsing.layers import FusedPicture
+from models.nets.parsing.layers import VisualFusion
 from models.tasks.parsing import Parsing
 from models.training.method import NetMethod
 
@@ -26,23 +26,23 @@ class Config(TrainConfig):
     """AVE on LLP."""
 
     epochs: Size = 250
-    """How often the training clips are gone through."""
+    """Number of epochs."""
     batch_size: Size = 64
-    """Clips a step."""
+    """Clips per step."""
     learning_rate: Rate = 1e-3
-    """Adam's rate in the first epochs."""
+    """Adam's learning rate in the first epochs."""
     decay_every: Size = 96
     """The authors' 15,000 steps, in epochs of LLP's 10,000 training clips."""
     hidden: Size = 512
     """Width of the fused visual feature."""
     recurrent: Size = 128
-    """Width of the LSTMs, a direction."""
+    """Width of the LSTMs per direction."""
     inner: Size = 64
     """Width inside each head."""
 
 
-class Model(FusedPicture):
-    """An LSTM a modality; a head for each and one for both."""
+class Model(VisualFusion):
+    """An LSTM per modality; a head for each and one for both."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config.hidden)
@@ -54,10 +54,10 @@ class Model(FusedPicture):
         self.joint_head = _head(2 * wide, config)
 
     def forward(self, batch: Batch) -> Outputs:
-        """`vggish` [B, T, 128], `resnet152` [B, T, 2048], `r2plus1d` [B, T, 512] to Outputs."""
-        picture = self.fuse(batch.features["resnet152"], batch.features["r2plus1d"])
+        """Map `vggish` [B, T, 128], `resnet152` [B, T, 2048], `r2plus1d` [B, T, 512] to Outputs."""
+        fused = self.fuse(batch.features["resnet152"], batch.features["r2plus1d"])
         audio, _ = self.audio(batch.features["vggish"])
-        visual, _ = self.visual(picture)
+        visual, _ = self.visual(fused)
         heard = torch.sigmoid(self.audio_head(audio))
         seen = torch.sigmoid(self.visual_head(visual))
         both = torch.sigmoid(self.joint_head(torch.cat([audio, visual], dim=-1)))
@@ -82,7 +82,7 @@ class Loss(nn.Module):
         super().__init__()
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms `video`, `audio`, `visual` and `total`."""
+        """Return terms `video`, `audio`, `visual` and `total`."""
         terms = guided_terms(outputs, modality_targets(batch, 0.0, 0.0))
         return with_total({"video": clip_loss(outputs.clip, batch.labels), **terms})
 

@@ -43,13 +43,13 @@ class Config(TrainConfig):
     """AVG on LLP."""
 
     batch_size: Size = 64
-    """Clips a step of the fine-tuning."""
+    """Clips per step of the fine-tuning."""
     learning_rate: Rate = 1e-6
-    """Adam's rate, in pre-training and after."""
+    """Adam's learning rate, in pre-training and after."""
     decay_factor: Rate = 1.0
-    """The rate stays."""
+    """The learning rate stays."""
     seed: Seed = 42
-    """Fixes initial weights, order of clips and dropout."""
+    """Seed of initial weights, order of clips and dropout."""
     hidden: Annotated[int, Even(), AtLeast(2)] = 512
     """Width of the transformer (the authors' script has 1024); a multiple of `heads`, even."""
     layers: Size = 12
@@ -72,7 +72,7 @@ class Config(TrainConfig):
     pretrain_epochs: Annotated[int, AtLeast(0)] = 40
     """Epochs of pre-training; 0 leaves it out."""
     pretrain_batch_size: Size = 16
-    """Clips a step of the pre-training."""
+    """Clips per step of the pre-training."""
     pretrain_features: str = ""
     """Feature store to pre-train on; empty: the training clips of the own store."""
     margin: Cosine = 0.7
@@ -80,9 +80,9 @@ class Config(TrainConfig):
     rule: Rule = "paper"
     """How seconds are joined (`models.nets.parsing.avg_grounding.graph_truth`)."""
     picture_threshold: Cosine = 0.96
-    """Cosine of ResNet-152 features from which pictures count as alike."""
+    """Cosine of ResNet-152 features from which frames count as alike."""
     sound_threshold: Cosine = 0.99
-    """Cosine of VGGish features from which sounds count as alike."""
+    """Cosine of VGGish features from which seconds of audio count as alike."""
     silence_file: str = ""
     """A .npy file with the VGGish feature [128] of silence, for rule code; empty: no second counts
     as silent."""
@@ -107,17 +107,19 @@ class TokenInput(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, features: Tensor, kind: Tensor) -> Tensor:
-        """Features [B, T, size] and the vector of their token type [H] to tokens [B, T, H]."""
+        """Map features [B, T, size] and the vector of their token type [H] to tokens [B, T, H]."""
         token = self.norm_feature(self.project(features + self.mask))
-        place = positions(token.shape[1], token.shape[2]).to(token)
-        return self.dropout(self.norm_token(token + place + kind))
+        code = positions(token.shape[1], token.shape[2]).to(token)
+        return self.dropout(self.norm_token(token + code + kind))
 
 
 def positions(seconds: int, width: int) -> Tensor:
-    """Fixed sinusoidal position codes [T, H]."""
-    place = torch.arange(seconds, dtype=torch.float32)[:, None]
-    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
-    return torch.stack([torch.sin(place * rate), torch.cos(place * rate)], dim=2).flatten(1)
+    """Return fixed sinusoidal position codes [T, H]."""
+    second = torch.arange(seconds, dtype=torch.float32)[:, None]
+    frequency = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    return torch.stack(
+        [torch.sin(second * frequency), torch.cos(second * frequency)], dim=2
+    ).flatten(1)
 
 
 class Model(ParsingModel):
@@ -132,7 +134,7 @@ class Model(ParsingModel):
                 for name, size in (("resnet152", 2048), ("vggish", 128), ("r2plus1d", 512))
             }
         )
-        self.kinds = nn.Embedding(2, config.hidden)  # frames 0, sound and motion 1
+        self.kinds = nn.Embedding(2, config.hidden)  # frames 0, audio and motion 1
         layer = nn.TransformerEncoderLayer(
             config.hidden, config.heads, config.feedforward, config.dropout, "gelu",
             layer_norm_eps=1e-12, batch_first=True,
@@ -141,7 +143,7 @@ class Model(ParsingModel):
         self.apply(_initialise)
 
     def encode(self, batch: Batch, motion: bool) -> list[Tensor]:
-        """Embeddings [B, T, H] of frames, of sound and, with `motion`, of R(2+1)D.
+        """Return embeddings [B, T, H] of frames, of audio and, with `motion`, of R(2+1)D.
 
         Pre-training leaves the motion tokens out of the attention; to the others this is the same
         as masking them.
@@ -156,13 +158,13 @@ class Model(ParsingModel):
         return list(encoded.chunk(len(tokens), dim=1))
 
     def forward(self, batch: Batch) -> Outputs:
-        """Features as for HAN to Outputs."""
-        frames, sound, motion = self.encode(batch, motion=True)
-        return self.pool(self.fc_a(sound), self.fuse(frames, motion))
+        """Map features as for HAN to Outputs."""
+        frames, audio, motion = self.encode(batch, motion=True)
+        return self.pool(self.fc_a(audio), self.fuse(frames, motion))
 
 
 def _initialise(module: nn.Module) -> None:
-    """Normal weights of deviation 0.02, as BERT has them."""
+    """Draw normal weights of standard deviation 0.02, as BERT has them."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
     if isinstance(module, nn.MultiheadAttention):
@@ -179,13 +181,13 @@ class Loss(nn.Module):
         self.smooth_visual = config.smooth_visual
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms `video`, `audio`, `visual` and `total`."""
+        """Return terms `video`, `audio`, `visual` and `total`."""
         guided = guided_terms(outputs, modality_targets(batch, 0.0, self.smooth_visual))
         return with_total({"video": clip_loss(outputs.clip, batch.labels), **guided})
 
 
 def prepare(training: Training) -> None:
-    """Pre-train; the weights of the best validation loss stay, and so do Adam's moments."""
+    """Pre-train; the weights of the best validation loss stay, and so does Adam's state."""
     config, model = training.config, training.model
     assert isinstance(config, Config)
     assert isinstance(model, Model)
@@ -227,15 +229,15 @@ def _pretraining_clips(training: Training, config: Config) -> tuple[ClipSource, 
 
 
 def _truth(data: ClipSource, config: Config) -> Tensor:
-    """Which seconds of each clip belong together, bool [N, T, T], computed by blocks."""
+    """Return which seconds of each clip belong together, bool [N, T, T], computed by blocks."""
     features, silence = in_memory(data).features, _silence(config)
     blocks = [
         graph_truth(
             features["resnet152"][first : first + 512].cpu(),
             features["vggish"][first : first + 512].cpu(),
             rule=config.rule,
-            picture_threshold=config.picture_threshold,
-            sound_threshold=config.sound_threshold,
+            frame_threshold=config.picture_threshold,
+            audio_threshold=config.sound_threshold,
             silence=silence,
         )
         for first in range(0, len(data.keys), 512)
@@ -258,7 +260,7 @@ def _silence(config: Config) -> Tensor | None:
 def _grounding(
     model: Model, batch: Batch, truth: Tensor, config: Config, epoch: int, second: int | None = None
 ) -> Tensor:
-    frames, sound = model.encode(batch, motion=False)
+    frames, audio = model.encode(batch, motion=False)
     if second is None:
         second = int(torch.randint(frames.shape[1], ()))
     objective: Objective = config.objective
@@ -266,14 +268,14 @@ def _grounding(
         objective = "uni" if epoch % 2 else "cross"
     margins = (config.margin, config.margin)
     positive = truth[:, second].to(frames.device)
-    return grounding_terms(sound, frames, positive, second, objective, margins)
+    return grounding_terms(audio, frames, positive, second, objective, margins)
 
 
 @torch.no_grad()
 def validation_loss(
     model: Model, data: ClipSource, rows: Tensor, config: Config, epoch: int
 ) -> float:
-    """Grounding loss of clips where each second belongs to itself only, mean over all seconds."""
+    """Return the grounding loss of clips where each second belongs to itself only."""
     model.eval()
     identity = torch.eye(data.seconds, dtype=torch.bool)
     total = 0.0

@@ -1,6 +1,6 @@
-"""Yardsticks of audio-visual video parsing that know nothing about time.
+"""Baselines of audio-visual video parsing that know nothing about time.
 
-A model has learnt to parse only when it is ahead of both: labels of the whole clip copied into
+A net has learnt to parse only when it beats both: labels of the whole clip copied into
 every second (`video-level`), and a linear classifier of single seconds that is trained as if the
 clip's weak labels held in each of them (`second-probe`). They are of no paper.
 """
@@ -27,7 +27,7 @@ class Config(TrainConfig):
     """Logistic regression on standardised features."""
 
     learning_rate: Rate = 1e-3
-    """Adam's rate in the first epochs."""
+    """Adam's learning rate in the first epochs."""
     sees: Literal["clip", "second"] = "clip"
     """What is classified: the mean of the clip, whose labels go into all its seconds, or each
     second of each modality by itself."""
@@ -42,7 +42,7 @@ class Linear(nn.Module):
         self.classify = nn.Linear(width, classes)
 
     def forward(self, features: Tensor) -> Tensor:
-        """[..., width] to probabilities [..., C]."""
+        """Map [..., width] to probabilities [..., C]."""
         rows = self.standardise(features.flatten(0, -2)).view_as(features)
         return torch.sigmoid(self.classify(rows))
 
@@ -60,19 +60,19 @@ class Model(nn.Module):
             self.visual = Linear(VISUAL, config.classes)
 
     def forward(self, batch: Batch) -> Outputs:
-        """`vggish` [B, T, 128], `resnet152` [B, T, 2048], `r2plus1d` [B, T, 512] to Outputs."""
-        sound, frames = batch.features["vggish"], batch.features["resnet152"]
+        """Map `vggish` [B, T, 128], `resnet152` [B, T, 2048], `r2plus1d` [B, T, 512] to Outputs."""
+        audio, frames = batch.features["vggish"], batch.features["resnet152"]
         frames = frames if frames.ndim == 3 else frames.mean(dim=2)
-        picture = torch.cat([frames, batch.features["r2plus1d"]], dim=-1)
+        visual = torch.cat([frames, batch.features["r2plus1d"]], dim=-1)
         if self.sees == "second":
-            audio, visual = self.audio(sound), self.visual(picture)
-            heard, seen = audio.amax(dim=1), visual.amax(dim=1)
-            clip = torch.maximum(heard, seen)
+            heard, seen = self.audio(audio), self.visual(visual)
+            clip_audio, clip_visual = heard.amax(dim=1), seen.amax(dim=1)
             return Outputs(
-                clip=clip, audio=audio, visual=visual, clip_audio=heard, clip_visual=seen
-            )
-        clip = self.clip(torch.cat([sound, picture], dim=-1).mean(dim=1))
-        copied = clip[:, None].expand(-1, sound.shape[1], -1)
+                clip=torch.maximum(clip_audio, clip_visual), audio=heard, visual=seen,
+                clip_audio=clip_audio, clip_visual=clip_visual,
+            )  # fmt: skip
+        clip = self.clip(torch.cat([audio, visual], dim=-1).mean(dim=1))
+        copied = clip[:, None].expand(-1, audio.shape[1], -1)
         return Outputs(clip=clip, audio=copied, visual=copied, clip_audio=clip, clip_visual=clip)
 
 
@@ -84,7 +84,7 @@ class Loss(nn.Module):
         self.sees = config.sees
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Term `clip`, or terms `audio` and `visual`; and `total`."""
+        """Return term `clip`, or terms `audio` and `visual`; and `total`."""
         if self.sees == "clip":
             return with_total({"clip": clip_loss(outputs.clip, batch.labels)})
         assert outputs.audio is not None
@@ -105,7 +105,7 @@ def _row(name: str, what: str) -> PaperRow:
 
 CARD = ModelCard(
     name="baseline",
-    title="Yardsticks that know nothing about time",
+    title="Baselines that know nothing about time",
     paper="of no paper",
     url="https://arxiv.org/abs/2007.10558",
     code="",
@@ -124,7 +124,7 @@ CARD = ModelCard(
             rows=(_row("second-probe", "each second by itself, trained with the clip's labels"),),
         ),
     ),
-    differences=("They stand here so that scores of the models can be judged; see the paper of "
+    differences=("They stand here so that scores can be compared with them; see the paper of "
                  "HAN for the task.",),
 )  # fmt: skip
 

@@ -19,7 +19,7 @@ from models.contract.bounds import AtLeast, Dropout, Rate, Size, Weight
 from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, with_total
-from models.nets.parsing.layers import FusedPicture
+from models.nets.parsing.layers import VisualFusion
 from models.tasks.parsing import Parsing
 from models.training.method import NetMethod
 
@@ -31,11 +31,11 @@ class Config(TrainConfig):
     epochs: Size = 36
     """About the authors' 15,000 steps of 24 clips on LLP's 10,000 training clips."""
     batch_size: Size = 24
-    """Clips a step."""
+    """Clips per step."""
     learning_rate: Rate = 1e-4
-    """Adam's rate."""
+    """Adam's learning rate."""
     decay_factor: Rate = 1.0
-    """The rate stays."""
+    """The learning rate stays."""
     weight_decay: Weight = 1e-3
     """L2 penalty that Adam adds to the gradients."""
     hidden: Size = 512
@@ -54,7 +54,7 @@ class Config(TrainConfig):
     """Weight of the term that keeps branches equally strong."""
 
 
-class Model(FusedPicture):
+class Model(VisualFusion):
     """Several classifiers over time whose mean covers whole events, and attention over time."""
 
     def __init__(self, config: Config) -> None:
@@ -68,9 +68,9 @@ class Model(FusedPicture):
         self.attention = _head(config.embed, wide, 1, 1)
 
     def forward(self, batch: Batch) -> Outputs:
-        """`resnet152` [B, T, 2048] and `r2plus1d` [B, T, 512] to Outputs without an audio part."""
-        picture = self.fuse(batch.features["resnet152"], batch.features["r2plus1d"])
-        hidden = F.relu(self.embed(self.drop(picture.transpose(1, 2))))  # [B, E, T]
+        """Map `resnet152` [B, T, 2048], `r2plus1d` [B, T, 512] to Outputs without an audio part."""
+        visual = self.fuse(batch.features["resnet152"], batch.features["r2plus1d"])
+        hidden = F.relu(self.embed(self.drop(visual.transpose(1, 2))))  # [B, E, T]
         branches = torch.stack([branch(hidden) for branch in self.branches], dim=1)  # [B, K, C, T]
         mean = branches.mean(dim=1)
         weight = torch.softmax(self.attention(hidden), dim=2)  # [B, 1, T]
@@ -92,7 +92,7 @@ class Loss(nn.Module):
         self.config = config
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms `visual`, `diversity`, `norm` and `total`."""
+        """Return terms `visual`, `diversity`, `norm` and `total`."""
         branches = outputs.extra["branches"]
         return with_total(
             {
@@ -104,7 +104,7 @@ class Loss(nn.Module):
 
 
 def diversity(branches: Tensor) -> Tensor:
-    """Likeness of branches [B, K, C, T]: cosine of their time curves, mean over pairs.
+    """Return the likeness of branches [B, K, C, T]: cosine of their time curves, mean over pairs.
 
     The curves are softmaxed over the classes; negative cosines count as 0.
     """
@@ -116,7 +116,7 @@ def diversity(branches: Tensor) -> Tensor:
 
 
 def imbalance(branches: Tensor) -> Tensor:
-    """How far the mean absolute values of branches [B, K, C, T] lie from their common mean."""
+    """Return the spread of the mean absolute values of branches [B, K, C, T] round their mean."""
     strength = branches.abs().mean(dim=3)  # [B, K, C]
     return (strength - strength.mean(dim=1, keepdim=True)).abs().mean()
 

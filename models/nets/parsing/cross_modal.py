@@ -34,13 +34,13 @@ class Config(TrainConfig):
     """The full model on LLP."""
 
     batch_size: Size = 64
-    """Clips a step."""
+    """Clips per step."""
     learning_rate: Rate = 3e-4
-    """Adam's rate in the first epochs; the authors' code has 6e-4."""
+    """Adam's learning rate in the first epochs; the authors' code has 6e-4."""
     decay_every: Size = 5
     """Epochs between decays; the authors' code has 6."""
     decay_factor: Rate = 0.5
-    """What the rate is multiplied by."""
+    """Factor of each decay."""
     hidden: Size = 512
     """Width of the shared space."""
     feedforward: Size = 512
@@ -174,13 +174,13 @@ class _Reverse(torch.autograd.Function):
 
 
 def reverse_gradient(values: Tensor, factor: float) -> Tensor:
-    """Give the values as they are; their gradient comes back multiplied by -factor."""
+    """Return the values as they are; their gradient comes back multiplied by -factor."""
     result: Tensor = _Reverse.apply(values, factor)
     return result
 
 
 def reversal_factor(progress: float) -> float:
-    """Strength of the reversal: 0 at the start of the training, towards 1 at its end.
+    """Return the strength of the reversal: 0 at the start of the training, towards 1 at its end.
 
     >>> reversal_factor(0.0)
     0.0
@@ -200,7 +200,7 @@ class ModalityDiscriminator(nn.Module):
         self.fc3 = nn.Linear(10, 1)
 
     def forward(self, features: Tensor, progress: float) -> Tensor:
-        """Features [R, D] to the probability [R] that they are visual; gradients reversed."""
+        """Map features [R, D] to the probability [R] that they are visual; gradients reversed."""
         factor = reversal_factor(progress) if self.training else 0.5
         hidden = reverse_gradient(F.relu(features), factor)
         hidden = F.relu(self.norm1(self.fc1(hidden)))
@@ -209,7 +209,7 @@ class ModalityDiscriminator(nn.Module):
 
 
 class Model(ParsingModel):
-    """Self-attention a modality, shared cross attention and projection, heads."""
+    """Self-attention per modality, shared cross attention and projection, heads."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config.hidden, config.classes)
@@ -225,13 +225,13 @@ class Model(ParsingModel):
         self.mod_classifier = ModalityDiscriminator(width) if config.adversarial else None
 
     def forward(self, batch: Batch) -> Outputs:
-        """Features as for HAN to Outputs; `extra["modality"]` [B * T * 2] with a discriminator.
+        """Map features as for HAN to Outputs; `extra["modality"]` [B * T * 2] with a discriminator.
 
         Its rows go audio, visual, audio, visual, second by second.
         """
         audio, visual = self.embed(batch)
         audio, visual = self.sa_layer_a(audio), self.sa_layer_v(visual)
-        heard, seen = (self.shared_fc(one) for one in self.cma_layer(audio, visual))
+        heard, seen = (self.shared_fc(values) for values in self.cma_layer(audio, visual))
         if self.skip:
             heard, seen = self.norm_a(heard + audio), self.norm_v(seen + visual)
         if self.mod_classifier is None:
@@ -248,23 +248,23 @@ class Loss(nn.Module):
         self.config = config
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms `video`, `audio`, `visual`, with a discriminator `modality`, and `total`."""
+        """Return terms `video`, `audio`, `visual`, with a discriminator `modality`, and `total`."""
         guided = guided_terms(outputs, modality_targets(batch, 0.0, self.config.smooth_visual))
         terms = {
             "video": clip_loss(outputs.clip, batch.labels),
             **{name: self.config.guided_weight * value for name, value in guided.items()},
         }
         if "modality" in outputs.extra:
-            told = outputs.extra["modality"]
-            truth = torch.arange(len(told), device=told.device) % 2  # audio 0, visual 1
-            terms["modality"] = self.config.adversarial_weight * clip_loss(told, truth.to(told))
+            visual = outputs.extra["modality"]
+            truth = torch.arange(len(visual), device=visual.device) % 2  # audio 0, visual 1
+            terms["modality"] = self.config.adversarial_weight * clip_loss(visual, truth.to(visual))
         return with_total(terms)
 
 
 def table_row(
     name: str, row: str, segment: Sequence[float], event: Sequence[float], **settings: bool | str
 ) -> Experiment:
-    """Make the experiment behind a row of tables 1 and 2: five numbers a level, in per cent."""
+    """Return the experiment behind a row of tables 1 and 2: five numbers a level, in per cent."""
     numbers = five("segment", *segment) | five("event", *event)
     published = PaperRow(paper="Cross-modal AVVP", table="1 and 2", row=row, numbers=numbers)
     return Experiment(name=name, settings=settings, rows=(published,))

@@ -49,7 +49,7 @@ class Config(TrainConfig):
 
 
 class Recurrent(nn.Module):
-    """One bidirectional GRU a modality, half the width a direction."""
+    """One bidirectional GRU per modality, half the width per direction."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -58,12 +58,12 @@ class Recurrent(nn.Module):
         self.visual = nn.GRU(config.hidden, half, batch_first=True, bidirectional=True)
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
-        """Each modality [B, T, D] through its own net."""
+        """Run each modality [B, T, D] through its own net."""
         return self.audio(audio)[0], self.visual(visual)[0]
 
 
 class Transformer(nn.Module):
-    """One transformer encoder layer a modality, with weights of its own."""
+    """One transformer encoder layer per modality, with weights of its own."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ class Transformer(nn.Module):
         self.visual = nn.TransformerEncoderLayer(*shape, batch_first=True)
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
-        """Each modality [B, T, D] through its own layer."""
+        """Run each modality [B, T, D] through its own layer."""
         return self.audio(audio), self.visual(visual)
 
 
@@ -90,7 +90,7 @@ class Model(ParsingModel):
             self.hat_encoder = Transformer(config)
 
     def forward(self, batch: Batch) -> Outputs:
-        """`vggish` [B, T, 128], `resnet152` [B, T, 2048], `r2plus1d` [B, T, 512] to Outputs."""
+        """Map `vggish` [B, T, 128], `resnet152` [B, T, 2048], `r2plus1d` [B, T, 512] to Outputs."""
         audio, visual = self.embed(batch)
         if self.hat_encoder is not None:
             audio, visual = self.hat_encoder(audio, visual)
@@ -105,7 +105,7 @@ class Loss(nn.Module):
         self.config = config
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms `video`, `audio`, `visual` (those that the settings name) and `total`."""
+        """Return terms `video`, `audio`, `visual` (those that the settings name) and `total`."""
         terms = {}
         if self.config.terms != "guided":
             terms["video"] = clip_loss(outputs.clip, batch.labels)
@@ -114,7 +114,7 @@ class Loss(nn.Module):
         return with_total(terms)
 
     def targets(self, outputs: Outputs, batch: Batch) -> list[Tensor]:
-        """Denoised targets for the modalities' clip probabilities, [B, C] each."""
+        """Return denoised targets for the modalities' clip probabilities, [B, C] each."""
         if self.config.noise == "smoothing":
             return modality_targets(batch, self.config.smooth_audio, self.config.smooth_visual)
         labels = modality_targets(batch, 0.0, 0.0)
@@ -206,7 +206,7 @@ CARD = ModelCard(
         "The net is the one of the authors' code, not of the text: attention with projections, "
         "LayerNorm and a feed-forward part, one layer for both modalities, full cross-entropy.",
         "Parameters that the authors' class builds and never uses are not built.",
-        "Max and mean pooling, the GRU (bidirectional, half the width a direction) and the "
+        "Max and mean pooling, the GRU (bidirectional, half the width per direction) and the "
         "bootstrap (soft, on the two guided terms, beta 0.95) are named in the paper but not "
         "defined; the definitions here are ours.",
         "With the guided loss alone the joint head is never trained, yet it still gates at "

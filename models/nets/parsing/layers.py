@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from models.contract.batch import Batch, Outputs
 
 
-class FusedPicture(nn.Module):
+class VisualFusion(nn.Module):
     """Frame and motion features of each second in one vector. No activation, no dropout."""
 
     def __init__(self, width: int, frames: int = 2048, motion: int = 512) -> None:
@@ -21,7 +21,7 @@ class FusedPicture(nn.Module):
         self.fc_fusion = nn.Linear(2 * width, width)
 
     def fuse(self, frames: Tensor, motion: Tensor) -> Tensor:
-        """Frame features [B, T, 2048] and motion features [B, T, 512] to [B, T, D].
+        """Map frame features [B, T, 2048] and motion features [B, T, 512] to [B, T, D].
 
         `frames` is the mean of a second's frames, or each of them as [B, T, 8, 2048]; the authors
         project each frame and average then, which is the same because the projection is linear.
@@ -30,7 +30,7 @@ class FusedPicture(nn.Module):
         return self.fc_fusion(torch.cat([self.fc_v(frames), self.fc_st(motion)], dim=-1))
 
 
-class ParsingModel(FusedPicture):
+class ParsingModel(VisualFusion):
     """Features of both modalities in one space, and the heads of multimodal MIL.
 
     A model subclasses it and puts its temporal net between `embed` and `pool`.
@@ -43,22 +43,22 @@ class ParsingModel(FusedPicture):
         pooling: str = "attentive",
         inputs: tuple[int, int, int] = (128, 2048, 512),
     ) -> None:
-        sound, frames, motion = inputs
+        audio, frames, motion = inputs
         super().__init__(width, frames, motion)
         self.pooling = pooling
-        self.fc_a = nn.Linear(sound, width)
+        self.fc_a = nn.Linear(audio, width)
         self.fc_prob = nn.Linear(width, classes)
         if pooling == "attentive":
             self.fc_frame_att = nn.Linear(width, classes)
             self.fc_av_att = nn.Linear(width, classes)
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Features of a batch to audio [B, T, D] and visual [B, T, D]."""
-        picture = self.fuse(batch.features["resnet152"], batch.features["r2plus1d"])
-        return self.fc_a(batch.features["vggish"]), picture
+        """Map the features of a batch to audio [B, T, D] and visual [B, T, D]."""
+        visual = self.fuse(batch.features["resnet152"], batch.features["r2plus1d"])
+        return self.fc_a(batch.features["vggish"]), visual
 
     def pool(self, audio: Tensor, visual: Tensor, **extra: Tensor) -> Outputs:
-        """Context features [B, T, D] of each modality to all probabilities.
+        """Map context features [B, T, D] of each modality to all probabilities.
 
         Attentive: seconds weighted by a softmax over time, modalities by a softmax over the two
         (Tian et al. 2020, section 3, "Attentive MMIL Pooling"). Max and mean: over the seconds, and
@@ -96,16 +96,16 @@ class AttentionLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def finish(self, query: Tensor, *attended: Tensor) -> Tensor:
-        """Residual sum, LayerNorm, feed-forward with residual, LayerNorm; all [B, T, D]."""
-        for one in attended:
-            query = query + self.dropout(one)
+        """Apply residual sum, LayerNorm, feed-forward with residual, LayerNorm; all [B, T, D]."""
+        for values in attended:
+            query = query + self.dropout(values)
         hidden = self.norm1(query)
         inner = self.dropout(F.relu(self.linear1(hidden)))
         return self.norm2(hidden + self.dropout(self.linear2(inner)))
 
 
 def attention(width: int, dropout: float) -> nn.MultiheadAttention:
-    """Make a one-head attention over [B, T, D] with learnt projections."""
+    """Return a one-head attention over [B, T, D] with learnt projections."""
     return nn.MultiheadAttention(width, 1, dropout=dropout, batch_first=True)
 
 

@@ -36,7 +36,7 @@ def linear_softmax(second: Tensor) -> Tensor:
 
 
 class Model(nn.Module):
-    """Projection, bidirectional GRU, a probability a second, linear softmax pooling."""
+    """Projection, bidirectional GRU, a probability per second, linear softmax pooling."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Model(nn.Module):
         self.classify = nn.Linear(width, config.classes)
 
     def forward(self, batch: Batch) -> Outputs:
-        """`vggish` [B, T, 128] to Outputs without a visual part."""
+        """Map `vggish` [B, T, 128] to Outputs without a visual part."""
         hidden, _ = self.recurrent(self.project(batch.features["vggish"]))
         second = torch.sigmoid(self.classify(hidden)).clamp(1e-7, 1 - 1e-7)
         clip = linear_softmax(second)
@@ -60,7 +60,7 @@ class Loss(nn.Module):
         super().__init__()
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms `audio` and `total`."""
+        """Return terms `audio` and `total`."""
         return with_total({"audio": clip_loss(outputs.clip, batch.labels)})
 
 

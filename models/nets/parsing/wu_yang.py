@@ -5,9 +5,9 @@ Paper: Wu, Yang, "Exploring heterogeneous clues for weakly-supervised audio-visu
 Authors' code: https://github.com/Yu-Wu/Modaily-Aware-Audio-Visual-Video-Parsing
 Differences: see `CARD.differences`.
 
-Stage 1 trains HAN with a contrastive term. Stage 2 plays every training clip with the sound, then
-with the picture, of a clip that shares no class with it: a label that neither modality finds any
-more was not in the one that was left. Stage 3 trains anew without those labels.
+Stage 1 trains HAN with a contrastive term. Stage 2 pairs every training clip with the audio,
+then with the video, of a clip that shares no class with it: a label that neither modality predicts
+any more was not in the modality that was kept. Stage 3 trains anew without those labels.
 """
 
 import logging
@@ -61,11 +61,11 @@ class Config(TrainConfig):
     clean: bool = True
     """Run stages 1 and 2 first; without them this is stage 1 alone."""
     swap_seed: Seed = 2
-    """Fixes which clips lend their tracks in stage 2."""
+    """Seed of the clips whose tracks are swapped in, in stage 2."""
 
 
 class Model(ParsingModel):
-    """HAN that also compares the sound it has understood with the picture it was given."""
+    """HAN that also compares its contextual audio features with the visual input features."""
 
     def __init__(self, config: Config) -> None:
         super().__init__(config.hidden, config.classes)
@@ -73,7 +73,7 @@ class Model(ParsingModel):
         self.hat_encoder = HybridAttention(config.hidden, config.feedforward, config.dropout)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Features as for HAN to Outputs with `extra["similarity"]` [B, T, T].
+        """Map features as for HAN to Outputs with `extra["similarity"]` [B, T, T].
 
         Its entry t, u is the cosine of HAN's audio at t and the fused visual feature before HAN at
         u, divided by the temperature.
@@ -85,7 +85,7 @@ class Model(ParsingModel):
 
 
 def contrastive_loss(similarity: Tensor, smoothing: float) -> Tensor:
-    """Cross-entropy of each second's own picture among all of the clip's: [B, T, T] to a scalar.
+    """Return the cross-entropy of each second's own visual feature among its clip's, [B, T, T].
 
     The target puts 1 - smoothing on the own second and spreads the rest over the others; torch
     spreads over all of them, so that its smoothing is larger by T / (T - 1).
@@ -104,7 +104,7 @@ class Loss(nn.Module):
         self.config = config
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms `video`, `audio`, `visual`, `contrast` and `total`."""
+        """Return terms `video`, `audio`, `visual`, `contrast` and `total`."""
         contrast = contrastive_loss(outputs.extra["similarity"], self.config.contrast_smoothing)
         return with_total(
             {
@@ -116,7 +116,7 @@ class Loss(nn.Module):
 
 
 def prepare(training: Training) -> None:
-    """Stages 1 and 2: train a first model, and drop the labels that it refutes."""
+    """Run stages 1 and 2: train a first model, and drop the labels that it refutes."""
     config = training.config
     assert isinstance(config, Config)
     if not config.clean:
@@ -130,31 +130,31 @@ def prepare(training: Training) -> None:
 
 
 def refuted_labels(model: Model, data: ClipSource, config: Config) -> tuple[Tensor, Tensor]:
-    """Labels of training clips to drop for audio and for visual, bool [N, C] each.
+    """Return labels of training clips to drop for audio and for visual, bool [N, C] each.
 
-    A label goes from a modality when, played with the other modality of a foreign clip, neither
+    A label goes from a modality when, paired with the other modality of a foreign clip, neither
     clip probability reaches half of the class's error rate (relative to the worst class).
     """
     rows = data.rows("train")
     partner = foreign_partners(data.labels[rows].cpu(), config.swap_seed)
     labels = data.labels[rows].cpu() > 0.5
     own = _clip_probabilities(model, data, rows, rows)
-    error_audio, error_visual = (_relative_error(one, labels) for one in own)
+    error_audio, error_visual = (_relative_error(scores, labels) for scores in own)
     lent = rows[partner.clamp_min(0)]
     usable = labels & (partner >= 0)[:, None]
-    found = {}
+    refuted = {}
     for name, error, swapped in (
         ("audio", error_audio, _clip_probabilities(model, data, rows, lent)),
         ("visual", error_visual, _clip_probabilities(model, data, lent, rows)),
     ):
         weak = (swapped[0] / error < 0.5) & (swapped[1] / error < 0.5)
-        found[name] = torch.zeros(len(data.keys), labels.shape[1], dtype=torch.bool)
-        found[name][rows] = usable & weak
-    return found["audio"], found["visual"]
+        refuted[name] = torch.zeros(len(data.keys), labels.shape[1], dtype=torch.bool)
+        refuted[name][rows] = usable & weak
+    return refuted["audio"], refuted["visual"]
 
 
 def foreign_partners(labels: Tensor, seed: int, block: int = 512) -> Tensor:
-    """For each clip another one without a common class, drawn at random; -1 where none exists.
+    """Draw for each clip another one without a common class; -1 where none exists.
 
     `labels` is [N, C] of zeros and ones, the result int64 [N].
     """
@@ -169,27 +169,27 @@ def foreign_partners(labels: Tensor, seed: int, block: int = 512) -> Tensor:
 
 
 def _relative_error(probability: Tensor, labels: Tensor) -> Tensor:
-    """Share of clips that each class gets wrong, relative to the worst class: [C]."""
+    """Return the share of clips that each class gets wrong, relative to the worst class: [C]."""
     wrong = ((probability > 0.5) != labels).float().mean(dim=0)
     return wrong / wrong.max()
 
 
 @torch.no_grad()
 def _clip_probabilities(
-    model: Model, data: ClipSource, sound: Tensor, picture: Tensor, size: int = 256
+    model: Model, data: ClipSource, audio_rows: Tensor, visual_rows: Tensor, size: int = 256
 ) -> tuple[Tensor, Tensor]:
-    """Audio and visual clip probabilities [N, C] where sound and picture differ."""
+    """Return audio and visual clip probabilities [N, C] with audio and video of different clips."""
     model.eval()
     vggish = in_memory(data).features["vggish"]
     parts = []
-    for first in range(0, len(sound), size):
+    for first in range(0, len(audio_rows), size):
         chosen = slice(first, first + size)
-        seen = data.batch(picture[chosen])
-        heard = vggish[sound[chosen]]
-        mixed = replace(seen, features={**seen.features, "vggish": heard})
-        parts.append([one.cpu() for one in modality_clips(model(mixed))])
-    audio, visual = (torch.cat(column) for column in zip(*parts, strict=True))
-    return audio, visual
+        visual = data.batch(visual_rows[chosen])
+        audio = vggish[audio_rows[chosen]]
+        mixed = replace(visual, features={**visual.features, "vggish": audio})
+        parts.append([scores.cpu() for scores in modality_clips(model(mixed))])
+    clip_audio, clip_visual = (torch.cat(column) for column in zip(*parts, strict=True))
+    return clip_audio, clip_visual
 
 
 CARD = ModelCard(

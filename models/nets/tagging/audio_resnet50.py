@@ -28,7 +28,7 @@ from models.training.state import Training
 
 @dataclass(frozen=True, kw_only=True)
 class Config(LogMelConfig):
-    """ResNet-50 on AudioSet's sound."""
+    """ResNet-50 on AudioSet's audio."""
 
 
 class Trunk(nn.Module):
@@ -44,12 +44,12 @@ class Trunk(nn.Module):
         self.layers = nn.Sequential(*stem, net.layer1, net.layer2, net.layer3, net.layer4)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Mean over the bands that are left, at each step."""
+        """Average over the bands that are left, at each step."""
         return cast(Tensor, self.layers(frames[:, None])).mean(dim=3)
 
 
 class Model(nn.Module):
-    """Each step has a probability and a weight a class; the clip is their weighted mean."""
+    """Each step has a probability and a weight per class; the clip is their weighted mean."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Model(nn.Module):
         self.attend = nn.Conv1d(2048, config.classes, 1)
 
     def forward(self, batch: Batch) -> Outputs:
-        """`logmel` [B, T, 100, 64] to the clip's probabilities."""
+        """Map `logmel` [B, T, 100, 64] to the clip's probabilities."""
         steps = self.trunk(self.bands(spectrogram(batch)).frames)
         weight = torch.softmax(self.attend(steps).float(), dim=2)
         clip = (weight * torch.sigmoid(self.classify(steps).float())).sum(dim=2)

@@ -11,7 +11,7 @@ Letters: B clips, C classes, F = 240 frames, M = 64 bands, N frames after poolin
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,10 +20,12 @@ from torch.func import functional_call
 
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import Rate, Share, Size
-from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.card import ModelCard
 from models.contract.config import TaggingConfig
 from models.data.source import ClipSource
 from models.nets.losses import clip_loss, with_total
+from models.nets.standardise import Standardised
+from models.nets.tagging import two_stream
 from models.nets.tagging.logmel import refuse_other_bands
 from models.tasks.tagging import Tagging
 from models.training.method import NetMethod
@@ -57,7 +59,7 @@ class Config(TaggingConfig):
 
 
 class GatedBlock(nn.Module):
-    """Convolution whose one half of the maps opens the other: a learnt choice of what is heard."""
+    """Convolution whose one half of the maps opens the other: a learnt choice of what passes."""
 
     def __init__(self, inputs: int, channels: int) -> None:
         super().__init__()
@@ -65,7 +67,7 @@ class GatedBlock(nn.Module):
         self.norm = nn.BatchNorm2d(2 * channels)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """[B, inputs, F, M] to [B, channels, F, M]."""
+        """Map [B, inputs, F, M] to [B, channels, F, M]."""
         return F.glu(self.norm(self.convolve(maps)), dim=1)
 
 
@@ -93,7 +95,7 @@ class GatedNet(nn.Module):
         self.attend = nn.Linear(4 * channels, config.classes) if attention else None
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Standardised log-mel [B, F, M] to clip probabilities [B, C]."""
+        """Map standardised log-mel [B, F, M] to clip probabilities [B, C]."""
         maps = self.convolve(frames[:, None])  # [B, 4 * channels, N, 1]
         steps = maps.squeeze(3).transpose(1, 2)
         hidden = self.recur(steps)[0] * self.gate(steps)[0].sigmoid()
@@ -104,31 +106,27 @@ class GatedNet(nn.Module):
         return (weight * probability).sum(dim=1) / weight.sum(dim=1).clamp_min(1e-7)
 
 
-class Model(nn.Module):
+class Model(Standardised):
     """One or two gated nets; at evaluation the mean over the nets and over their last epochs."""
 
     def __init__(self, config: Config) -> None:
-        super().__init__()
+        super().__init__(BANDS)
         self.config = config
         kinds = {"tagging": (False,), "detection": (True,), "both": (False, True)}[config.nets]
         self.nets = nn.ModuleList([GatedNet(config, attention) for attention in kinds])
-        self.register_buffer("mean", torch.zeros(BANDS))
-        self.register_buffer("std", torch.ones(BANDS))
         self.register_buffer("epoch", torch.zeros((), dtype=torch.long))
         self.kept = [name for name, _ in self._state()]
         for name, value in self._state():
             blank = value.new_zeros((config.snapshots - 1, *value.shape))
             self.register_buffer(_slot(name), blank)
-        self.mean: Tensor
-        self.std: Tensor
         self.epoch: Tensor
 
     def forward(self, batch: Batch) -> Outputs:
-        """`logmel` [B, T, 100, 64] to `clip` [B, C].
+        """Map `logmel` [B, T, 100, 64] to `clip` [B, C].
 
         In training `extra` holds the probabilities of each net, [B, C], under its number.
         """
-        frames = (on_frames(batch.features["logmel"]) - self.mean) / self.std
+        frames = self.standardise(on_frames(batch.features["logmel"]))
         if self.training:
             self._take_snapshot(batch.progress)
             each = [net(frames) for net in self.nets]
@@ -141,7 +139,7 @@ class Model(nn.Module):
         return Outputs(clip=torch.stack(clips).mean(dim=0))
 
     def _state(self) -> list[tuple[str, Tensor]]:
-        """Weights and running statistics of the nets."""
+        """Return the weights and running statistics of the nets."""
         return [
             (name, value)
             for name, value in self.nets.state_dict().items()
@@ -152,11 +150,11 @@ class Model(nn.Module):
         return list(enumerate(self.nets))
 
     def _filled(self) -> int:
-        """How many earlier epochs are kept."""
+        """Return how many earlier epochs are kept."""
         return min(max(0, int(self.epoch) - 1), self.config.snapshots - 1)
 
     def _take_snapshot(self, progress: float) -> None:
-        """At the first batch of an epoch keep the weights that the last one ended with."""
+        """Keep the weights of the last epoch, at the first batch of the next one."""
         epoch = int(progress * self.config.epochs + 1e-6)
         if epoch <= int(self.epoch):
             return
@@ -168,7 +166,7 @@ class Model(nn.Module):
 
 
 def on_frames(logmel: Tensor) -> Tensor:
-    """Log-mel of the seconds, [B, T, 100, 64], as 240 frames [B, 240, 64].
+    """Return the log-mel of seconds, [B, T, 100, 64], as 240 frames [B, 240, 64].
 
     Neighbouring frames are averaged, 100 a second to 24 for clips of ten seconds.
     """
@@ -186,8 +184,8 @@ def prepare(training: Training) -> None:
     assert isinstance(training.model, Model)
     rows = training.data.rows("train")[:STATISTICS_CLIPS]
     frames = on_frames(training.data.batch(rows).features["logmel"])
-    training.model.mean.copy_(frames.mean(dim=(0, 1)))
-    training.model.std.copy_(frames.std(dim=(0, 1)).clamp_min(1e-3))
+    std = frames.std(dim=(0, 1)).clamp_min(1e-3)
+    training.model.set_statistics(frames.mean(dim=(0, 1)), std)
 
 
 def _slot(name: str) -> str:
@@ -196,7 +194,9 @@ def _slot(name: str) -> str:
 
 def _own(state: Mapping[str, Tensor], net: int) -> dict[str, Tensor]:
     start = f"{net}."
-    return {name.removeprefix(start): one for name, one in state.items() if name.startswith(start)}
+    return {
+        name.removeprefix(start): value for name, value in state.items() if name.startswith(start)
+    }
 
 
 class Loss(nn.Module):
@@ -206,15 +206,9 @@ class Loss(nn.Module):
         super().__init__()
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms `net0`, `net1` in training, else `clip`; and `total`."""
+        """Return terms `net0`, `net1` in training, else `clip`; and `total`."""
         parts = outputs.extra or {"clip": outputs.clip}
-        return with_total({name: clip_loss(one, batch.labels) for name, one in parts.items()})
-
-
-def _row(name: str, row: str, f1: float, precision: float, recall: float, **settings: Any) -> Any:
-    numbers = {"micro_f1": f1, "micro_precision": precision, "micro_recall": recall}
-    paper = PaperRow(paper="Parekh et al. 2018", table="1", row=row, numbers=numbers)
-    return Experiment(name=name, settings=settings, rows=(paper,))
+        return with_total({name: clip_loss(clip, batch.labels) for name, clip in parts.items()})
 
 
 CARD = ModelCard(
@@ -227,8 +221,10 @@ CARD = ModelCard(
     dataset="dcase2017",
     task=Tagging(modalities=("audio",), selection_metric="micro_f1"),
     experiments=(
-        _row("cvssp", "(g) CVSSP - Gated-CRNN-logMel", 54.2, 58.9, 50.2),
-        _row("cvssp-fusion", "(f) CVSSP - Fusion system", 55.6, 61.4, 50.8, nets="both"),
+        two_stream.table_row("cvssp", "(g) CVSSP - Gated-CRNN-logMel", 54.2, 58.9, 50.2),
+        two_stream.table_row(
+            "cvssp-fusion", "(f) CVSSP - Fusion system", 55.6, 61.4, 50.8, nets="both"
+        ),
     ),
     differences=(
         "Log-mel is the store's (windows of 16 ms every 10 ms, Slaney's bands), averaged to the "

@@ -51,7 +51,7 @@ class Config(LogMelConfig):
     """The audio ConvNet on AudioSet."""
 
     epochs: Size = 60
-    """How often the training clips are gone through, all stages together."""
+    """Number of epochs, all stages together."""
     batch_size: Size = 144
     """Clips a step; left at 144, a small set takes smaller batches (at least 20 steps an epoch)."""
     stages: Size = 3
@@ -78,14 +78,14 @@ class Config(LogMelConfig):
 
 
 def conv(inputs: int, outputs: int, kernel: tuple[int, int], padding: int) -> nn.Sequential:
-    """Convolution, batch normalisation, ReLU."""
+    """Return convolution, batch normalisation, ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, padding=padding), nn.BatchNorm2d(outputs), nn.ReLU()
     )
 
 
 def blocks() -> nn.Sequential:
-    """B1 to B7 of table 1: [B, 1, F, 64] to [B, 1024, S, 1]."""
+    """Return B1 to B7 of table 1: [B, 1, F, 64] to [B, 1024, S, 1]."""
     layers: list[nn.Module] = []
     inputs = 1
     for outputs, pool in ((64, 4), (128, 2), (256, 2), (512, 2)):
@@ -97,7 +97,7 @@ def blocks() -> nn.Sequential:
 
 
 class Model(nn.Module):
-    """Segments of about a second, each with a probability a class; the clip is their mean."""
+    """Segments of about a second, each with a probability per class; the clip is their mean."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -107,28 +107,29 @@ class Model(nn.Module):
         self.augment = Augmentation(config.crop_frames) if config.augment == "yes" else None
 
     def forward(self, batch: Batch) -> Outputs:
-        """`logmel` [B, T, 100, 64] to the clip's probabilities, and the segments' as `segments`."""
-        sound = self.bands(spectrogram(batch))
+        """Map `logmel` [B, T, 100, 64] to probabilities of clips and, in `extra`, segments."""
+        logmel = self.bands(spectrogram(batch))
         labels = batch.labels
         if self.augment is not None and self.training:
-            sound, labels = self.augment(sound, labels)
-        segments, heard = self.segments(sound)
+            logmel, labels = self.augment(logmel, labels)
+        segments, heard = self.segments(logmel)
         weight = heard / heard.sum(dim=1, keepdim=True)
         clip = torch.einsum("bsc,bs->bc", segments, weight)
         return Outputs(
             clip=clip,
             clip_audio=clip,
-            extra={"segments": segments, "targets": labels, "frames": sound.frames},
+            extra={"segments": segments, "targets": labels, "frames": logmel.frames},
         )
 
-    def segments(self, sound: Spectrogram) -> tuple[Tensor, Tensor]:
-        """Probabilities [B, S, C], and which segments count [B, S]: half of their frames are there.
+    def segments(self, logmel: Spectrogram) -> tuple[Tensor, Tensor]:
+        """Return probabilities [B, S, C] and the segments that count [B, S].
 
-        Clips are padded with the training mean to a multiple of 32 frames: 10 s to 1024 frames, 30
-        segments. A clip without sound counts whole.
+        A segment counts when half of its frames are there. Clips are padded with the training mean
+        to a multiple of 32 frames: 10 s to 1024 frames, 30 segments. A clip without audio counts
+        whole.
         """
-        frames = F.pad(sound.frames, (0, 0, 0, padding(sound.frames.shape[1])))  # [B, F, 64]
-        there = F.pad(sound.present.float(), (0, frames.shape[1] - sound.present.shape[1]))
+        frames = F.pad(logmel.frames, (0, 0, 0, padding(logmel.frames.shape[1])))  # [B, F, 64]
+        there = F.pad(logmel.present.float(), (0, frames.shape[1] - logmel.present.shape[1]))
         maps = self.blocks(frames[:, None].contiguous(memory_format=torch.channels_last))
         scores = torch.sigmoid(self.classify(maps).float())[..., 0].transpose(1, 2)
         heard = (F.avg_pool1d(there[:, None], FIELD, STRIDE)[:, 0] >= 0.5).float()
@@ -136,7 +137,7 @@ class Model(nn.Module):
 
 
 def padding(frames: int) -> int:
-    """Frames that are missing to the next multiple of 32, and to one segment at least."""
+    """Return the frames missing to the next multiple of 32, and to one segment at least."""
     return max(FIELD, math.ceil(frames / MULTIPLE) * MULTIPLE) - frames
 
 
@@ -151,7 +152,7 @@ class Loss(nn.Module):
         self.taught: Tensor
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms `audio` and `total`."""
+        """Return terms `audio` and `total`."""
         target = outputs.extra["targets"]
         if self.teacher is not None and self.taught:
             target = self.alpha * target + (1.0 - self.alpha) * self.teach(outputs, batch)
@@ -159,7 +160,7 @@ class Loss(nn.Module):
 
     @torch.no_grad()
     def teach(self, outputs: Outputs, batch: Batch) -> Tensor:
-        """What the teacher says, [B, C], of the very sound that the student has heard."""
+        """Return the teacher's probabilities [B, C] of the frames that the student has seen."""
         assert self.teacher is not None
         frames = outputs.extra["frames"]
         there = torch.ones(frames.shape[:2], dtype=torch.bool, device=frames.device)

@@ -1,4 +1,4 @@
-"""Visual DNN on one vector a clip: the mean of its frames' ResNet-152 features.
+"""Visual DNN on one vector per clip: the mean of its frames' ResNet-152 features.
 
 Paper: Fayek, Kumar, "Large Scale Audiovisual Learning of Sounds with Weakly Labeled Data",
     IJCAI 2020, https://arxiv.org/abs/2006.01595, section 3.2
@@ -28,19 +28,19 @@ class Config(TaggingConfig):
     """The visual DNN on AudioSet."""
 
     epochs: Size = 20
-    """How often the training clips are gone through."""
+    """Number of epochs."""
     batch_size: Size = 144
-    """Clips a pass through the net, in each process."""
+    """Clips per forward pass, in each process."""
     learning_rate: Rate = 1e-4
-    """Adam's rate; the paper chooses it by validation and does not print it."""
+    """Adam's learning rate; the paper chooses it by validation and does not print it."""
     decay_factor: Rate = 1.0
-    """What the rate is multiplied by every `decay_every` epochs; 1 keeps it."""
+    """Factor of each decay; 1 keeps the learning rate."""
     dropout: Dropout = 0.3
     """Behind the first and the second hidden layer."""
 
 
 def mean_over_seconds(values: Tensor, present: Tensor) -> Tensor:
-    """Mean of the seconds that are there: [B, T, D] and [B, T] to [B, D]; zero without any."""
+    """Average the seconds that are there: [B, T, D] and [B, T] to [B, D]; zero without any."""
     weight = present.to(values.dtype)[..., None]
     return (values * weight).sum(dim=1) / weight.sum(dim=1).clamp_min(1.0)
 
@@ -52,14 +52,14 @@ class Model(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         inputs = 2048
-        for place, width in enumerate(WIDTHS):
+        for index, width in enumerate(WIDTHS):
             layers += [nn.Linear(inputs, width), nn.ReLU()]
-            layers += [nn.Dropout(config.dropout)] if place < 2 else []
+            layers += [nn.Dropout(config.dropout)] if index < 2 else []
             inputs = width
         self.layers = nn.Sequential(*layers, nn.Linear(inputs, config.classes))
 
     def forward(self, batch: Batch) -> Outputs:
-        """`resnet152` [B, T, 2048] to the clip's probabilities."""
+        """Map `resnet152` [B, T, 2048] to the clip's probabilities."""
         clip = mean_over_seconds(batch.features["resnet152"], batch.present["resnet152"])
         scores = torch.sigmoid(self.layers(clip).float())
         return Outputs(clip=scores, clip_visual=scores)

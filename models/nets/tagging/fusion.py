@@ -22,6 +22,7 @@ from models.contract.config import TaggingConfig
 from models.data.clips import ClipData, in_memory
 from models.data.source import ClipSource
 from models.nets.losses import clip_loss, with_total
+from models.nets.standardise import Standardised
 from models.nets.tagging import fusion_inputs as single_scores
 from models.tasks.tagging import Tagging
 from models.training.method import NetMethod
@@ -35,13 +36,13 @@ class Config(TaggingConfig):
     """Fusion of the scores of an audio and of a visual model on AudioSet."""
 
     epochs: Size = 100
-    """How often the training clips are gone through."""
+    """Number of epochs."""
     batch_size: Size = 256
-    """Clips a pass through the net, in each process."""
+    """Clips per forward pass, in each process."""
     learning_rate: Rate = 1e-3
-    """Adam's rate; the paper chooses it by validation and does not print it."""
+    """Adam's learning rate; the paper chooses it by validation and does not print it."""
     decay_factor: Rate = 1.0
-    """What the rate is multiplied by every `decay_every` epochs; 1 keeps it."""
+    """Factor of each decay; 1 keeps the learning rate."""
     audio_run: str = ""
     """Run folder whose audio scores are fused; left out, `fayek_audio` is trained into
     RUN/audio."""
@@ -51,11 +52,11 @@ class Config(TaggingConfig):
     single_epochs: Annotated[int, AtLeast(0)] = 0
     """Epochs of the two models when they are trained here; 0 takes their own."""
     cross_fit: Annotated[int, ZeroOr(2)] = 0
-    """Scores of training clips come from models that have not seen them: so many of each modality
-    are trained on parts of the clips. 0 takes the scores of the one model that has, as the paper
+    """Scores of training clips come from models that have not seen them: this number per modality
+    is trained on parts of the clips. 0 takes the scores of the full model, which has, as the paper
     does; on small sets these are too good to learn from."""
     method: Literal["attention", "mlp", "regression", "average"] = "attention"
-    """How the scores become one."""
+    """How the scores are fused."""
     attend: Literal["both", "self", "cross"] = "both"
     """What the weight of a modality comes from: both modalities' scores, its own, the other's."""
     transforms: Literal["network", "identity"] = "network"
@@ -63,8 +64,8 @@ class Config(TaggingConfig):
     output: Literal["network", "identity"] = "network"
     """What n_av, behind the weighted sum, is; a sigmoid follows in either case."""
     fused: Literal["classes", "units"] = "classes"
-    """What is weighted and summed: a value a class (n_a and n_v end in a linear layer), or the 512
-    units of n_a and n_v themselves. The paper says both: 527 weights, and 512 units."""
+    """What is weighted and summed: a value per class (n_a and n_v end in a linear layer), or the
+    512 units of n_a and n_v themselves. The paper says both: 527 weights, and 512 units."""
     units: Size = 512
     """Width of the hidden layers."""
     dropout: Dropout = 0.5
@@ -79,29 +80,24 @@ class Config(TaggingConfig):
             raise ValueError("fused units need transforms and output to be networks")
 
 
-class ScoreNorm(nn.Module):
+class ScoreNorm(Standardised):
     """Scores minus their mean over their standard deviation, of training clips, class by class."""
 
     def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(classes))
-        self.register_buffer("std", torch.ones(classes))
-        self.mean: Tensor
-        self.std: Tensor
+        super().__init__(classes)
 
     def forward(self, scores: Tensor, present: Tensor) -> Tensor:
-        """Scores [B, C] of clips that have the modality or not, bool [B]; zero where not."""
-        return (scores - self.mean) / self.std * present[:, None]
+        """Standardise scores [B, C]; zero where the clip lacks the modality, bool [B]."""
+        return self.standardise(scores) * present[:, None]
 
     def fit(self, scores: Tensor) -> None:
         """Take mean and std from scores [N, C]; a class that never varies keeps its scale."""
         std, mean = torch.std_mean(scores.double(), dim=0, correction=0)
-        self.mean.copy_(mean)
-        self.std.copy_(torch.where(std > 1e-8, std, 1.0))
+        self.set_statistics(mean, torch.where(std > 1e-8, std, 1.0))
 
 
 def hidden(inputs: int, config: Config) -> list[nn.Module]:
-    """Layers to the units of the MLP and of the attention: linear, BN, ReLU, dropout."""
+    """Return the layers to the units of the MLP and of the attention: linear, BN, ReLU, dropout."""
     return [
         nn.Linear(inputs, config.units),
         nn.BatchNorm1d(config.units),
@@ -111,14 +107,14 @@ def hidden(inputs: int, config: Config) -> list[nn.Module]:
 
 
 class Average(nn.Module):
-    """Mean of the two scores; the one that there is for a clip with one modality."""
+    """Mean of the two scores; the only one for a clip with one modality."""
 
     def __init__(self) -> None:
         super().__init__()
         self.share = nn.Parameter(torch.tensor([0.5, 0.5]), requires_grad=False)
 
     def forward(self, scores: Tensor, present: Tensor) -> Tensor:
-        """Scores [B, 2, C] and presence [B, 2] to [B, C]."""
+        """Map scores [B, 2, C] and presence [B, 2] to [B, C]."""
         weight = self.share * present.to(scores.dtype)
         weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-7)
         return (weight[:, :, None] * scores).sum(dim=1)
@@ -156,18 +152,20 @@ class Attention(nn.Module):
         return nn.Sequential(*layers)
 
     def audio_weight(self, audio: Tensor, visual: Tensor) -> Tensor:
-        """Share of the audio, alpha_a: [B, C], or [B, U] when units are fused."""
+        """Return the share of the audio, alpha_a: [B, C], or [B, U] when units are fused."""
         if len(self.attend) == 1:
             weight: Tensor = self.attend[0](torch.cat([audio, visual], dim=1))
             return weight
         seen_by = (visual, audio) if self.crossed else (audio, visual)
-        of_audio, of_visual = (net(one) for net, one in zip(self.attend, seen_by, strict=True))
+        of_audio, of_visual = (
+            net(scores) for net, scores in zip(self.attend, seen_by, strict=True)
+        )
         return of_audio / (of_audio + of_visual).clamp_min(1e-7)
 
     def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalised scores [B, C] each to logits [B, C] and the share of the audio."""
+        """Map normalised scores [B, C] each to logits [B, C] and the share of the audio."""
         share = self.audio_weight(audio, visual)
-        own = [net(one) for net, one in zip(self.transforms, (audio, visual), strict=True)]
+        own = [net(side) for net, side in zip(self.transforms, (audio, visual), strict=True)]
         fused = share * own[0] + (1.0 - share) * own[1]
         return self.output(fused), share
 
@@ -193,13 +191,13 @@ class Model(nn.Module):
             self.fuse = Attention(config)
 
     def forward(self, batch: Batch) -> Outputs:
-        """`audio` and `visual` scores [B, 1, C] to the clip's; the attention is in `extra`."""
+        """Map `audio` and `visual` scores [B, 1, C] to the clip's; the attention is in `extra`."""
         scores = [batch.features[side][:, 0] for side in SIDES]
         present = [batch.present[side][:, 0] for side in SIDES]
         if self.method == "average":
             return Outputs(clip=self.fuse(torch.stack(scores, 1), torch.stack(present, 1)))
         normal = [
-            norm(one, there) for norm, one, there in zip(self.norms, scores, present, strict=True)
+            norm(side, there) for norm, side, there in zip(self.norms, scores, present, strict=True)
         ]
         extra: dict[str, Tensor] = {}
         if self.method == "attention":
@@ -219,7 +217,7 @@ class Loss(nn.Module):
         self.penalty = config.penalty
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms `clip`, for the regression `penalty`, and `total`."""
+        """Return terms `clip`, for the regression `penalty`, and `total`."""
         terms = {"clip": clip_loss(outputs.clip, batch.labels)}
         if "weight" in outputs.extra:
             terms["penalty"] = self.penalty / 2 * outputs.extra["weight"].square().sum()
@@ -227,12 +225,12 @@ class Loss(nn.Module):
 
 
 def needs(config: Config) -> tuple[str, ...]:
-    """Nothing of the store itself: `derive` finds or makes the scores."""
+    """Return no feature of the store: `derive` reads or makes the scores."""
     return ()
 
 
 def derive(data: ClipSource, config: Config, run: Path) -> ClipData:
-    """The same clips with the scores of two models as features `audio` and `visual` [N, 1, C].
+    """Return the clips with the scores of two nets as features `audio` and `visual` [N, 1, C].
 
     `UsageError` when a run has scores of other clips or classes.
     """
@@ -256,8 +254,8 @@ def _row(name: str, table: str, row: str, numbers: tuple[float, float], **settin
     if not settings:
         others = (("3", "AudioVisual (Ours)"), ("4", "Attention (multi-modal)"))
         rows += [
-            PaperRow(paper="Fayek, Kumar 2020", table=one, row=said, numbers=scores)
-            for one, said in others
+            PaperRow(paper="Fayek, Kumar 2020", table=table, row=row, numbers=scores)
+            for table, row in others
         ]
     return Experiment(name=name, settings=settings, rows=tuple(rows))
 

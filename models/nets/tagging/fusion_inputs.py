@@ -40,10 +40,10 @@ logger = logging.getLogger(__name__)
 
 
 def derive(data: ClipSource, config: Any, run: Path) -> ClipData:
-    """Clips with features `audio` and `visual` [N, 1, C], the scores of two runs.
+    """Return the clips with features `audio` and `visual` [N, 1, C], the scores of two runs.
 
     `config` is that of `models.nets.tagging.fusion`, `run` its run folder. What is trained on the
-    way stays there and is found again.
+    way stays there and is used again.
     """
     features, present = {}, {}
     there = presence(data.manifest)
@@ -61,7 +61,7 @@ def derive(data: ClipSource, config: Any, run: Path) -> ClipData:
 
 
 def presence(manifest: StoreManifest) -> dict[str, set[str]]:
-    """Keys of the clips that have sound, and of those that have a picture."""
+    """Return the keys of the clips that have audio, and of those that have video."""
     clips = read_table(manifest, "clips", ["clip_key", *HAS.values()])
     keys = clips["clip_key"].to_pylist()
     return {
@@ -71,7 +71,7 @@ def presence(manifest: StoreManifest) -> dict[str, set[str]]:
 
 
 def train_single(side: str, data: ClipSource, config: Any, folder: Path) -> None:
-    """Train the model of one side on the store's clips and splits; go on where it was stopped."""
+    """Train the net of one modality on the store's clips and splits; go on where it was stopped."""
     method = METHODS[side]
     changes = {"seed": config.seed, "classes": config.classes, "device": config.device}
     if config.single_epochs:
@@ -95,7 +95,7 @@ def train_single(side: str, data: ClipSource, config: Any, folder: Path) -> None
 
 
 def read_scores(folder: Path, data: ClipSource) -> NDArray[np.float32]:
-    """Scores [N, C] of a run, in the order of the clips.
+    """Return the scores [N, C] of a run, in the order of the clips.
 
     `UsageError` when the run is none of a model that tags clips, when it has scored other clips
     (both subset ids are named), or knows other classes.
@@ -127,15 +127,15 @@ def read_scores(folder: Path, data: ClipSource) -> NDArray[np.float32]:
 
 
 def aligned(table: Any, data: ClipSource, folder: Path) -> NDArray[np.float32]:
-    """Column `scores` as [N, C] in the order of the clips that have a split."""
-    place = {key: row for row, key in enumerate(table["clip_key"].to_pylist())}
+    """Return column `scores` as [N, C] in the order of the clips that have a split."""
+    row_of = {key: row for row, key in enumerate(table["clip_key"].to_pylist())}
     width = len(data.vocabulary)
     flat = table["scores"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    held = flat.reshape(-1, width).astype(np.float32)
+    stored = flat.reshape(-1, width).astype(np.float32)
     scores = np.zeros((len(data.keys), width), np.float32)
     for row, (key, split) in enumerate(zip(data.keys, data.splits.tolist(), strict=True)):
-        if key in place:
-            scores[row] = held[place[key]]
+        if key in row_of:
+            scores[row] = stored[row_of[key]]
         elif split:
             raise UsageError(f"{folder} has no scores of clip {key} ({split}); train it anew")
     return scores
@@ -144,7 +144,7 @@ def aligned(table: Any, data: ClipSource, folder: Path) -> NDArray[np.float32]:
 def cross_fitted(
     side: str, data: ClipSource, config: Any, folder: Path, scores: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Scores with those of training clips from models that were trained without them.
+    """Return scores with those of training clips from models that were trained without them.
 
     The training clips are dealt into parts, and each part is scored by a model of its own that
     learned from the others. Its run folder is `part-<n>` in that of the full model.
@@ -157,9 +157,9 @@ def cross_fitted(
         clips = replace(part, labels=data.labels)
         if not (inner / runs.RESULTS).is_file():
             train_single(side, clips, config, inner)
-        found = read_scores(inner, clips)
+        own = read_scores(inner, clips)
         rows = np.flatnonzero(part.splits == "test")
-        mixed[rows] = found[rows]
+        mixed[rows] = own[rows]
     return mixed
 
 
@@ -170,5 +170,5 @@ def _zero_outside(labels: Tensor, rows: Tensor) -> Tensor:
 
 
 def _anonymous(data: ClipSource) -> NDArray[np.str_]:
-    """No split for any clip, so that the parts are dealt at random."""
+    """Return no split for any clip, so that the parts are dealt at random."""
     return np.full(len(data.keys), "", dtype="<U8")

@@ -1,4 +1,4 @@
-"""G-Blend: audio, picture and both in one net, with losses weighted by how fast they overfit.
+"""G-Blend: audio, video and both in one net, with losses weighted by how fast they overfit.
 
 Paper: Wang, Tran, Feiszli, "What makes training multi-modal classification networks hard?",
     https://arxiv.org/abs/1905.12681; the row is in Fayek, Kumar, IJCAI 2020,
@@ -50,7 +50,7 @@ class Config(LogMelConfig):
 
 
 class Model(nn.Module):
-    """Two vectors of 512, one a modality, a head on each and one on both."""
+    """Two vectors of 512, one per modality, a head on each and one on both."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -65,14 +65,14 @@ class Model(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Outputs:
-        """`logmel` [B, T, 100, 64] and `r2plus1d` [B, T, 512] to the three heads' probabilities."""
+        """Map `logmel` [B, T, 100, 64], `r2plus1d` [B, T, 512] to the three heads' scores."""
         steps = self.trunk(self.bands(spectrogram(batch)).frames)
         heard = torch.relu(self.listen(steps.mean(dim=2)))
-        picture = mean_over_seconds(batch.features["r2plus1d"], batch.present["r2plus1d"])
-        seen = torch.relu(self.look(picture))
+        visual = mean_over_seconds(batch.features["r2plus1d"], batch.present["r2plus1d"])
+        seen = torch.relu(self.look(visual))
         logits = (self.joint(torch.cat([heard, seen], 1)), self.audio(heard), self.visual(seen))
-        joint, audio, visual = (torch.sigmoid(one.float()) for one in logits)
-        return Outputs(clip=joint, clip_audio=audio, clip_visual=visual)
+        joint, audio, video = (torch.sigmoid(values.float()) for values in logits)
+        return Outputs(clip=joint, clip_audio=audio, clip_visual=video)
 
 
 class Loss(nn.Module):
@@ -84,9 +84,9 @@ class Loss(nn.Module):
         self.weights: Tensor
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Terms `audio`, `visual`, `joint`, each without its weight, and `total` with them."""
-        found = (outputs.clip_audio, outputs.clip_visual, outputs.clip)
-        losses = [clip_loss(one, batch.labels) for one in found if one is not None]
+        """Return terms `audio`, `visual`, `joint`, unweighted, and `total`, weighted."""
+        scores = (outputs.clip_audio, outputs.clip_visual, outputs.clip)
+        losses = [clip_loss(score, batch.labels) for score in scores if score is not None]
         total = (self.weights * torch.stack(losses)).sum()
         return {**dict(zip(HEADS, losses, strict=True)), "total": total}
 
@@ -94,7 +94,7 @@ class Loss(nn.Module):
 def blend_weights(
     before: Mapping[str, tuple[float, float]], after: Mapping[str, tuple[float, float]]
 ) -> dict[str, float]:
-    """Weights of the heads from (training loss, validation loss) before and after some epochs.
+    """Return weights of the heads from (training loss, validation loss) before and after epochs.
 
     A head counts by what it gained in validation loss, over the square of what its gap between
     validation and training loss grew (at least 1e-4); the sum is 1 (Wang et al., optimal blend).
@@ -129,24 +129,24 @@ def prepare(training: Training) -> None:
         return
     before = {name: losses(model, training.data, name) for name in HEADS}
     after = {}
-    for place, name in enumerate(HEADS):
+    for index, name in enumerate(HEADS):
         alone = Loss(config)
-        alone.weights.copy_(torch.eye(len(HEADS))[place])
+        alone.weights.copy_(torch.eye(len(HEADS))[index])
         net = copy.deepcopy(model)
         stage = begin(net, alone, training.data, config, training.task)
         for _ in range(config.estimate_epochs):
             stage.state.end_epoch(train_epoch(stage))
         after[name] = losses(net, training.data, name)
-    found = blend_weights(before, after)
-    logger.info("weights: %s", ", ".join(f"{name} {one:.3f}" for name, one in found.items()))
-    loss.weights.copy_(torch.tensor([found[name] for name in HEADS]))
+    weights = blend_weights(before, after)
+    logger.info("weights: %s", ", ".join(f"{name} {w:.3f}" for name, w in weights.items()))
+    loss.weights.copy_(torch.tensor([weights[name] for name in HEADS]))
 
 
 @torch.no_grad()
 def losses(model: Model, data: ClipSource, head: str, most: int = 2000) -> tuple[float, float]:
-    """Cross-entropy of one head on training and on validation clips, on 2,000 of each at most."""
+    """Return the loss of one head on training and on validation clips, at most 2,000 of each."""
     model.eval()
-    found = []
+    means = []
     for split in ("train", "val"):
         rows = data.sample(split, most)
         total = 0.0
@@ -154,8 +154,8 @@ def losses(model: Model, data: ClipSource, head: str, most: int = 2000) -> tuple
             outputs = model(batch)
             score = outputs.clip if head == "joint" else getattr(outputs, f"clip_{head}")
             total += clip_loss(score, batch.labels).item() * len(batch.labels)
-        found.append(total / len(rows))
-    return found[0], found[1]
+        means.append(total / len(rows))
+    return means[0], means[1]
 
 
 CARD = ModelCard(
@@ -184,7 +184,7 @@ CARD = ModelCard(
     differences=(
         "The visual trunk is not trained: the tables hold features of R(2+1)D-18; the audio trunk "
         "is a ResNet-50 on 64 bands, theirs sees 100 x 40 log-mel.",
-        "Vectors of 512 a modality, a joint head of two layers, and Adam are chosen here.",
+        "Vectors of 512 per modality, a joint head of two layers, and Adam are chosen here.",
         "The scores are those of the joint head.",
         "--weights estimated trains each head alone from the same start and weighs it once.",
     ),

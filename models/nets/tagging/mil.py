@@ -1,7 +1,7 @@
 """Multiple instance learning: from scores of instances to the score of a clip, and two losses.
 
-Each function is one equation. A clip is a bag of instances (boxes, stretches of sound, components
-of the sound); `present` says which of a padded bag there are, and the others count nothing. A clip
+Each function is one equation. A clip is a bag of instances (boxes, audio segments, components
+of the audio); `present` says which of a padded bag there are, and the others count nothing. A clip
 without instances scores 0 for every class.
 
 Letters: B clips, P instances, C classes.
@@ -23,14 +23,14 @@ from torch import Tensor
 
 
 def over_instances(locate: Tensor, present: Tensor) -> Tensor:
-    """Softmax over the instances of each class, [B, P, C]; `present` is bool [B, P]."""
+    """Return the softmax over the instances of each class, [B, P, C]; `present` is bool [B, P]."""
     there = present[:, :, None]
     hidden = locate.masked_fill(~there, torch.finfo(locate.dtype).min)
     return hidden.softmax(dim=1) * there
 
 
 def two_stream(classify: Tensor, locate: Tensor, present: Tensor) -> Tensor:
-    """Scores of instances [B, P, C]: class scores times the softmax over instances.
+    """Return scores of instances [B, P, C]: class scores times the softmax over instances.
 
     Their sum over instances is the clip's score; each says how much its instance brings to it.
     """
@@ -38,12 +38,12 @@ def two_stream(classify: Tensor, locate: Tensor, present: Tensor) -> Tensor:
 
 
 def wsddn(classify: Tensor, locate: Tensor, present: Tensor) -> Tensor:
-    """Scores of instances [B, P, C] of Bilen & Vedaldi: class scores are a softmax over classes."""
+    """Return scores [B, P, C] as Bilen & Vedaldi: class scores are a softmax over classes."""
     return classify.softmax(dim=-1) * over_instances(locate, present)
 
 
 def log_sum_exp(scores: Tensor, present: Tensor, sharpness: float = 1.0) -> Tensor:
-    """Score of clips [B, C], a soft maximum: ln(mean over instances of exp(r s)) / r.
+    """Return scores of clips [B, C], a soft maximum: ln(mean over instances of exp(r s)) / r.
 
     `sharpness` is r; towards 0 it is the mean, towards infinity the maximum.
     """
@@ -55,12 +55,12 @@ def log_sum_exp(scores: Tensor, present: Tensor, sharpness: float = 1.0) -> Tens
 
 
 def l2_normalised(scores: Tensor) -> Tensor:
-    """Class scores of clips [B, C] divided by their length over the classes; zeros stay zeros."""
+    """Return class scores [B, C] divided by their length over the classes; zeros stay zeros."""
     return F.normalize(scores, dim=1)
 
 
 def hinge(scores: Tensor, labels: Tensor) -> Tensor:
-    """Multi-label hinge: mean over clips and classes of max(0, 1 - y s), y = 1 or -1.
+    """Return the multi-label hinge: mean over clips and classes of max(0, 1 - y s), y = 1 or -1.
 
     Both are [B, C]; labels are 0 and 1.
     """

@@ -1,4 +1,4 @@
-"""Two-stream multiple instance learning over NMF components of the sound, and with all else.
+"""Two-stream multiple instance learning over NMF components of the audio, and with all else.
 
 Paper: Parekh, Essid, Ozerov, Duong, Perez, Richard, "Weakly Supervised Representation Learning for
     Audio-Visual Scene Analysis", IEEE/ACM TASLP 2019; NMF component proposals (NCP) and their use
@@ -21,10 +21,10 @@ needs, prepare = two_stream.needs, two_stream.prepare
 
 @dataclass(frozen=True, kw_only=True)
 class Config(two_stream.Config):
-    """Two-stream scoring of NMF components, alone or with boxes and stretches of sound."""
+    """Two-stream scoring of NMF components, alone or with boxes and audio segments."""
 
     streams: Literal["av", "audio", "video", "ncp", "ncp-audio", "ncp-video", "ncp-av"] = "ncp-av"
-    """Which instances are scored: components of the sound (ncp), stretches of sound (audio), boxes
+    """Which instances are scored: components of the audio (ncp), audio segments (audio), boxes
     (video)."""
 
 
@@ -56,11 +56,11 @@ CARD = ModelCard(
     ),
     differences=(
         "Of the paper only the abstract and the companion page are openly readable; the abstract's "
-        "best F1 is put beside the system that scores components, stretches of sound and boxes.",
-        "A component's feature is the VGGish of its own sound, averaged over windows, with 20 "
-        "components a clip and 200 updates of the Kullback-Leibler NMF.",
+        "best F1 is put beside the system that scores components, audio segments and boxes.",
+        "A component's feature is the VGGish of its own audio, averaged over windows, with 20 "
+        "components per clip and 200 updates of the Kullback-Leibler NMF.",
         "Each kind of instances has a scoring network of its own; their normalised scores are "
-        "added, so sound counts twice where components and stretches of sound are both scored.",
+        "added, so the audio counts twice where components and audio segments are both scored.",
     ),
 )
 

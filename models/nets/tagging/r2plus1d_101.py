@@ -1,4 +1,4 @@
-"""R(2+1)D-101 on pictures: the visual model that Fayek & Kumar compare with.
+"""R(2+1)D-101 on video: the visual model that Fayek & Kumar compare with.
 
 Paper: Wang, Tran, Feiszli, "What makes training multi-modal classification networks hard?",
     https://arxiv.org/abs/1905.12681; the row is in Fayek, Kumar, IJCAI 2020,
@@ -28,14 +28,14 @@ BLOCKS = (3, 4, 23, 3)
 
 @dataclass(frozen=True, kw_only=True)
 class Config(TaggingConfig):
-    """R(2+1)D on AudioSet's pictures."""
+    """R(2+1)D on AudioSet's video."""
 
     epochs: Size = 20
-    """How often the training clips are gone through."""
+    """Number of epochs."""
     learning_rate: Rate = 1e-3
-    """Adam's rate at the start."""
+    """Adam's learning rate at the start."""
     schedule: Literal["step", "cosine"] = "cosine"
-    """How the rate falls."""
+    """Learning rate over the epochs."""
     trunk: Literal["stored", "frames"] = "stored"
     """What the classes are read from: the stored features `r2plus1d` of the net of depth 18, or 16
     frames that the net of depth 101 sees itself (feature `frames`, which no extractor stores)."""
@@ -44,7 +44,7 @@ class Config(TaggingConfig):
 
 
 def trunk() -> nn.Module:
-    """R(2+1)D of depth 101 without its last layer: [B, 3, 16, 112, 112] to [B, 2048]."""
+    """Return R(2+1)D of depth 101 without its last layer: [B, 3, 16, 112, 112] to [B, 2048]."""
     from torchvision.models.video import resnet  # 2 s and 100 MB that no other model needs
 
     makers: Any = [resnet.Conv2Plus1D] * len(BLOCKS)
@@ -54,7 +54,7 @@ def trunk() -> nn.Module:
 
 
 class Model(nn.Module):
-    """One vector a clip, and a linear layer to the classes."""
+    """One vector per clip, and a linear layer to the classes."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class Model(nn.Module):
         self.classify = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(width, config.classes))
 
     def forward(self, batch: Batch) -> Outputs:
-        """`r2plus1d` [B, T, 512], or `frames` [B, 1, 3, 16, 112, 112], to the probabilities."""
+        """Map `r2plus1d` [B, T, 512], or `frames` [B, 1, 3, 16, 112, 112], to the probabilities."""
         if self.trunk is None:
             vector = mean_over_seconds(batch.features["r2plus1d"], batch.present["r2plus1d"])
         else:
@@ -76,7 +76,7 @@ Loss = ClipLoss
 
 
 def needs(config: Config) -> tuple[str, ...]:
-    """Stored features of the trunk, or frames for it."""
+    """Return the stored features of the trunk, or the frames for it."""
     return ("r2plus1d",) if config.trunk == "stored" else ("frames",)
 
 
@@ -107,7 +107,7 @@ CARD = ModelCard(
         "The tables hold features of R(2+1)D-18, not frames, so by default a linear layer is "
         "trained on these; the net of depth 101 is built with --trunk frames, for stores that hold "
         "16 frames of 112 x 112 a clip as a feature `frames`.",
-        "Clip length, picture size and optimiser are not in the papers read; Adam with a cosine.",
+        "Clip length, frame size and optimiser are not in the papers read; Adam with a cosine.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Two-stream multiple instance learning over boxes and stretches of sound, and its baselines.
+"""Two-stream multiple instance learning over boxes and audio segments, and its baselines.
 
 Paper: Parekh, Essid, Ozerov, Duong, Perez, Richard, "Weakly Supervised Representation Learning for
     Unsynchronized Audio-Visual Events", 2018, https://arxiv.org/abs/1804.07345, rows (a) to (e) of
@@ -11,9 +11,8 @@ Letters: B clips, P instances, C classes, D hidden width.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -22,6 +21,7 @@ from models.contract.bounds import Dropout, Rate, Size
 from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
 from models.nets.losses import with_total
+from models.nets.standardise import Standardised
 from models.nets.tagging import mil
 from models.tasks.tagging import Tagging
 from models.training.method import NetMethod
@@ -47,15 +47,15 @@ STATISTICS_CLIPS = 128
 
 @dataclass(frozen=True, kw_only=True)
 class Config(TaggingConfig):
-    """Two-stream scoring of boxes and stretches of sound."""
+    """Two-stream scoring of boxes and audio segments."""
 
     epochs: Size = 25
     batch_size: Size = 24
     learning_rate: Rate = 1e-5
     decay_factor: Rate = 1.0
     streams: Literal["av", "audio", "video", "ncp", "ncp-audio", "ncp-video", "ncp-av"] = "av"
-    """Which instances are scored: stretches of sound (audio), boxes (video), components of the
-    sound (ncp)."""
+    """Which instances are scored: audio segments (audio), boxes (video), components of the
+    audio (ncp)."""
     pooling: Literal["two-stream", "one-stream", "wsddn"] = "two-stream"
     """How instances become a clip: class scores weighted by a softmax over instances, log-sum-exp
     of one score, or Bilen & Vedaldi's two softmaxes."""
@@ -74,16 +74,12 @@ class Config(TaggingConfig):
     """Shift and scale each value of a feature to mean 0 and std 1 over training clips."""
 
 
-class Scorer(nn.Module):
+class Scorer(Standardised):
     """Scoring network of one kind of instances: a hidden layer, then one or two linear streams."""
 
     def __init__(self, width: int, config: Config) -> None:
-        super().__init__()
+        super().__init__(width)
         self.pooling, self.sharpness = config.pooling, config.sharpness
-        self.register_buffer("mean", torch.zeros(width))
-        self.register_buffer("std", torch.ones(width))
-        self.mean: Tensor
-        self.std: Tensor
         self.embed = nn.Sequential(
             nn.Linear(width, config.hidden), nn.ReLU(), nn.Dropout(config.dropout)
         )
@@ -93,12 +89,11 @@ class Scorer(nn.Module):
 
     def fit(self, instances: Tensor) -> None:
         """Take mean and standard deviation of each value from instances [n, width]."""
-        self.mean.copy_(instances.mean(dim=0))
-        self.std.copy_(instances.std(dim=0).clamp_min(1e-3))
+        self.set_statistics(instances.mean(dim=0), instances.std(dim=0).clamp_min(1e-3))
 
     def forward(self, instances: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """[B, P, width] and bool [B, P] to scores of instances [B, P, C] and of clips [B, C]."""
-        hidden = self.embed((instances - self.mean) / self.std)
+        """Map [B, P, width], bool [B, P] to scores of instances [B, P, C] and of clips [B, C]."""
+        hidden = self.embed(self.standardise(instances))
         classify = self.classify(hidden)
         if self.pooling == "one-stream":
             scores = classify * present[:, :, None]
@@ -109,7 +104,7 @@ class Scorer(nn.Module):
 
 
 class Model(nn.Module):
-    """One scorer a kind of instances; their clip scores, normalised, are added."""
+    """One scorer per kind of instances; their clip scores, normalised, are added."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -119,7 +114,7 @@ class Model(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Outputs:
-        """Tables of instances [B, P, width] to `clip` [B, C].
+        """Map tables of instances [B, P, width] to `clip` [B, C].
 
         `extra` holds the clip's score before the sigmoid as `score` [B, C] and the scores of the
         instances under the name of their table, [B, P, C].
@@ -147,7 +142,7 @@ class Loss(nn.Module):
         self.config = config
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Term `clip` and `total`."""
+        """Return term `clip` and `total`."""
         score = outputs.extra["score"]
         if self.config.pooling == "wsddn":
             safe = outputs.clip.clamp(1e-7, 1 - 1e-7)
@@ -173,14 +168,17 @@ def prepare(training: Training) -> None:
 
 
 def needs(config: Config) -> tuple[str, ...]:
-    """Tables of instances that these settings read."""
+    """Return the tables of instances that these settings read."""
     return STREAMS[config.streams]
 
 
 PAREKH = "Parekh et al. 2018"
 
 
-def _row(name: str, row: str, f1: float, precision: float, recall: float, **settings: Any) -> Any:
+def table_row(
+    name: str, row: str, f1: float, precision: float, recall: float, **settings: str
+) -> Experiment:
+    """Return the experiment behind a row of table 1, scores in per cent."""
     numbers = {"micro_f1": f1, "micro_precision": precision, "micro_recall": recall}
     rows = (PaperRow(paper=PAREKH, table="1", row=row, numbers=numbers),)
     return Experiment(name=name, settings=settings, rows=rows)
@@ -196,19 +194,19 @@ CARD = ModelCard(
     dataset="dcase2017",
     task=Tagging(modalities=("audio", "visual"), selection_metric="micro_f1"),
     experiments=(
-        _row("two_stream", "(a) Proposed AV Two Stream", 64.2, 59.7, 69.4),
-        _row("two_stream-audio", "(b) TS Audio-Only", 57.3, 53.2, 62.0, streams="audio"),
-        _row("two_stream-video", "(c) TS Video-Only", 47.3, 48.5, 46.1, streams="video"),
-        _row(
+        table_row("two_stream", "(a) Proposed AV Two Stream", 64.2, 59.7, 69.4),
+        table_row("two_stream-audio", "(b) TS Audio-Only", 57.3, 53.2, 62.0, streams="audio"),
+        table_row("two_stream-video", "(c) TS Video-Only", 47.3, 48.5, 46.1, streams="video"),
+        table_row(
             "two_stream-wsddn", "(d) TS Video-Only WSDN-Type", 48.8, 47.6, 50.1,
             streams="video", pooling="wsddn",
         ),
-        _row("two_stream-one", "(e) AV One Stream", 55.3, 50.4, 61.2, pooling="one-stream"),
+        table_row("two_stream-one", "(e) AV One Stream", 55.3, 50.4, 61.2, pooling="one-stream"),
     ),
     differences=(
         "Boxes carry ResNet-152 features from the feature store, not fine-tuned CaffeNet layers; "
         "one hidden layer of 512 with ReLU and dropout stands between features and streams, as "
-        "the paper's new layer does for the sound.",
+        "the paper's new layer does for the audio.",
         "Edges under EdgeBoxes come from the image gradient unless the store was made with "
         "--proposals-edges structured.",
         "The paper does not give loss, threshold, optimiser or number of boxes in what is openly "
