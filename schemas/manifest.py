@@ -1,16 +1,18 @@
 """`manifest.json`, the door to a feature store: readers go by it, never by a listing of files."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from schemas.checked_json import Record, decode_record
 from schemas.failure import UsageError
+from schemas.recipe import Recipe
 from schemas.tables import SCHEMA_VERSION, TableName
 
-NEEDED = ("dataset", "recipe", "tables", "subset_id", "vocabulary")
-"""Entries without which a store cannot be read."""
+MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -52,34 +54,60 @@ class StoreManifest:
 
 
 def read_store_manifest(root: Path, *, media: bool = False) -> StoreManifest:
-    """Open the store under `root`; `UsageError` when there is none or it is of another version.
+    """Open the store under `root`; `UsageError` when there is none or its manifest is damaged.
 
-    A folder of media has a manifest too, with other entries; it is opened where `media` is true.
+    `root` may also be the path of the manifest itself. A folder of media has a manifest too, with
+    other entries; it is opened where `media` is true.
     """
-    path = Path(root) / "manifest.json"
+    path = Path(root)
+    if path.name != MANIFEST:
+        path /= MANIFEST
+    root = path.parent
     if not path.is_file():
         raise UsageError(
             f"{root} holds no manifest.json, so no finished feature store; "
             "run `beam run features --out` on it first (a killed job goes on where it stopped)"
         )
     try:
-        data = json.loads(path.read_text())
+        record = decode_record(path.read_bytes())
+        if record.content.get("kind") == "media" and not media:
+            raise UsageError(f"{root} holds media; give the --out of a features job on it")
+        check_schema_version(record)
+        _check_entries(record)
     except ValueError as error:
         raise UsageError(
-            f"{path} is not readable JSON ({error}); run the features job again"
+            f"{path} is not readable as a store's manifest ({error}); run the same beam run "
+            "features command again"
         ) from None
-    if not isinstance(data, dict):
-        raise UsageError(f"{path} is no feature store's manifest; run the features job again")
-    if data.get("schema_version") != SCHEMA_VERSION:
-        raise UsageError(
-            f"{path} has schema version {data.get('schema_version')!r}, this program reads "
-            f"{SCHEMA_VERSION}; make the features again or use the version that wrote them"
+    return StoreManifest(root, record.content)
+
+
+def check_schema_version(record: Record) -> None:
+    """Raise ValueError unless the record is of the version that this program reads."""
+    version = record.content.get("schema_version")
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise ValueError(
+            f"it has schema version {version!r}, this program reads {SCHEMA_VERSION}; use the "
+            "version of earsight that wrote it"
         )
-    if data.get("kind") == "media":
-        if media:
-            return StoreManifest(Path(root), data)
-        raise UsageError(f"{root} holds media; give the --out of a features job on it")
-    lacking = [name for name in NEEDED if name not in data]
-    if lacking:
-        raise UsageError(f"{path} has no {lacking[0]!r}; run the features job again")
-    return StoreManifest(Path(root), data)
+
+
+def _check_entries(record: Record) -> None:
+    """Raise ValueError for an entry that is missing, of another type or contradicts another."""
+    for name in ("dataset", "subset_id"):
+        record.get(name, str)
+    tables = Record(record.get("tables", dict))
+    paths = [path for table in tables.content for path in tables.items(table, str)]
+    for path in paths:
+        if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or not path:
+            raise ValueError(f"it names {path!r}, which is not a path under the store")
+    if len(set(paths)) < len(paths):
+        (twice, _), *_ = Counter(paths).most_common(1)
+        raise ValueError(f"it names {twice!r} twice")
+    record.mapping("sha256", str, {})
+    for count, number in record.get("counts", dict, {}).items():
+        if not isinstance(number, (int, dict)):
+            raise ValueError(f"its count {count!r} is {number!r}")
+    if record.content.get("kind") != "media":
+        record.items("vocabulary", str)
+        Recipe.from_json(record.get("recipe", dict))

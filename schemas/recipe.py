@@ -66,9 +66,15 @@ class Recipe:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Recipe":
-        """The recipe back from `to_json`."""
+        """Read a recipe back from `to_json`; ValueError for what is none."""
         settings = {key: value for key, value in data.items() if key != "hash"}
-        return cls(**{**settings, "extractors": tuple(settings["extractors"])})
+        try:
+            recipe = cls(**{**settings, "extractors": tuple(settings["extractors"])})
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"it holds no recipe of this program: {error}") from None
+        if data.get("hash", recipe.hash) != recipe.hash:
+            raise ValueError(f"its recipe has the hash {recipe.hash}, not {data['hash']!r}")
+        return recipe
 
     def feature(self, extractor: str) -> Feature:
         """Return what an extractor gives under this recipe; KeyError for an unknown name."""

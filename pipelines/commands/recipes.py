@@ -52,7 +52,7 @@ def recipe_of(out: str) -> Recipe:
     identity = FeatureStore(out).identity()
     if identity is None:
         raise UsageError(f"{out} holds no store.json, so it is no feature store")
-    return Recipe.from_json(identity["recipe"])
+    return identity.recipe
 
 
 def _shown(value: object) -> str:

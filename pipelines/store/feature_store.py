@@ -11,82 +11,134 @@ The receipt of a pack names the units that it replaces: once it is written, thei
 count.
 """
 
+import hashlib
 import io
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.store import files
 from pipelines.store.parquet import parquet_bytes
-from pipelines.store.receipts import StoreState
+from pipelines.store.receipts import Receipt, StoreState
 from pipelines.store.unit_store import UnitStore
 from schemas import SCHEMA_VERSION, TABLES, Clip, JobError, Recipe, UsageError
+from schemas.checked_json import decode_record, encode_record
+from schemas.manifest import check_schema_version
+
+
+@dataclass(frozen=True)
+class StoreIdentity:
+    """What a feature store holds."""
+
+    dataset: str
+    recipe: Recipe
 
 
 class FeatureStore(UnitStore):
     """One folder of features, of one data set and one recipe."""
 
     tables = TABLES
+    identity_name = "store.json"
 
-    def open(self, dataset: str, recipe: Recipe) -> None:
-        """Make the store, or check that it is of this data set and recipe (else `UsageError`)."""
-        identity = self.identity()
+    def __init__(self, out: str, recipe: Recipe | None = None) -> None:
+        """Open the store at a path or URI; given a recipe, refuse receipts of another."""
+        super().__init__(out, recipe.hash if recipe else "")
+
+    def open(self, dataset: str, recipe: Recipe, *, verify: bool = False) -> None:
+        """Make the store, or check that it is of this data set and recipe (else `UsageError`).
+
+        Call it while the store is locked. Units with damaged parts are forgotten, so that their
+        clips are done again; `verify` compares the sha256 of every part, not only its size.
+        """
         if files.exists(files.join(self.out, "media.json")):
             raise UsageError(f"{self.out} holds media; give another --out for the features")
+        identity = self.identity()
         if identity is None:
-            data = {
+            content = {
                 "schema_version": SCHEMA_VERSION, "dataset": dataset, "recipe": recipe.to_json()
             }  # fmt: skip
-            files.write(files.join(self.out, "store.json"), json.dumps(data, indent=1).encode())
-            return
-        if identity["dataset"] != dataset:
+            files.write(files.join(self.out, self.identity_name), encode_record(content))
+        else:
+            self._check_identity(identity, dataset, recipe)
+        self.recipe_hash = recipe.hash
+        self.forget_damaged(verify=verify)
+
+    def _check_identity(self, stored: StoreIdentity, dataset: str, recipe: Recipe) -> None:
+        if stored.dataset != dataset:
             raise UsageError(
-                f"{self.out} holds features of data set {identity['dataset']!r}, this job makes "
+                f"{self.out} holds features of data set {stored.dataset!r}, this job makes "
                 f"{dataset!r}; give another --out"
             )
-        stored = Recipe.from_json(identity["recipe"])
-        if stored != recipe:
+        if stored.recipe != recipe:
             changes = [
                 f"{name} {value!r} (now {getattr(recipe, name)!r})"
-                for name, value in asdict(stored).items()
+                for name, value in asdict(stored.recipe).items()
                 if value != getattr(recipe, name)
             ]
             raise UsageError(
-                f"{self.out} holds features of recipe {stored.name} {stored.hash} with "
-                f"{', '.join(changes)}; shards of two recipes never mix: ask for the stored "
+                f"{self.out} holds features of recipe {stored.recipe.name} {stored.recipe.hash} "
+                f"with {', '.join(changes)}; shards of two recipes never mix: ask for the stored "
                 "settings or give another --out"
             )
 
-    def identity(self) -> dict[str, Any] | None:
-        """Return what `store.json` says, None where there is no store yet."""
-        path = files.join(self.out, "store.json")
+    def identity(self) -> StoreIdentity | None:
+        """Read `store.json`; None where there is no store yet, `JobError` where it is damaged."""
+        path = files.join(self.out, self.identity_name)
         if not files.exists(path):
             return None
         try:
-            data: dict[str, Any] = json.loads(files.read(path))
+            record = decode_record(files.read(path))
+            check_schema_version(record)
+            recipe = Recipe.from_json(record.get("recipe", dict))
+            return StoreIdentity(record.get("dataset", str), recipe)
         except ValueError as error:
-            raise JobError(f"{path} is not readable JSON ({error}); give another --out") from None
-        return data
+            raise JobError(
+                f"{path} is not readable as a feature store's ({error}); give another --out"
+            ) from None
 
-    def update_labels(self, state: StoreState, clips: Mapping[str, Clip]) -> None:
-        """Bring split and labels of the stored clips up to the data set's, where they changed."""
-        for part in (receipt.parts["clips"] for receipt in state.receipts if receipt.done):
-            path = files.join(self.out, *part.split("/"))
-            table = pq.read_table(io.BytesIO(files.read(path)))
-            rows = table.select(["clip_key", "split", "labels"]).to_pylist()
-            wanted = [
-                (clip.split, list(clip.labels)) if clip else (row["split"], row["labels"])
-                for row in rows
-                for clip in [clips.get(row["clip_key"])]
-            ]
-            if wanted == [(row["split"], row["labels"]) for row in rows]:
-                continue
-            for name, values in zip(("split", "labels"), zip(*wanted, strict=True), strict=True):
-                field = table.schema.field(name)
-                column = pa.array(values, field.type)
-                table = table.set_column(table.schema.get_field_index(name), field, column)
-            files.write(path, parquet_bytes(table))
+    def update_labels(self, state: StoreState, clips: Mapping[str, Clip]) -> StoreState:
+        """Bring split and labels of the stored clips up to the data set's, where they changed.
+
+        A part that changes is written under a new name, then its receipt is replaced. Returns the
+        state afterwards; the old parts stay until the manifest is replaced.
+        """
+        receipts = [
+            self._update_labels_of(receipt, clips) if receipt.done else receipt
+            for receipt in state.receipts
+        ]
+        return StoreState(tuple(receipts), state.replaced)
+
+    def _update_labels_of(self, receipt: Receipt, clips: Mapping[str, Clip]) -> Receipt:
+        table = self._read_clips(receipt)
+        rows = table.select(["clip_key", "split", "labels"]).to_pylist()
+        wanted = [
+            (clip.split, list(clip.labels)) if clip else (row["split"], row["labels"])
+            for row in rows
+            for clip in [clips.get(row["clip_key"])]
+        ]
+        if wanted == [(row["split"], row["labels"]) for row in rows]:
+            return receipt
+        for name, values in zip(("split", "labels"), zip(*wanted, strict=True), strict=True):
+            field = table.schema.field(name)
+            column = pa.array(values, field.type)
+            table = table.set_column(table.schema.get_field_index(name), field, column)
+        data = parquet_bytes(table)
+        digest = hashlib.sha256(data).hexdigest()
+        path = f"clips/{receipt.unit}-{digest[:16]}.parquet"
+        files.write(files.join(self.out, *path.split("/")), data)
+        changed = receipt.with_part("clips", path, len(data), digest)
+        self.commit_receipt(changed)
+        return changed
+
+    def _read_clips(self, receipt: Receipt) -> pa.Table:
+        path = files.join(self.out, *receipt.parts["clips"].split("/"))
+        try:
+            return pq.read_table(io.BytesIO(files.read(path)), page_checksum_verification=True)
+        except (OSError, BeamIOError, pa.ArrowException) as error:
+            raise JobError(
+                f"{path} cannot be read ({str(error).splitlines()[0][:200]}); run the same command "
+                "again with --verify, which does the clips of damaged files anew"
+            ) from error

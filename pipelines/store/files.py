@@ -1,7 +1,9 @@
 """Files by path or URI, local or in a bucket, through Beam's filesystems.
 
 Everything is written whole: locally under a temporary name that is then renamed, in a bucket as
-one object. A name that starts with `.tmp-` is never part of a store.
+one object. A local file is on the disk, and so is its name, before the call returns: what is
+written later never survives a power cut without it. A name that starts with `.tmp-` is never part
+of a store.
 """
 
 import functools
@@ -115,14 +117,38 @@ def as_job_errors(uri: str) -> Iterator[None]:
 
 @contextmanager
 def _create_local(path: Path) -> Iterator[BinaryIO]:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
     try:
         with temporary.open("wb") as file:
             yield file
-        temporary.replace(path)
+        move(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename a local file, or a file in the place of another, once its content is on the disk."""
+    _sync(source)
+    source.replace(target)
+    _sync(target.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and those above it, each with its name on the disk."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    """Return when the content of a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _create_remote(uri: str) -> BinaryIO:

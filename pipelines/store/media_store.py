@@ -14,9 +14,10 @@ units that were being fetched.
 
 import hashlib
 import json
+import os
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,16 +26,18 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.store import files
-from pipelines.store.receipts import Receipt, latest_failures
+from pipelines.store.receipts import Receipt, decode_failure, latest_failures
 from pipelines.store.unit_store import UnitStore
 from schemas import (
     SCHEMA_VERSION,
     Failure,
-    Reason,
+    JobError,
     TableName,
     UsageError,
     table_schema,
 )
+from schemas.checked_json import decode_record, encode_record
+from schemas.manifest import check_schema_version
 
 SUFFIX = ".mp4"
 OWN_NAMES = (
@@ -53,6 +56,24 @@ class Outcome:
     row: dict[str, Any] | None = None
     failure: Failure | None = None
 
+    def encode(self) -> bytes:
+        """Return the outcome as one line of JSON."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, line: bytes) -> "Outcome":
+        """Read an outcome back from `encode`; ValueError for a line that is damaged."""
+        record = decode_record(line)
+        row, failure = record.content.get("row"), record.content.get("failure")
+        if (row is None) == (failure is None):
+            raise ValueError("it is neither a record nor a failure")
+        return cls(
+            record.get("key", str),
+            record.get("attempt", int),
+            None if row is None else record.get("row", dict),
+            None if failure is None else decode_failure(record.get("failure", dict)),
+        )
+
 
 @dataclass(frozen=True)
 class MediaState:
@@ -70,21 +91,37 @@ class MediaStore(UnitStore):
     """One folder of media, of one data set and one largest height."""
 
     tables = ("media", "failures")
+    identity_name = "media.json"
 
     def open(self, dataset: str, height: int) -> None:
-        """Make the store, or check that it is of this data set and height (else `UsageError`)."""
+        """Make the store, or check that it is of this data set and height (else `UsageError`).
+
+        Call it while the store is locked. Units whose records are damaged are forgotten, so that
+        their clips are fetched again.
+        """
         if files.exists(files.join(self.out, "store.json")):
             raise UsageError(f"{self.out} holds features; give another --media for the clips")
-        path = files.join(self.out, "media.json")
+        path = files.join(self.out, self.identity_name)
         wanted = {"schema_version": SCHEMA_VERSION, "dataset": dataset, "height": height}
-        if not files.exists(path):
-            files.write(path, json.dumps(wanted, indent=1).encode())
-            return
-        stored = json.loads(files.read(path))
+        if files.exists(path):
+            self._check_identity(path, wanted)
+        else:
+            files.write(path, encode_record(wanted))
+        self.forget_damaged()
+
+    def _check_identity(self, path: str, wanted: Mapping[str, Any]) -> None:
+        try:
+            record = decode_record(files.read(path))
+            check_schema_version(record)
+            stored = {"dataset": record.get("dataset", str), "height": record.get("height", int)}
+        except ValueError as error:
+            raise JobError(
+                f"{path} is not readable as a media store's ({error}); give another --media"
+            ) from None
         for name, option in (("dataset", "--media"), ("height", "--height")):
-            if stored.get(name) != wanted[name]:
+            if stored[name] != wanted[name]:
                 raise UsageError(
-                    f"{self.out} holds media of {name} {stored.get(name)!r}, this job asks for "
+                    f"{self.out} holds media of {name} {stored[name]!r}, this job asks for "
                     f"{wanted[name]!r}; give another {option}"
                 )
 
@@ -97,7 +134,7 @@ class MediaStore(UnitStore):
         if made.is_symlink() or not _is_ours(made, Path(self.out)):
             files.write(target, made.read_bytes())
         else:
-            made.replace(target)
+            files.move(made, Path(target))
 
     def present(self) -> frozenset[str]:
         """Return the keys of the clips whose files are there."""
@@ -160,11 +197,7 @@ class MediaStore(UnitStore):
             if not line.endswith(b"\n"):
                 return
             with suppress(ValueError):
-                raw = json.loads(line)
-                failure = raw.pop("failure")
-                if failure:
-                    failure = Failure(**{**failure, "reason": Reason(failure["reason"])})
-                yield Outcome(**raw, failure=failure)
+                yield Outcome.decode(line)
 
     def append_journal(self, unit: str, outcome: Outcome, lock: threading.Lock) -> None:
         """Append one line to a unit's journal; from now on a kill does not lose this clip."""
@@ -173,7 +206,9 @@ class MediaStore(UnitStore):
         path = self._journal(unit)
         path.parent.mkdir(exist_ok=True)
         with lock, path.open("ab") as journal:
-            journal.write(json.dumps(asdict(outcome)).encode() + b"\n")
+            journal.write(outcome.encode() + b"\n")
+            journal.flush()
+            os.fsync(journal.fileno())
 
     def _journal(self, unit: str) -> Path:
         return Path(self.out, "journal", f"{unit}.jsonl")

@@ -1,9 +1,10 @@
 """How every Parquet file of a store is written."""
 
+import hashlib
 import io
 from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,13 +22,41 @@ def parquet_bytes(table: pa.Table) -> bytes:
 
 
 def parquet_settings(schema: pa.Schema) -> dict[str, Any]:
-    """Return the writer's settings for a table: zstd, dictionaries for text only."""
+    """Return the writer's settings: zstd, dictionaries for text only, a checksum per page."""
     text = [
         field.name
         for field in schema
         if pa.types.is_string(field.type) or pa.types.is_list(field.type)
     ]
-    return {"compression": "zstd", "compression_level": 1, "use_dictionary": text}
+    return {
+        "compression": "zstd", "compression_level": 1, "use_dictionary": text,
+        "write_page_checksum": True,
+    }  # fmt: skip
+
+
+class HashedFile(io.RawIOBase):
+    """A file that is being written, with the size and sha256 of what has been written so far."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._digest = file, hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        """The hash as hex digits."""
+        return self._digest.hexdigest()
+
+    def writable(self) -> bool:
+        """Return True: that is what the file is for."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write all of some bytes."""
+        view = memoryview(data)
+        self._file.write(view)
+        self._digest.update(view)
+        self.size += view.nbytes
+        return view.nbytes
 
 
 def failures_table(failures: Iterable[Failure]) -> pa.Table:

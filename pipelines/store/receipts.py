@@ -4,10 +4,12 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from schemas import Failure, Reason
+from schemas.checked_json import Record, decode_record, encode_record
 
 _SEPARATOR = " | "
 
@@ -32,18 +34,74 @@ class Receipt:
     """Tools and weights that the worker had."""
     replaces: tuple[str, ...] = ()
     """Units whose rows and failures are in this one; their own receipts no longer count."""
+    recipe: str = ""
+    """Hash of the recipe; empty in a media store and in receipts of version 1."""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    """Table name to bytes of its part; empty in receipts of version 1."""
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """Table name to sha256 of its part; empty in receipts of version 1."""
+
+    @property
+    def has_checksums(self) -> bool:
+        """Whether size and sha256 of every part are known; not so in receipts of version 1."""
+        return self.parts.keys() == self.sha256.keys() == self.sizes.keys()
+
+    def with_part(self, table: str, path: str, size: int, sha256: str) -> "Receipt":
+        """Return the receipt with another part in the place of a table's; the rows are the same."""
+        parts = {**self.parts, table: path}
+        if not self.has_checksums:
+            return replace(self, parts=parts)
+        sizes, hashes = {**self.sizes, table: size}, {**self.sha256, table: sha256}
+        return replace(self, parts=parts, size=sum(sizes.values()), sizes=sizes, sha256=hashes)
 
     def encode(self) -> bytes:
         """Return the receipt as JSON."""
-        return json.dumps(asdict(self), indent=1).encode()
+        return encode_record(asdict(self))
 
     @classmethod
     def decode(cls, data: bytes) -> "Receipt":
-        """Read a receipt back from `encode`."""
-        raw = json.loads(data)
-        failed = tuple(Failure(**{**f, "reason": Reason(f["reason"])}) for f in raw.pop("failed"))
-        names = {name: tuple(raw.get(name, ())) for name in ("done", "replaces")}
-        return cls(**{**raw, **names, "failed": failed})
+        """Read a receipt back from `encode`; ValueError for what is none."""
+        record = decode_record(data)
+        receipt = cls(
+            unit=record.get("unit", str),
+            done=record.items("done", str),
+            failed=tuple(decode_failure(raw) for raw in record.items("failed", dict)),
+            parts=record.mapping("parts", str),
+            rows=record.mapping("rows", int),
+            size=record.get("size", int),
+            seconds=record.mapping("seconds", float),
+            provenance=record.mapping("provenance", str),
+            replaces=record.items("replaces", str, ()),
+            recipe=record.get("recipe", str, ""),
+            sizes=record.mapping("sizes", int, {}),
+            sha256=record.mapping("sha256", str, {}),
+        )
+        receipt.check()
+        return receipt
+
+    def check(self) -> None:
+        """Raise ValueError when the receipt contradicts itself."""
+        for table, path in self.parts.items():
+            name = path.removeprefix(f"{table}/")
+            if not name.startswith(self.unit) or "/" in name or not name.endswith(".parquet"):
+                raise ValueError(f"it names {path!r}, which is no part of unit {self.unit!r}")
+        if self.rows.keys() != self.parts.keys():
+            raise ValueError("its rows are not those of its parts")
+        if self.sha256 and not self.has_checksums:
+            raise ValueError("it has no checksum of one of its parts")
+
+
+def decode_failure(raw: dict[str, Any]) -> Failure:
+    """Read a failure from a JSON object; ValueError for what is none."""
+    record = Record(raw)
+    return Failure(
+        clip_key=record.get("clip_key", str),
+        step=record.get("step", str),
+        reason=Reason(record.get("reason", str)),
+        detail=record.get("detail", str),
+        attempts=record.get("attempts", int),
+        at=record.get("at", str),
+    )
 
 
 @dataclass(frozen=True)
@@ -97,3 +155,18 @@ def merge_provenance(receipts: Iterable[Receipt]) -> dict[str, str]:
 def subset_id(keys: Iterable[str]) -> str:
     """Return a hash of the clip keys present, whatever their order."""
     return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()[:16]
+
+
+def receipts_digest(receipts: Iterable[Receipt]) -> str:
+    """Return one hash over what receipts commit, whatever their order."""
+    lines = sorted(
+        json.dumps(
+            [
+                receipt.unit, receipt.done, [astuple(failure) for failure in receipt.failed],
+                dict(receipt.parts), dict(receipt.rows), dict(receipt.sha256),
+            ],
+            sort_keys=True,
+        )
+        for receipt in receipts
+    )  # fmt: skip
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -6,11 +6,12 @@
 
 A unit is done when its receipt is in the store. Parts without a receipt are leftovers of a killed
 job: the next run writes them again or removes them. So a job may die at any moment and lose at most
-the units that it was working on.
+the units that it was working on. A receipt holds the sha256 of its unit's parts, the manifest that
+of every other file.
 """
 
 import hashlib
-import json
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -18,9 +19,15 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.store import files
+from pipelines.store.integrity import find_damaged_units, sha256_of
 from pipelines.store.parquet import parquet_bytes
-from pipelines.store.receipts import Receipt, StoreState, subset_id
+from pipelines.store.receipts import Receipt, StoreState, receipts_digest, subset_id
 from schemas import SCHEMA_VERSION, Failure, JobError, TableName
+from schemas.checked_json import encode_record
+
+_log = logging.getLogger(__name__)
+_BESIDE = ("coverage.json", "coverage.md")
+"""Files beside the manifest that it vouches for."""
 
 
 class UnitStore:
@@ -28,24 +35,63 @@ class UnitStore:
 
     tables: tuple[TableName, ...]
     """What the store may hold."""
+    identity_name: str
+    """The file that says what the store holds, written before anything else."""
 
-    def __init__(self, out: str) -> None:
+    def __init__(self, out: str, recipe_hash: str = "") -> None:
+        """Open the store at a path or URI; given a recipe's hash, refuse receipts of another."""
         self.out = out
+        self.recipe_hash = recipe_hash
 
     def receipt(self, unit: str) -> Receipt | None:
         """Read the receipt of a unit; None when it is not committed."""
         path = files.join(self.out, "receipts", f"{unit}.json")
-        return _read_receipt(path) if files.exists(path) else None
+        return self.read_receipt(path) if files.exists(path) else None
+
+    def receipt_paths(self) -> list[str]:
+        """Return the paths of all receipts, in order."""
+        paths = files.list_folder(files.join(self.out, "receipts"))
+        return [path for path in paths if path.endswith(".json")]
 
     def receipts(self) -> Iterator[Receipt]:
         """Read all receipts, also those that another replaces, in the order of their names."""
-        for path in files.list_folder(files.join(self.out, "receipts")):
-            if path.endswith(".json"):
-                yield _read_receipt(path)
+        return map(self.read_receipt, self.receipt_paths())
+
+    def read_receipt(self, path: str) -> Receipt:
+        """Read a receipt; `JobError` for one that is damaged, misplaced or of another recipe."""
+        try:
+            receipt = Receipt.decode(files.read(path))
+            name = path.rsplit("/", 1)[1].removesuffix(".json")
+            if receipt.unit != name:
+                raise ValueError(f"it is that of {receipt.unit}: a copy under another name")
+            if strange := receipt.parts.keys() - set(self.tables):
+                raise ValueError(f"it names a table {strange.pop()!r}, which the store has not")
+        except ValueError as error:
+            raise JobError(
+                f"{path} is not readable as a receipt ({error}); remove it and run the same job "
+                "again, which does its clips anew"
+            ) from None
+        if receipt.recipe and self.recipe_hash not in ("", receipt.recipe):
+            raise JobError(
+                f"{path} is of recipe {receipt.recipe}, the store of recipe {self.recipe_hash}: "
+                "shards of two recipes never mix; remove the receipt and run the same job again, "
+                "which does its clips anew"
+            )
+        return receipt
 
     def state(self) -> StoreState:
         """Return the state of every clip."""
         return StoreState.of(self.receipts())
+
+    def forget_damaged(self, *, verify: bool = False) -> None:
+        """Remove the receipts of units whose parts are damaged, so that they are done again.
+
+        Sizes are always compared; `verify` also compares the sha256 of every part.
+        """
+        damaged = find_damaged_units(self.out, self.receipts(), verify=verify)
+        for problem in damaged.values():
+            _log.warning("%s; the clips of its unit are done again", problem)
+        self.delete_receipts(damaged)
 
     def commit(
         self,
@@ -61,19 +107,28 @@ class UnitStore:
         The time that the parts take is added to `seconds` as stage `write`.
         """
         started = time.perf_counter()
-        parts: dict[str, str] = {}
-        size = 0
-        for name, table in tables.items():
-            parts[name] = f"{name}/{unit}.parquet"
-            data = parquet_bytes(table)
-            size += len(data)
+        parts = {str(name): f"{name}/{unit}.parquet" for name in tables}
+        sizes: dict[str, int] = {}
+        sha256: dict[str, str] = {}
+        for name in tables:
+            data = parquet_bytes(tables[name])
+            sizes[name], sha256[name] = len(data), hashlib.sha256(data).hexdigest()
             files.write(files.join(self.out, *parts[name].split("/")), data)
-        rows = {str(name): table.num_rows for name, table in tables.items()}
         spent = dict(seconds)
         if parts:
             spent["write"] = spent.get("write", 0.0) + time.perf_counter() - started
         receipt = Receipt(
-            unit, tuple(done), tuple(failed), parts, rows, size, spent, dict(provenance)
+            unit=unit,
+            done=tuple(done),
+            failed=tuple(failed),
+            parts=parts,
+            rows={str(name): table.num_rows for name, table in tables.items()},
+            size=sum(sizes.values()),
+            seconds=spent,
+            provenance=dict(provenance),
+            recipe=self.recipe_hash,
+            sizes=sizes,
+            sha256=sha256,
         )
         self.commit_receipt(receipt)
         return receipt
@@ -108,17 +163,23 @@ class UnitStore:
         `done` are the keys for the subset id where they are not those of `state`.
         """
         paths = self.parts(state)
+        checksums: dict[str, str] = {}
         for name, table in extra_tables.items():
             data = parquet_bytes(table)
-            path = f"{name}/{name}-{hashlib.sha256(data).hexdigest()[:16]}.parquet"
-            if not files.exists(files.join(self.out, *path.split("/"))):
-                files.write(files.join(self.out, *path.split("/")), data)
+            digest = hashlib.sha256(data).hexdigest()
+            path = f"{name}/{name}-{digest[:16]}.parquet"
+            files.write(files.join(self.out, *path.split("/")), data)
             paths[name] = [path]
+            checksums[path] = digest
+        for beside in (self.identity_name, *_BESIDE):
+            if files.exists(files.join(self.out, beside)):
+                checksums[beside] = sha256_of(files.join(self.out, beside))
         manifest = {
             "schema_version": SCHEMA_VERSION,
             **facts,
             "tables": paths,
             "subset_id": subset_id(state.done if done is None else done),
+            "sha256": checksums,
         }
         self.replace_manifest(manifest, state)
         return manifest
@@ -130,8 +191,8 @@ class UnitStore:
 
         `keep_parts` leaves the files for readers that still go by the manifest before.
         """
-        text = json.dumps(manifest, indent=1, sort_keys=True).encode()
-        files.write(files.join(self.out, "manifest.json"), text)
+        whole = {**manifest, "receipts_sha256": receipts_digest(state.receipts)}
+        files.write(files.join(self.out, "manifest.json"), encode_record(whole))
         self.delete_receipts(state.replaced)
         if not keep_parts:
             self._delete_strays({path for table in manifest["tables"].values() for path in table})
@@ -140,20 +201,8 @@ class UnitStore:
         """Remove parts that are not among `named`, and temporary files of killed jobs."""
         for name in self.tables:
             paths = files.list_folder(files.join(self.out, name))
-            files.delete(
-                [path for path in paths if f"{name}/{path.rsplit('/', 1)[1]}" not in named]
-            )
+            strays = [path for path in paths if f"{name}/{path.rsplit('/', 1)[1]}" not in named]
+            files.delete(strays)
         for folder in (self.out, files.join(self.out, "receipts")):
             paths = files.list_folder(folder)
             files.delete([path for path in paths if f"/{files.TEMPORARY}" in path])
-
-
-def _read_receipt(path: str) -> Receipt:
-    """Read a receipt; `JobError` for one that was damaged since it was written."""
-    try:
-        return Receipt.decode(files.read(path))
-    except (ValueError, TypeError, KeyError) as error:
-        raise JobError(
-            f"{path} is not readable as a receipt ({error}); remove it and run the features job "
-            "again, which does its clips anew"
-        ) from None

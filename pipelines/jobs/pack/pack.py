@@ -25,7 +25,7 @@ from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
-from pipelines.store.parquet import parquet_settings
+from pipelines.store.parquet import HashedFile, parquet_settings
 from pipelines.store.receipts import Receipt, StoreState, merge_provenance
 from schemas import JobError
 
@@ -135,7 +135,8 @@ def pack(store: FeatureStore, shard: Shard) -> Receipt:
         raise JobError(f"receipts of {store.out} vanished; run no other job on it at the same time")
     parts: dict[str, str] = {}
     rows: dict[str, int] = {}
-    size = 0
+    sizes: dict[str, int] = {}
+    sha256: dict[str, str] = {}
     for table in store.tables:
         sources = {
             receipt.parts[table]: receipt.rows[table]
@@ -144,7 +145,7 @@ def pack(store: FeatureStore, shard: Shard) -> Receipt:
         }
         if sources:
             parts[table] = f"{table}/{shard.name}.parquet"
-            size += _join(store, sources, parts[table])
+            sizes[table], sha256[table] = _join(store, sources, parts[table])
             rows[table] = sum(sources.values())
     packed = Receipt(
         unit=shard.name,
@@ -152,19 +153,34 @@ def pack(store: FeatureStore, shard: Shard) -> Receipt:
         failed=tuple(failure for member in receipts for failure in member.failed),
         parts=parts,
         rows=rows,
-        size=size,
+        size=sum(sizes.values()),
         seconds=_sum_seconds(member.seconds for member in receipts),
         provenance=merge_provenance(receipts),
         replaces=shard.units,
+        recipe=_common_recipe(store, receipts),
+        sizes=sizes,
+        sha256=sha256,
     )
     store.commit_receipt(packed)
     return packed
 
 
-def _join(store: FeatureStore, sources: Mapping[str, int], target: str) -> int:
-    """Write the rows of some parts as one, row group by row group; return the new part's bytes."""
+def _common_recipe(store: FeatureStore, receipts: Iterable[Receipt]) -> str:
+    """Return the hash of the recipe of all receipts; those of version 1 name none."""
+    recipes = {receipt.recipe for receipt in receipts} - {""}
+    if len(recipes) > 1:
+        raise JobError(
+            f"{store.out} holds units of recipes {' and '.join(sorted(recipes))}, which must not "
+            "be joined; beam validate names them"
+        )
+    return recipes.pop() if recipes else ""
+
+
+def _join(store: FeatureStore, sources: Mapping[str, int], target: str) -> tuple[int, str]:
+    """Write the rows of some parts as one, row group by row group; return its size and sha256."""
     with ExitStack() as stack:
-        sink = stack.enter_context(files.create(files.join(store.out, *target.split("/"))))
+        file = stack.enter_context(files.create(files.join(store.out, *target.split("/"))))
+        sink = HashedFile(file)
         writer: pq.ParquetWriter | None = None
         for batches in row_groups(_batches(store, sources), ROW_GROUP_BYTES):
             table = pa.Table.from_batches(batches)
@@ -174,7 +190,7 @@ def _join(store: FeatureStore, sources: Mapping[str, int], target: str) -> int:
             writer.write_table(table, row_group_size=max(1, table.num_rows))
         if writer is not None:
             writer.close()
-        return sink.tell()
+        return sink.size, sink.sha256
 
 
 def _batches(store: FeatureStore, sources: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
