@@ -29,6 +29,25 @@ class StoreManifest:
         return [self.root / name for name in self.data["tables"].get(table, [])]
 
     @property
+    def tables(self) -> dict[str, list[str]]:
+        """Table name to the paths of its parts under OUT, in order."""
+        return dict(self.data["tables"])
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """Path under OUT to sha256, for every file but the parts that receipts name.
+
+        Empty in a store of version 1.
+        """
+        return dict(self.data.get("sha256", {}))
+
+    @property
+    def receipts_digest(self) -> str | None:
+        """Hash over the receipts that the manifest was written from; None in version 1."""
+        digest = self.data.get("receipts_sha256")
+        return None if digest is None else str(digest)
+
+    @property
     def dataset(self) -> str:
         """Name of the data set."""
         return str(self.data["dataset"])

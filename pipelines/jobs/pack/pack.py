@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.store import files
+from pipelines.store.audit import without_unfinished_packs
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.parquet import HashedFile, parquet_settings
 from pipelines.store.receipts import Receipt, StoreState, merge_provenance
@@ -68,13 +69,9 @@ def plan(store: FeatureStore, most: int) -> list[Shard]:
     replaced.
     """
     receipts = list(store.receipts())
-    names = {receipt.unit for receipt in receipts}
-    unfinished = {
-        receipt.unit
-        for receipt in receipts
-        if receipt.replaces and names.issuperset(receipt.replaces)
-    }
-    before = StoreState.of(receipt for receipt in receipts if receipt.unit not in unfinished)
+    counted = without_unfinished_packs(receipts)
+    before = StoreState.of(counted)
+    unfinished = {receipt.unit for receipt in receipts} - {receipt.unit for receipt in counted}
     sizes = {str(name): files.sizes(files.join(store.out, name)) for name in store.tables}
     shards = list(plan_shards(before.receipts, sizes, most))
     store.delete_receipts(before.replaced | (unfinished - {shard.name for shard in shards}))
