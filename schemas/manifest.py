@@ -81,24 +81,30 @@ def read_store_manifest(root: Path, *, media: bool = False) -> StoreManifest:
     path = Path(root)
     if path.name != MANIFEST:
         path /= MANIFEST
-    root = path.parent
     if not path.is_file():
         raise UsageError(
-            f"{root} holds no manifest.json, so no finished feature store; "
+            f"{path.parent} holds no manifest.json, so no finished feature store; "
             "run `beam run features --out` on it first (a killed job goes on where it stopped)"
         )
+    return StoreManifest(path.parent, decode_manifest(path.read_bytes(), str(path), media=media))
+
+
+def decode_manifest(data: bytes, path: str, *, media: bool = False) -> dict[str, Any]:
+    """Read the content of a manifest; `UsageError`, which names `path`, when it is damaged."""
     try:
-        record = decode_record(path.read_bytes())
+        record = decode_record(data)
         if record.content.get("kind") == "media" and not media:
-            raise UsageError(f"{root} holds media; give the --out of a features job on it")
+            folder = path.removesuffix(f"/{MANIFEST}")
+            raise UsageError(f"{folder} holds media; give the --out of a features job on it")
         check_schema_version(record)
         _check_entries(record)
     except ValueError as error:
+        job = "download" if media else "features"
         raise UsageError(
-            f"{path} is not readable as a store's manifest ({error}); run the same beam run "
-            "features command again"
+            f"{path} is not readable as a store's manifest ({error}); run the same beam run {job} "
+            "command again"
         ) from None
-    return StoreManifest(root, record.content)
+    return record.content
 
 
 def check_schema_version(record: Record) -> None:
@@ -124,9 +130,11 @@ def _check_entries(record: Record) -> None:
         (twice, _), *_ = Counter(paths).most_common(1)
         raise ValueError(f"it names {twice!r} twice")
     record.mapping("sha256", str, {})
-    for count, number in record.get("counts", dict, {}).items():
-        if not isinstance(number, (int, dict)):
-            raise ValueError(f"its count {count!r} is {number!r}")
+    if "counts" in record.content:
+        counts = Record(record.get("counts", dict))
+        for name in ("clips_in", "clips_done", "clips_failed"):
+            counts.get(name, int)
+        counts.mapping("rows", int, {})
     if record.content.get("kind") != "media":
         record.items("vocabulary", str)
         Recipe.from_json(record.get("recipe", dict))

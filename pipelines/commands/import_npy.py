@@ -96,8 +96,8 @@ def run(options: Options, rest: list[str]) -> int:
         command="beam import-npy",
     )
     clips = list(read_manifest("llp", options.annotations))
-    job.store().open("llp", recipe)
     with locked(job.out):
+        job.store().open("llp", recipe)
         _import(job, clips, folders)
         counts = finish(job)["counts"]
     console = Console()

@@ -14,11 +14,14 @@ from rich.console import Console
 
 from pipelines.jobs.download.validate import find_media_problems
 from pipelines.store import files
+from pipelines.store.audit import count_unchecked, find_file_problems
 from pipelines.store.feature_store import FeatureStore
+from pipelines.store.media_store import MediaStore
 from pipelines.store.receipts import subset_id
 from schemas import (
     FEATURES,
     SNIPPETS,
+    JobError,
     Recipe,
     StoreManifest,
     TableName,
@@ -42,19 +45,18 @@ _SHOWN = 20
 class Options:
     """Read every shard of a store back; exit 1 and a list when anything is off.
 
-    Checked are: files and rows named by manifest.json, columns and types, keys that repeat, clips
-    without a fate or with two, snippet rows against n_snippets, nulls against has_audio and
-    has_video, numbers that are not finite, boxes outside the frame, counts and subset id; in a
-    media folder every file against its sha256.
+    Checked are: every file against the sha256 that was taken when it was written, columns and
+    types, keys that repeat, clips without rows or failure or with both, snippet rows against
+    n_snippets, nulls against has_audio and has_video, numbers that are not finite, boxes outside
+    the frame, counts and subset id. Works on feature stores and on media folders.
     """
 
     out: Annotated[str, tyro.conf.Positional]
-    """The folder with manifest.json."""
+    """The folder with manifest.json, or the path of that file."""
 
 
 def run(options: Options, rest: list[str]) -> int:
     """Print what is off; 0 when nothing is."""
-    console = Console()
     out = files.absolute(options.out)
     if not files.is_local(out):
         raise UsageError(
@@ -62,24 +64,39 @@ def run(options: Options, rest: list[str]) -> int:
             "does it for gs://), then give that one"
         )
     manifest = read_store_manifest(Path(out), media=True)
-    media = manifest.data.get("kind") == "media"
-    problems = list(find_media_problems(manifest) if media else find_problems(manifest))
-    for problem in problems[:_SHOWN]:
-        console.print(f"- {problem}", markup=False, highlight=False, soft_wrap=True)
+    store = _store_of(manifest)
+    of_kind = find_media_problems if isinstance(store, MediaStore) else find_problems
+    problems = [*find_file_problems(store, manifest), *of_kind(manifest)]
+    lines = [f"- {problem}" for problem in problems[:_SHOWN]]
     if len(problems) > _SHOWN:
-        console.print(f"... and {len(problems) - _SHOWN} more")
-    counts = {"clips_in": 0, "clips_done": 0, "clips_failed": 0}
-    counts |= manifest.data.get("counts", {})
+        lines.append(f"... and {len(problems) - _SHOWN} more")
+    if unchecked := count_unchecked(store, manifest):
+        lines.append(
+            f"note: {unchecked:,} files are of version 1, which took no sha256 of them; they are "
+            "checked as far as their content allows"
+        )
     verdict = f"{len(problems)} problems" if problems else "clean"
-    console.print(
-        f"{options.out}: {verdict}; {counts['clips_in']:,} clips in, "
-        f"{counts['clips_done']:,} done, {counts['clips_failed']:,} failed, "
-        f"subset {manifest.data.get('subset_id')}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    lines.append(f"{options.out}: {verdict}; {_counts(manifest)}, subset {manifest.subset_id}")
+    console = Console()
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     return 1 if problems else 0
+
+
+def _counts(manifest: StoreManifest) -> str:
+    counts = {"clips_in": 0, "clips_done": 0, "clips_failed": 0, **manifest.data.get("counts", {})}
+    return (
+        f"{counts['clips_in']:,} clips in, {counts['clips_done']:,} done, "
+        f"{counts['clips_failed']:,} failed"
+    )
+
+
+def _store_of(manifest: StoreManifest) -> FeatureStore | MediaStore:
+    """Return the store behind a manifest; receipts of another recipe than its own are refused."""
+    root = str(manifest.root)
+    if manifest.data.get("kind") == "media":
+        return MediaStore(root)
+    return FeatureStore(root, Recipe.from_json(manifest.data["recipe"]))
 
 
 def find_problems(manifest: StoreManifest) -> Iterator[str]:
@@ -194,9 +211,14 @@ def _check_fates(manifest: StoreManifest, tables: dict[TableName, pa.Table]) -> 
             f"manifest.json: clips_in {counts['clips_in']} is not clips_done "
             f"{counts['clips_done']} + clips_failed {counts['clips_failed']}"
         )
-    state = FeatureStore(str(manifest.root)).state()
-    if state.receipts and state.done != done:
-        yield f"receipts name {len(state.done)} clips with rows, the tables hold {len(done)}"
+    try:
+        identity = FeatureStore(str(manifest.root)).identity()
+    except JobError as error:
+        yield str(error)
+    else:
+        recipe = Recipe.from_json(manifest.data["recipe"])
+        if identity and (identity.dataset, identity.recipe) != (manifest.dataset, recipe):
+            yield "store.json is of another data set or recipe than manifest.json"
     for name in tables.keys() - {"clips", "failures"}:
         strangers = set(pc.unique(tables[name]["clip_key"]).to_pylist()) - done
         for key in sorted(strangers)[:3]:

@@ -55,6 +55,7 @@ def _record_missing(extraction: features.Options, destination: Destination) -> b
     """Record why clips are missing after a round that brought no file; True when none is done."""
     job = make_features_job(extraction, need_media=False)
     with locked(job.out):
+        job.store().open(job.dataset, job.recipe)
         run_pipeline(lambda pipeline: build(pipeline, job), destination.arguments)
         return not job.store().state().done
 

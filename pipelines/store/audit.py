@@ -33,7 +33,7 @@ def find_file_problems(store: UnitStore, manifest: StoreManifest) -> Iterator[st
     if state is None:
         yield _UNFINISHED
         state = StoreState.of(receipts)
-    sizes = {name: files.sizes(files.join(store.out, name)) for name in store.tables}
+    sizes = {str(name): files.sizes(files.join(store.out, name)) for name in store.tables}
     for receipt in state.receipts:
         yield from find_part_problems(store.out, receipt, sizes, verify=True)
 

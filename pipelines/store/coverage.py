@@ -6,16 +6,23 @@ It is written beside `manifest.json` as `coverage.json`, which the trainer reads
 
 import io
 import json
+import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.store import files
-from schemas import Clip
+from schemas import Clip, UsageError
 from schemas.clock import utc_stamp
+from schemas.manifest import MANIFEST, decode_manifest
+
+_log = logging.getLogger(__name__)
+
 
 MOST_OTHER_FILES = 20
 """Names of files not taken for media that are listed."""
@@ -157,7 +164,10 @@ def write_coverage(store: str, coverage: Coverage) -> None:
     """
     path = files.join(store, "coverage.json")
     if files.exists(path):
-        coverage.keep_other_splits(json.loads(files.read(path)))
+        try:
+            coverage.keep_other_splits(json.loads(files.read(path)))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            _log.warning("%s is not readable (%r) and is written anew", path, error)
     text = json.dumps(coverage.to_json(), indent=1)
     files.write(path, text.encode())
     files.write(files.join(store, "coverage.md"), coverage.to_markdown().encode())
@@ -165,18 +175,26 @@ def write_coverage(store: str, coverage: Coverage) -> None:
 
 def read_reasons(store: str) -> dict[str, str]:
     """Return the reason why a media store lacks each clip; empty when it is no media store."""
-    path = files.join(store, "manifest.json")
+    path = files.join(store, MANIFEST)
     if not store or not files.exists(path):
         return {}
-    manifest = json.loads(files.read(path))
-    if manifest.get("kind") != "media":
+    try:
+        manifest = decode_manifest(files.read(path), path, media=True)
+        names = manifest["tables"].get("failures", []) if manifest.get("kind") == "media" else []
+        return {
+            key: reason
+            for name in names
+            for key, reason in _read_failures(files.join(store, *name.split("/")))
+        }
+    except (UsageError, OSError, BeamIOError, pa.ArrowException) as error:
+        _log.warning("why clips are missing is not known: %s", error)
         return {}
-    reasons: dict[str, str] = {}
-    for name in manifest["tables"]["failures"]:
-        data = files.read(files.join(store, *name.split("/")))
-        table = pq.read_table(io.BytesIO(data), columns=["clip_key", "reason"])
-        reasons.update(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    return reasons
+
+
+def _read_failures(uri: str) -> Iterator[tuple[str, str]]:
+    """Yield clip key and reason of every failure."""
+    table = pq.read_table(io.BytesIO(files.read(uri)), columns=["clip_key", "reason"])
+    return zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
 def _sentence(share: Share) -> str:

@@ -24,6 +24,7 @@ from pipelines.store.parquet import parquet_bytes
 from pipelines.store.receipts import Receipt, StoreState, receipts_digest, subset_id
 from schemas import SCHEMA_VERSION, Failure, JobError, TableName
 from schemas.checked_json import encode_record
+from schemas.manifest import MANIFEST, decode_manifest
 
 _log = logging.getLogger(__name__)
 _BESIDE = ("coverage.json", "coverage.md")
@@ -150,6 +151,11 @@ class UnitStore:
                 paths[name].append(path)
         return paths
 
+    def read_manifest(self) -> dict[str, Any] | None:
+        """Read `manifest.json`; None when there is none, `UsageError` when it is damaged."""
+        path = files.join(self.out, MANIFEST)
+        return decode_manifest(files.read(path), path, media=True) if files.exists(path) else None
+
     def write_manifest(
         self,
         state: StoreState,
@@ -192,7 +198,7 @@ class UnitStore:
         `keep_parts` leaves the files for readers that still go by the manifest before.
         """
         whole = {**manifest, "receipts_sha256": receipts_digest(state.receipts)}
-        files.write(files.join(self.out, "manifest.json"), encode_record(whole))
+        files.write(files.join(self.out, MANIFEST), encode_record(whole))
         self.delete_receipts(state.replaced)
         if not keep_parts:
             self._delete_strays({path for table in manifest["tables"].values() for path in table})

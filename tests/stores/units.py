@@ -29,8 +29,8 @@ def add_units(
     failures: int = 1,
 ) -> FeatureStore:  # fmt: skip
     """Commit units of `clips` clips and some failures each, then the manifest, as a job does."""
-    store = FeatureStore(str(out))
     recipe = RECIPE.with_(extractors=tuple(features))
+    store = FeatureStore(str(out), recipe)
     store.open("folder", recipe)
     for unit in range(first, first + units):
         keys = [f"clip{unit:05d}x{index}" for index in range(clips)]

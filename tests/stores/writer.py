@@ -1,6 +1,5 @@
 """The one writer of made-up stores: rows go through the product's own store, as a job's do."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pyarrow as pa
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.parquet import failures_table
 from schemas import RECIPES, Failure, Recipe, TableName, table_schema
+from tests.stores.edits import edit_record
 
 Rows = Sequence[Mapping[str, Any]]
 Tables = Mapping[TableName, pa.Table]
@@ -27,14 +27,13 @@ def write_store(
 
     `changes` replace entries of the manifest afterwards, so that a test can spoil it.
     """
-    store = FeatureStore(str(root))
+    store = FeatureStore(str(root), recipe)
     store.open(dataset, recipe)
     for number, tables in enumerate(parts):
         commit(store, f"part-{number:06d}", tables)
     write_manifest(store, recipe, vocabulary, dataset, events)
     if changes:
-        manifest = json.loads((root / "manifest.json").read_text())
-        (root / "manifest.json").write_text(json.dumps(manifest | changes))
+        edit_record(root / "manifest.json", lambda manifest: manifest.update(changes))
     return root
 
 

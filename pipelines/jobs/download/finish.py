@@ -10,6 +10,7 @@ import pyarrow as pa
 from pipelines.jobs.download.job import DownloadJob
 from pipelines.store.coverage import Coverage, write_coverage
 from pipelines.store.parquet import failures_table
+from pipelines.store.receipts import subset_id
 from schemas import TableName
 from schemas.secrets import redact_address
 
@@ -43,10 +44,9 @@ def finish(job: DownloadJob) -> dict[str, Any]:
             "command": job.command,
         },
     }
-    manifest = store.write_manifest(store.state(), extra, facts, done=state.done)
     reasons = {key: str(failure.reason) for key, failure in state.failed.items()}
     write_coverage(
         job.media,
-        Coverage.of(job.dataset, clips.values(), state.done, reasons, manifest["subset_id"]),
+        Coverage.of(job.dataset, clips.values(), state.done, reasons, subset_id(state.done)),
     )
-    return manifest
+    return store.write_manifest(store.state(), extra, facts, done=state.done)

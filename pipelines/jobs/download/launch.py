@@ -62,7 +62,9 @@ def run_download(job: DownloadJob, destination: Destination, max_failed: float) 
     sweep = functools.partial(sweep_scratch_folders, SCRATCH_PREFIX, scratch)
     with locked(job.media, "--media"), released_on_signals(functools.partial(sweep, own=True)):
         sweep()
-        saved = job.store().recover_journals()
+        store = job.store()
+        store.open(job.dataset, job.limits.height)
+        saved = store.recover_journals()
         if saved:
             _log.info("%d clips of a job that was killed are kept", saved)
         before, started = job.media_state(), time.monotonic()
@@ -108,7 +110,6 @@ def make_job(options: Options) -> DownloadJob:
     )
     _check_clips(job)
     check_out(media, "--media")
-    job.store().open(options.dataset, options.height)
     return job
 
 

@@ -49,6 +49,9 @@ class Options(ClipOptions):
     accelerator: str | None = None
     """GPU of the extract step where each step has workers of its own, such as
     type:nvidia-tesla-t4;count:1;install-nvidia-driver; the preset's when it is left out."""
+    verify: bool = False
+    """Read every finished part back before the job, and do the clips of damaged ones again. A part
+    that is missing or of another size is always noticed."""
     clips: int = 24
     """Demo only: how many clips."""
     seed: int = 0

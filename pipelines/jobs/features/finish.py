@@ -13,7 +13,7 @@ import pyarrow as pa
 from pipelines.jobs.features.job import FeaturesJob
 from pipelines.store.coverage import Coverage, read_reasons, write_coverage
 from pipelines.store.parquet import failures_table
-from pipelines.store.receipts import Receipt, StoreState, merge_provenance
+from pipelines.store.receipts import Receipt, StoreState, merge_provenance, subset_id
 from schemas import Clip, Event, Reason, TableName, table_schema
 from schemas.messages import printable
 
@@ -32,7 +32,7 @@ def finish(job: FeaturesJob) -> dict[str, Any]:
     lost = [key for key in clips if key not in known]
     if lost:
         raise RuntimeError(f"{len(lost)} clips have neither rows nor a failure: {lost[:5]}")
-    store.update_labels(state, clips)
+    state = store.update_labels(state, clips)
     extra: dict[TableName, pa.Table] = {
         "failures": failures_table(state.failed.values()),
         "events": _events_table(job.events()),
@@ -54,20 +54,17 @@ def finish(job: FeaturesJob) -> dict[str, Any]:
             "command": job.command,
         },
     }
-    manifest = store.write_manifest(state, extra, facts)
-    _write_coverage(job, clips.values(), state, manifest["subset_id"])
-    return manifest
+    _write_coverage(job, clips.values(), state)
+    return store.write_manifest(state, extra, facts)
 
 
-def _write_coverage(
-    job: FeaturesJob, clips: Iterable[Clip], state: StoreState, subset_id: str
-) -> None:
+def _write_coverage(job: FeaturesJob, clips: Iterable[Clip], state: StoreState) -> None:
     """Count clips by split and class; one without media takes the reason of its download."""
     reasons = {key: str(failure.reason) for key, failure in state.failed.items()}
     for key, reason in read_reasons(job.media).items():
         if reasons.get(key) == Reason.NOT_FOUND:
             reasons[key] = reason
-    coverage = Coverage.of(job.dataset, clips, state.done, reasons, subset_id)
+    coverage = Coverage.of(job.dataset, clips, state.done, reasons, subset_id(state.done))
     coverage.other_files = [printable(name) for name in job.other_files()]
     write_coverage(job.out, coverage)
 

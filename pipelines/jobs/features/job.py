@@ -126,4 +126,4 @@ class FeaturesJob:
 
     def store(self) -> FeatureStore:
         """Return the store that the job fills."""
-        return FeatureStore(self.out)
+        return FeatureStore(self.out, self.recipe)

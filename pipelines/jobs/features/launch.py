@@ -50,7 +50,9 @@ def launch(options: Options, rest: list[str]) -> int:
     job = replace(make_job(options, remote=destination.remote), accelerator=destination.hint)
     with locked(job.out), released_on_signals(_sweep_own):
         sweep_scratch_folders(SCRATCH_PREFIX)
-        before, started = job.store().state(), time.monotonic()
+        store = job.store()
+        store.open(job.dataset, job.recipe, verify=options.verify)
+        before, started = store.state(), time.monotonic()
         ended = run_to_end(
             lambda pipeline: build(pipeline, job), destination,
             store=job.out, label="features", count=lambda: job.n_open(before),
@@ -96,7 +98,6 @@ def make_job(options: Options, *, need_media: bool = True, remote: bool = False)
             _check_media(job)
         _check_weights(job)
     check_out(job.out, "--out")
-    job.store().open(options.dataset, recipe)
     return job
 
 
@@ -136,7 +137,7 @@ def _choose_precision(options: Options, names: Collection[str], store: FeatureSt
         asked = "fp32"  # no net that precision touches
     identity = store.identity()
     if asked == "auto" and identity is not None:
-        asked = identity["recipe"]["precision"]
+        asked = identity.recipe.precision
     preset = find_preset(options.preset)
     if preset is None:
         precision, reason = resolve_precision(asked, options.device)

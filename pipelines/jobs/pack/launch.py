@@ -1,6 +1,5 @@
 """From the options of a pack to its end: what can be wrong with them shows here."""
 
-import json
 import shutil
 import time
 from typing import Any
@@ -41,25 +40,19 @@ def launch(options: Options, rest: list[str]) -> int:
 
 
 def read_manifest(store: FeatureStore) -> dict[str, Any]:
-    """What readers go by; `UsageError` where there is no finished feature store."""
+    """Read the manifest; `UsageError` where there is no finished feature store."""
     if files.exists(files.join(store.out, "media.json")):
         raise UsageError(f"{store.out} holds media; pack joins tables of features")
-    path = files.join(store.out, "manifest.json")
-    if store.identity() is None or not files.exists(path):
+    manifest = store.read_manifest()
+    if store.identity() is None or manifest is None:
         raise UsageError(
             f"{store.out} holds no finished feature store; run beam run features --out on it first"
         )
-    try:
-        manifest: dict[str, Any] = json.loads(files.read(path))
-    except ValueError as error:
-        raise UsageError(
-            f"{path} is not readable JSON ({error}); run the same beam run features command again"
-        ) from None
     return manifest
 
 
 def _check_whole(store: FeatureStore, manifest: dict[str, Any]) -> None:
-    """See that the last features job came to its end: a pack leads readers to all or nothing."""
+    """Refuse a store whose last features job did not finish: a pack joins all or nothing."""
     state = store.state()
     said = manifest["subset_id"], manifest["counts"]["clips_failed"]
     if said != (subset_id(state.done), len(state.failed)):
@@ -70,7 +63,7 @@ def _check_whole(store: FeatureStore, manifest: dict[str, Any]) -> None:
 
 
 def _check_room(store: FeatureStore, most: int) -> int:
-    """See that old and new files fit side by side; how many clips there are to pack."""
+    """Check that old and new files fit side by side; return the number of clips to pack."""
     shards = pack.plan(store, most)
     units = {unit for shard in shards for unit in shard.units}
     moved = [receipt for receipt in store.receipts() if receipt.unit in units]

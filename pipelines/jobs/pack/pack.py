@@ -252,7 +252,9 @@ def _sum_seconds(seconds: Iterable[Mapping[str, float]]) -> dict[str, float]:
 def finish(store: FeatureStore, *, keep_parts: bool) -> None:
     """Point the manifest to the shards, then remove the parts that they replace."""
     state = store.state()
-    manifest = json.loads(files.read(files.join(store.out, "manifest.json")))
+    manifest = store.read_manifest()
+    if manifest is None:
+        raise JobError(f"{store.out} lost its manifest; run no other job on it at the same time")
     rows = {name: paths for name, paths in store.parts(state).items() if paths}
     tables = {**manifest["tables"], **rows}
     store.replace_manifest({**manifest, "tables": tables}, state, keep_parts=keep_parts)

@@ -14,6 +14,8 @@ from pipelines.cli import main
 from pipelines.commands.validate import find_problems
 from schemas import UsageError, read_store_manifest
 from tests.pipelines.conftest import make_clip
+from tests.stores.edits import as_version_1, edit_record
+from tests.stores.units import add_units
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +108,7 @@ def test_row_of_another_shape(store: Path) -> None:
 
 
 def test_wrong_counts(store: Path) -> None:
-    manifest = json.loads((store / "manifest.json").read_text())
-    manifest["counts"]["clips_in"] = 7
-    (store / "manifest.json").write_text(json.dumps(manifest))
+    edit_record(store / "manifest.json", lambda it: it["counts"].update(clips_in=7))
     assert "clips_in 7 is not clips_done 2 + clips_failed 0" in problems(store)
 
 
@@ -119,10 +119,8 @@ def test_status_and_list(store: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_wrong_subset_and_rows(store: Path) -> None:
-    manifest = json.loads((store / "manifest.json").read_text())
-    manifest["subset_id"] = "0" * 16
-    manifest["counts"]["rows"]["snippets"] = 99
-    (store / "manifest.json").write_text(json.dumps(manifest))
+    edit_record(store / "manifest.json", lambda it: it.update(subset_id="0" * 16))
+    edit_record(store / "manifest.json", lambda it: it["counts"]["rows"].update(snippets=99))
     assert "says subset 0000" in problems(store)
     assert "says 99 rows of snippets, there are 4" in problems(store)
 
@@ -139,8 +137,7 @@ def test_nulls_against_the_modality(store: Path) -> None:
 
 def test_manifest_that_lacks_an_entry(store: Path) -> None:
     path = store / "manifest.json"
-    whole = json.loads(path.read_text())
-    path.write_text(json.dumps({name: whole[name] for name in whole if name != "counts"}))
+    edit_record(path, lambda it: it.pop("counts"))
     assert "manifest.json lacks counts" in problems(store)
     assert main(["validate", str(store)]) == 1
     for text in ('{"schema_version": 1}', "[]"):
@@ -149,7 +146,98 @@ def test_manifest_that_lacks_an_entry(store: Path) -> None:
 
 
 def test_media_are_no_features(store: Path) -> None:
-    (store / "manifest.json").write_text(json.dumps({"schema_version": 1, "kind": "media"}))
+    media = {"schema_version": 1, "kind": "media", "dataset": "a", "tables": {}, "subset_id": "b"}
+    (store / "manifest.json").write_text(json.dumps(media))
     with pytest.raises(UsageError, match="holds media; give the --out of a features job"):
         read_store_manifest(store)
     assert read_store_manifest(store, media=True).data["kind"] == "media"
+
+
+def test_manifest_may_be_named_itself(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["validate", str(store / "manifest.json")]) == 0
+    assert "clean; 2 clips in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["store.json", "coverage.json", "coverage.md", "clips", "snippets", "events", "failures"],
+)
+def test_file_that_was_changed(store: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    path = store / name if "." in name else part(store, name)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert main(["validate", str(store)]) == 1
+    assert f"{path.name}: its content was changed" in capsys.readouterr().out
+    path.unlink()
+    assert main(["validate", str(store)]) == 1
+    assert "but not there" in capsys.readouterr().out
+
+
+def test_manifest_edited_by_hand(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = store / "manifest.json"
+    path.write_text(path.read_text().replace("folder", "llp", 1))
+    assert main(["validate", str(store)]) == 2
+    assert "the checksum differs" in capsys.readouterr().err
+
+
+def test_receipt_that_was_changed(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (path,) = (store / "receipts").iterdir()
+    whole = path.read_bytes()
+
+    def said() -> str:
+        assert main(["validate", str(store)]) == 1
+        return capsys.readouterr().out
+
+    path.write_text(path.read_text().replace("logmel", "logmol", 1))
+    assert "the checksum differs" in said()
+    path.write_bytes(whole)
+    edit_record(path, lambda it: it["failed"].append(
+        {"clip_key": "c", "step": "find", "reason": "gone", "detail": "", "attempts": 1, "at": ""}
+    ))  # fmt: skip
+    assert "not those that manifest.json was written from" in said()
+    path.write_bytes(whole)
+    edit_record(path, lambda it: it.update(recipe="0" * 12))
+    assert "is of recipe 000000000000, the store of recipe" in said()
+    path.write_bytes(whole)
+    shutil.copy(path, path.with_name("unit-0000000000000000.json"))
+    assert "a copy under another name" in said()
+    path.with_name("unit-0000000000000000.json").unlink()
+    path.unlink()
+    assert "not those that manifest.json was written from" in said()
+
+
+def test_store_of_version_1_is_clean_with_a_note(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    as_version_1(store)
+    assert main(["validate", str(store)]) == 0
+    said = capsys.readouterr().out
+    assert "note: 4 files are of version 1" in said
+    assert "clean; 2 clips in" in said
+    assert main(["validate", str(store)]) == 0
+    path = part(store, "snippets")
+    path.write_bytes(path.read_bytes()[:-100])
+    assert main(["validate", str(store)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("side", "value"),
+    [("x1", 0.0), ("y1", 0.0), ("x0", -0.1), ("y0", -0.1), ("x1", 1.1), ("y1", 1.1)],
+)
+def test_boxes_that_are_empty_or_leave_the_frame(tmp_path: Path, side: str, value: float) -> None:
+    out = tmp_path / "store"
+    add_units(out, units=1, clips=1, seconds=1, features=("vggish",), boxes=2)
+    assert problems(out) == ""
+
+    def change(table: pa.Table) -> pa.Table:
+        place = table.column_names.index(side)
+        values = table[side].to_pylist()
+        if value == 0.0:  # as wide, or as high, as nothing
+            values[0] = table[side.replace("1", "0")][0].as_py()
+        else:
+            values[0] = value
+        return table.set_column(place, table.schema.field(side), pa.array(values, pa.float32()))
+
+    rewrite(part(out, "proposals"), change)
+    assert "1 boxes are empty or leave the frame" in problems(out)
