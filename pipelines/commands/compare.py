@@ -12,10 +12,22 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.commands.import_npy import FOLDERS, SECONDS, SHAPES
-from schemas import FEATURES, UsageError, read_store_manifest, tensor_shape, tensor_values
-
-Array = NDArray[np.float32]
+from pipelines.commands.npy_files import (
+    FOLDERS,
+    SECONDS,
+    SHAPES,
+    Array,
+    read_features,
+    stem_of,
+)
+from schemas import (
+    FEATURES,
+    KnownError,
+    UsageError,
+    read_store_manifest,
+    tensor_shape,
+    tensor_values,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,33 +81,44 @@ def run(options: Options, rest: list[str]) -> int:
 def similarities(
     parts: list[Path], name: str, folder: Path
 ) -> Iterator[tuple[str, NDArray[np.float64]]]:
-    """Clip key and cosine of each second [T] for the clips that both sides have."""
+    """Yield clip key and cosine of each second [T] for the clips that both sides have."""
     for part in parts:
         table = pq.read_table(part, columns=["clip_key", "snippet_index", name])
         shape = tensor_shape(table.schema.field(name)) or ()
         values, present = tensor_values(table[name].combine_chunks(), shape)
         keys = np.array(table["clip_key"].to_pylist())
         for key in dict.fromkeys(keys.tolist()):
-            path = folder / f"{key[:11]}.npy"
+            path = _path_of(key, folder)
             rows = (keys == key) & present
-            if path.is_file() and rows.any():
+            if path is not None and rows.any():
                 seconds = table["snippet_index"].to_numpy()[rows]
                 theirs = _by_second(path, name)
                 inside = seconds < len(theirs)
                 yield key, _cosine(_pooled(values[rows])[inside], theirs[seconds[inside]])
 
 
+def _path_of(key: str, folder: Path) -> Path | None:
+    """Return the published file of a clip; None when there is none."""
+    try:
+        path = folder / f"{stem_of(key)}.npy"
+    except KnownError:  # such a clip has no file
+        return None
+    return path if path.is_file() else None
+
+
 def _by_second(path: Path, name: str) -> Array:
-    """Published features as [T, D]: frames of a second averaged."""
-    array = np.load(path, allow_pickle=False).astype(np.float32)
+    """Read published features as [T, D]: frames of a second averaged."""
     feature = FEATURES[name]
-    if array.ndim != 2 or array.shape[1:] != feature.shape:
-        raise UsageError(f"{path} is {array.shape}, should be {SHAPES[name]}")
+    rows = SHAPES[name][0] if feature.per_frame else None
+    try:
+        array = read_features(path, (rows, *feature.shape))
+    except KnownError as error:
+        raise UsageError(f"{path}: {error.detail}; mend it or take it away") from None
     return array.reshape(SECONDS, -1, *feature.shape).mean(axis=1) if feature.per_frame else array
 
 
 def _pooled(values: Array) -> Array:
-    """Our rows as [R, D], frames of a second averaged."""
+    """Return our rows as [R, D], frames of a second averaged."""
     return values.mean(axis=1) if values.ndim == 3 else values
 
 

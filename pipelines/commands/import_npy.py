@@ -1,6 +1,6 @@
 """`beam import-npy`: the LLP authors' published features as the same tables.
 
-The authors publish three folders with one `.npy` a clip, named by the first 11 characters of the
+The authors publish three folders with one `.npy` per clip, named by the first 11 characters of the
 clip's name: VGGish [10, 128], ResNet-152 [80, 2048], R(2+1)D-18 [10, 512]. No media is needed.
 """
 
@@ -13,9 +13,17 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from rich.console import Console
 
+from pipelines.commands.npy_files import (
+    FOLDERS,
+    FRAMES_PER_SECOND,
+    SECONDS,
+    SHAPES,
+    Array,
+    read_features,
+    stem_of,
+)
 from pipelines.jobs.features.finish import finish
 from pipelines.jobs.features.job import FeaturesJob
 from pipelines.jobs.features.rows import Valid, join_tables, snippet_rows
@@ -25,7 +33,6 @@ from pipelines.store.locking import locked
 from pipelines.store.receipts import StoreState
 from pipelines.store.units import ClipTask, Unit
 from schemas import (
-    FEATURES,
     SNIPPETS,
     Clip,
     Failure,
@@ -41,17 +48,7 @@ from schemas.manifests import read_manifest
 
 _log = logging.getLogger(__name__)
 
-FOLDERS = {"vggish": "vggish", "resnet152": "res152", "r2plus1d": "r2plus1d_18"}
-"""The authors' names of the three folders."""
-SECONDS, FRAMES_PER_SECOND = 10, 8
-SHAPES = {
-    name: (SECONDS * (FRAMES_PER_SECOND if FEATURES[name].per_frame else 1), *FEATURES[name].shape)
-    for name in FOLDERS
-}
-"""Shape of one clip's file of each feature."""
 _CLIPS_PER_PART = 256
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +114,7 @@ def run(options: Options, rest: list[str]) -> int:
 
 
 def find_folders(options: Options) -> dict[str, Path]:
-    """The folder of each feature; `UsageError` for one that is not there."""
+    """Return the folder of each feature; `UsageError` for one that is not there."""
     folders = {
         name: Path(getattr(options, name) or Path(options.npy, sub))
         for name, sub in FOLDERS.items()
@@ -160,29 +157,16 @@ def _attempt(state: StoreState, clip: Clip) -> int:
 
 
 def _load(clip: Clip, folders: dict[str, Path], shared: set[str]) -> dict[str, Array]:
-    """The three arrays of one clip; `KnownError` when one is missing or of another shape."""
-    stem = clip.key[:11]
+    """Return the three arrays of one clip; `KnownError` when one is missing or unfit."""
+    stem = stem_of(clip.key)
     if stem in shared:
         raise KnownError(
             Reason.FORMAT, f"{stem}.npy could be any of several clips: their first 11 letters agree"
         )
-    arrays = {}
-    for name, folder in folders.items():
-        path = folder / f"{stem}.npy"
-        if not path.is_file():
-            raise KnownError(Reason.NOT_FOUND, f"no {stem}.npy among the {name} files")
-        try:
-            array = np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise KnownError(Reason.CORRUPT, f"{name}/{path.name}: {error}") from None
-        if array.shape != SHAPES[name]:
-            raise KnownError(
-                Reason.FORMAT, f"{name}/{path.name} is {array.shape}, should be {SHAPES[name]}"
-            )
-        if not np.isfinite(array).all():
-            raise KnownError(Reason.NOT_FINITE, f"{name}/{path.name} holds numbers not finite")
-        arrays[name] = array.astype(np.float32)
-    return arrays
+    return {
+        name: read_features(folder / f"{stem}.npy", SHAPES[name])
+        for name, folder in folders.items()
+    }
 
 
 def _rows(clip: Clip, arrays: dict[str, Array], recipe: Recipe) -> dict[TableName, pa.Table]:

@@ -174,7 +174,9 @@ class UnitStore:
             data = parquet_bytes(table)
             digest = hashlib.sha256(data).hexdigest()
             path = f"{name}/{name}-{digest[:16]}.parquet"
-            files.write(files.join(self.out, *path.split("/")), data)
+            uri = files.join(self.out, *path.split("/"))
+            if not (files.exists(uri) and files.read(uri) == data):
+                files.write(uri, data)
             paths[name] = [path]
             checksums[path] = digest
         for beside in (self.identity_name, *_BESIDE):

@@ -1,12 +1,15 @@
 """The authors' published `.npy` features become the same tables."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
-from schemas import tensor_values
+from pipelines.commands.npy_files import read_features, stem_of
+from schemas import KnownError, tensor_values
 from tests.pipelines.conftest import Beam
 from tests.stores.compare import counts, read_table
 
@@ -89,26 +92,54 @@ def test_second_import_adds_what_arrived(
     assert beam("validate", out).returncode == 0
 
 
+def lying(path: Path, true: bytes, false: bytes) -> bytes:
+    """A file whose header says something else."""
+    data = path.read_bytes()
+    assert true in data
+    return data.replace(true, false, 1)
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
         (lambda path: np.save(path, np.zeros((10, 64), np.float32)), "format"),
         (lambda path: np.save(path, np.full((10, 128), np.nan, np.float32)), "not_finite"),
         (lambda path: path.write_bytes(b"no array"), "corrupt"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-4]), "corrupt"),
+        (lambda path: path.write_bytes(path.read_bytes() + b"more"), "corrupt"),
+        (lambda path: path.write_bytes(lying(path, b"(10, 128)", b"(10, 64 )")), "format"),
+        (lambda path: path.write_bytes(lying(path, b"(10, 128)", b"(-10,128)")), "format"),
+        (lambda path: path.write_bytes(lying(path, b"'<f4'", b"'<f9'")), "corrupt"),
+        (lambda path: path.write_bytes(lying(path, b"'<f4'", b"'<f8'")), "corrupt"),
+        (lambda path: path.write_bytes(lying(path, b"'<f4'", b"'|O' ")), "format"),
+        (lambda path: np.savez(path.open("wb"), np.zeros((10, 128), np.float32)), "format"),
+        (lambda path: np.save(path, np.full((10, 128), "1.5")), "format"),
+        (lambda path: np.save(path, np.zeros((10, 128), "M8[s]")), "format"),
+        (lambda path: np.save(path, np.ones((10, 128), np.complex64)), "format"),
+        (lambda path: np.save(path, np.zeros((10, 128), "V4")), "format"),
+        (lambda path: np.save(path, np.zeros((10, 128), [("a", "f4")])), "format"),
+        (lambda path: np.save(path, np.zeros((10, 128), bool)), "format"),
+        (lambda path: np.save(path, np.full((10, 128), 1e300)), "not_finite"),
     ],
 )
 def test_bad_file_is_that_clips_failure(
-    beam: Beam,
-    annotations: Path,
-    published: dict[str, Path],
-    tmp_path: Path,
-    spoil: object,
-    reason: str,
+    published: dict[str, Path], spoil: Callable[[Path], object], reason: str
 ) -> None:
-    assert callable(spoil)
-    spoil(published["vggish"] / f"{KEYS[1][:11]}.npy")
+    path = published["vggish"] / f"{KEYS[1][:11]}.npy"
+    spoil(path)
+    with pytest.raises(KnownError) as refused:
+        read_features(path, SHAPES["vggish"])
+    assert refused.value.reason == reason
+    assert f"vggish/{path.name}" in refused.value.detail
+
+
+def test_bad_file_costs_no_other_clip(
+    beam: Beam, annotations: Path, published: dict[str, Path], tmp_path: Path
+) -> None:
+    np.save(published["vggish"] / f"{KEYS[1][:11]}.npy", np.zeros((10, 64), np.float32))
     assert beam(*words(annotations, published, tmp_path / "out")).returncode == 0
-    assert counts(tmp_path / "out")["failed_by_reason"] == {"not_found": 1, reason: 1}
+    assert counts(tmp_path / "out")["failed_by_reason"] == {"not_found": 1, "format": 1}
+    assert counts(tmp_path / "out")["clips_done"] == 2
 
 
 def test_missing_folder(
@@ -141,3 +172,21 @@ def test_compare_with_what_was_imported(
     other = beam("compare", out, "--npy", feats).stdout
     assert "-1.00000" in other
     assert beam("compare", out, "--npy", out).returncode == 2
+
+
+@pytest.mark.parametrize("kind", ["<f2", ">f4", "<f8", "<i4", "|u1"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_other_kinds_of_real_numbers_are_cast(
+    tmp_path: Path, kind: str, order: Literal["C", "F"]
+) -> None:
+    values = np.arange(1280).reshape(10, 128) % 200
+    np.save(tmp_path / "a.npy", np.asarray(values, kind, order=order))
+    array = read_features(tmp_path / "a.npy", (10, 128))
+    assert array.dtype == np.float32
+    np.testing.assert_array_equal(array, values)
+
+
+@pytest.mark.parametrize("key", ["../feats_x_0_10", "/etc/passwd_0_10", "..", "a\0b_0_10", ""])
+def test_key_that_leads_out_of_the_folder(key: str) -> None:
+    with pytest.raises(KnownError, match=r"unsafe_input: .* is not the name of a file"):
+        stem_of(key)

@@ -76,7 +76,9 @@ def test_rows_keep_their_order_and_facts_stay(loose: Path, packed: Path) -> None
         assert in_order(packed, name).equals(in_order(loose, name)), name
         assert in_order(packed, name).schema.equals(in_order(loose, name).schema, True), name
     before, after = (read_store_manifest(out).data for out in (loose, packed))
-    assert {**after, "tables": None} == {**before, "tables": None}
+    for manifest in (before, after):
+        del manifest["tables"], manifest["receipts_sha256"]  # what a pack changes
+    assert after == before
     state = [FeatureStore(str(out)).state() for out in (loose, packed)]
     assert state[0].done == state[1].done
     assert state[0].failed == state[1].failed
