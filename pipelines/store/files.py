@@ -22,6 +22,7 @@ from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage.exceptions import InvalidResponse
 
+from pipelines.store.interrupts import wait_if_ending
 from schemas import JobError, UsageError
 from schemas.media_names import files_under
 
@@ -96,9 +97,11 @@ def create(uri: str) -> Iterator[BinaryIO]:
         if is_local(uri):
             with _create_local(Path(uri)) as file:
                 yield file
+                wait_if_ending()
         else:
             with as_beam_errors(), _create_remote(uri) as file:
                 yield file
+                wait_if_ending()
 
 
 @contextmanager

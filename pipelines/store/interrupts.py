@@ -17,9 +17,8 @@ STOPPED = "stopped; the same command goes on where it stopped"
 _LONGEST_S = 10.0
 """What is released may be in a bucket that does not answer."""
 _SHOW_CURSOR = "\r\x1b[?25h\x1b[K"
-_TIMES = 3
-"""A thread may start another child while the first are killed."""
 _releases: list[Callable[[], object]] = []
+_ending = threading.Event()
 _released = threading.Event()
 
 
@@ -50,20 +49,38 @@ def released_on_signals(release: Callable[[], object]) -> Iterator[None]:
         _releases.remove(release)
 
 
+def wait_if_ending() -> None:
+    """Never return once a signal has come; for the moment before something is committed.
+
+    What a thread meets from then on, such as a child process that is gone, is no clip's failure.
+    """
+    if _ending.is_set():
+        threading.Event().wait()
+
+
 def _wait(signals: set[signal.Signals]) -> None:
     import psutil  # here, beside what the main thread imports
 
     signal.sigwait(signals)
+    _ending.set()
     screen = _SHOW_CURSOR if os.isatty(2) else ""  # a progress bar hides it
     with contextlib.suppress(OSError):
         os.write(2, f"{screen}{STOPPED}\n".encode())
-    for _ in range(_TIMES):
+    _silence()
+    for sign in (signal.SIGSTOP, signal.SIGKILL, signal.SIGKILL):  # none sees another one die
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
+                child.send_signal(sign)
     threading.Thread(target=_release_all, name="releases", daemon=True).start()
     _released.wait(_LONGEST_S)
     os._exit(INTERRUPTED)
+
+
+def _silence() -> None:
+    """Drop what threads still say: that the children which they wait for are gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
 
 
 def _release_all() -> None:

@@ -26,6 +26,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.store import files
+from pipelines.store.interrupts import wait_if_ending
 from pipelines.store.receipts import Receipt, decode_failure, latest_failures
 from pipelines.store.unit_store import UnitStore
 from schemas import (
@@ -205,6 +206,7 @@ class MediaStore(UnitStore):
             return
         path = self._journal(unit)
         path.parent.mkdir(exist_ok=True)
+        wait_if_ending()
         with lock, path.open("ab") as journal:
             journal.write(outcome.encode() + b"\n")
             journal.flush()

@@ -1,0 +1,83 @@
+"""What a signal does: one line, status 130, children gone, releases made, nothing committed."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from pipelines.store.interrupts import STOPPED
+from tests.places import ROOT
+
+START = "from pipelines.store import interrupts\nfrom pipelines.store.interrupts import *\n"
+
+
+def start(code: str, *arguments: object) -> "subprocess.Popen[str]":
+    """Start Python code that prints a line when it is ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", START + code, *map(str, arguments)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_busy_main_thread_and_stubborn_children_end_at_once() -> None:
+    code = """if True:
+        import subprocess, sys
+        end_on_signals()
+        stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(99)"
+        child = subprocess.Popen([sys.executable, "-c", stubborn], start_new_session=True)
+        print("ready", flush=True)
+        print(child.pid, flush=True)
+        while True:
+            pass
+    """
+    with start(code) as process:
+        assert process.stdout is not None
+        child = psutil.Process(int(process.stdout.readline()))
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (130, "", f"{STOPPED}\n")
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_what_is_held_is_released_and_nothing_is_written_any_more(tmp_path: Path) -> None:
+    code = """if True:
+        import sys, threading, time
+        from pathlib import Path
+        from pipelines.store import files
+        folder = Path(sys.argv[1])
+        def write():
+            interrupts._ending.wait()
+            files.write(str(folder / "late"), b"x")
+        def release():
+            time.sleep(0.5)
+            (folder / "released").touch()
+        end_on_signals()
+        threading.Thread(target=write, daemon=True).start()
+        with released_on_signals(release):
+            print("ready", flush=True)
+            time.sleep(99)
+    """
+    with start(code, tmp_path) as process:
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, f"{STOPPED}\n")
+    assert (tmp_path / "released").exists()
+    assert not (tmp_path / "late").exists()
+
+
+def test_signal_that_was_ignored_from_the_start_stays_ignored() -> None:
+    code = """if True:
+        import signal, time
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        end_on_signals()
+        print("ready", flush=True)
+        time.sleep(1)
+    """
+    with start(code) as process:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
