@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from schemas.messages import quoted
+
 
 @dataclass(frozen=True, slots=True)
 class Clip:
@@ -26,7 +28,7 @@ class Clip:
             raise ValueError(f"clip at {self.start_s:g}-{self.end_s:g} s has no video id")
         if not 0 <= self.start_s < self.end_s:
             raise ValueError(
-                f"clip {self.video_id}: need 0 <= start_s < end_s, "
+                f"clip {quoted(self.video_id)}: need 0 <= start_s < end_s, "
                 f"got start_s={self.start_s:g}, end_s={self.end_s:g}"
             )
 
@@ -37,7 +39,7 @@ class Clip:
         >>> Clip("BjCEufrlXm4", 20.0, 30.0).key
         'BjCEufrlXm4_20_30'
         """
-        return self.name or f"{self.video_id}_{self.start_s:g}_{self.end_s:g}"
+        return self.name or f"{self.video_id}_{time_name(self.start_s)}_{time_name(self.end_s)}"
 
     @property
     def n_snippets(self) -> int | None:
@@ -45,3 +47,13 @@ class Clip:
         if math.isinf(self.end_s):
             return None
         return max(1, math.floor(self.end_s - self.start_s + 0.5))
+
+
+def time_name(seconds: float) -> str:
+    """Return a time as file names and keys have it: `%g`, with more digits where that rounds.
+
+    >>> time_name(20.0), time_name(101.8), time_name(12345.67), time_name(1234567.0)
+    ('20', '101.8', '12345.67', '1234567')
+    """
+    short = f"{seconds:g}"
+    return short if float(short) == seconds else repr(seconds).removesuffix(".0")

@@ -1,5 +1,6 @@
 """Vocabularies: class names in a fixed order, to and from multi-hot vectors."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,8 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         if len(set(self.names)) != len(self.names):
-            raise ValueError(f"class names repeat: {sorted(self.names)}")
+            repeated = sorted(name for name, count in Counter(self.names).items() if count > 1)
+            raise ValueError(f"class names repeat: {listed(repeated, most=10)}")
 
     def __len__(self) -> int:
         return len(self.names)

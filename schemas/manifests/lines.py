@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -9,41 +10,46 @@ from typing import TypeVar
 from schemas.clip import Clip
 from schemas.events import Event, Modality
 from schemas.failure import UsageError
+from schemas.messages import quoted, suggestion
 
 T = TypeVar("T")
 
-SHOWN = 80
-"""Characters of a bad line that an error shows."""
+UNREADABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters but the tab, and what a byte that is not UTF-8 is read as."""
 
 
 def bad_line(path: Path, number: int, line: str, expected: str, why: str = "") -> UsageError:
-    """The error for one unreadable line: where it is, what it says, what should stand there."""
-    text = line if len(line) <= SHOWN else line[: SHOWN - 3] + "..."
+    """Return the error for one unreadable line: where it is, what it says, what it should say."""
     reason = f" ({why})" if why else ""
     return UsageError(
-        f"{path}, line {number}: expected {expected}, found {text!r}{reason}; "
+        f"{path}, line {number}: expected {expected}, found {quoted(line)}{reason}; "
         "correct the line or fetch the file again"
     )
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Line numbers (from 1) and lines without their ends, LF or CRLF; blank lines are passed over.
+    """Yield line numbers (from 1) and lines without their ends, LF, CRLF or CR; no blank lines.
 
-    A byte order mark is passed over too; `UsageError` for what is not UTF-8 or cannot be opened.
+    A byte order mark is passed over. `UsageError` for what cannot be opened, is not UTF-8 or holds
+    a control character other than a tab: no id and no label has one, and terminals obey them.
     """
     try:
-        handle = path.open("rb")
+        handle = path.open(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     with handle:
-        for number, raw in enumerate(handle, start=1):
-            try:
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-            except UnicodeDecodeError:
-                shown = raw.decode("utf-8", "backslashreplace").rstrip("\r\n")
-                raise bad_line(path, number, shown, "text in UTF-8") from None
+        for number, ended in enumerate(handle, start=1):
+            line = ended.removesuffix("\n")
+            if not line.isprintable() and (found := UNREADABLE.search(line)):
+                wanted = "text in UTF-8" if found[0] >= "\ud800" else "no control character"
+                raise bad_line(path, number, _bytes_shown(line), wanted)
             if line.strip():
                 yield number, line
+
+
+def _bytes_shown(line: str) -> str:
+    """Return a line with bytes that are not UTF-8 as escapes."""
+    return line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def parse_lines(
@@ -54,7 +60,7 @@ def parse_lines(
     header: str | None = None,
     skip: str = "",
 ) -> Iterator[T]:
-    """`parse(line)` for each line; its ValueError becomes a `UsageError` that says `expected`.
+    """Yield `parse(line)` per line; its ValueError becomes a `UsageError` that says `expected`.
 
     `header` must be the first line when given; lines that start with `skip` are passed over.
     """
@@ -74,15 +80,15 @@ def parse_lines(
 
 
 def fields(line: str, count: int, separator: str) -> list[str]:
-    """The line cut at `separator`; ValueError unless there are exactly `count` fields."""
-    found = line.split(separator)
-    if len(found) != count:
-        raise ValueError(f"{len(found)} fields instead of {count}")
-    return found
+    """Return the line cut at `separator`; ValueError unless there are exactly `count` fields."""
+    parts = line.split(separator)
+    if len(parts) != count:
+        raise ValueError(f"{len(parts)} fields instead of {count}")
+    return parts
 
 
 def comma_fields(line: str) -> list[str]:
-    """Fields of a comma separated line with quotes, blanks after commas dropped.
+    """Return the fields of a comma separated line with quotes, blanks after commas dropped.
 
     >>> comma_fields('--aE2O5G5WE, 0.000, 10.000, "/m/03fwl,/m/04rlf"')
     ['--aE2O5G5WE', '0.000', '10.000', '/m/03fwl,/m/04rlf']
@@ -94,26 +100,26 @@ def comma_fields(line: str) -> list[str]:
 
 
 def seconds(text: str) -> float:
-    """A time in seconds; ValueError when it is no finite number or below zero."""
+    """Return a time in seconds; ValueError when it is no finite number or below zero."""
     try:
         value = float(text)
     except ValueError:
-        raise ValueError(f"{text!r} is no number of seconds") from None
+        raise ValueError(f"{quoted(text)} is no number of seconds") from None
     if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"{text!r} is no time in a clip")
+        raise ValueError(f"{quoted(text)} is no time in a clip")
     return value
 
 
 def unique(labels: list[str], known: Collection[str]) -> tuple[str, ...]:
-    """Labels in order without repeats; ValueError for one that is not among `known`."""
+    """Return labels in order without repeats; ValueError for one that is not among `known`."""
     for label in labels:
         if label not in known:
-            raise ValueError(f"unknown label {label!r}")
+            raise ValueError(f"unknown label {quoted(label)}")
     return tuple(dict.fromkeys(labels))
 
 
 def cut_name(name: str) -> tuple[str, float, float]:
-    """Video id, start and end of `<video id>_<start>_<end>`, read from the right.
+    """Return video id, start and end of `<video id>_<start>_<end>`, read from the right.
 
     Ids may hold `_` and `-` themselves.
 
@@ -122,14 +128,14 @@ def cut_name(name: str) -> tuple[str, float, float]:
     """
     video_id, start, end = ["", *name.rsplit("_", 2)][-3:]
     if not video_id:
-        raise ValueError(f"{name!r} is not <video id>_<start>_<end>")
+        raise ValueError(f"{quoted(name)} is not <video id>_<start>_<end>")
     return video_id, seconds(start), seconds(end)
 
 
 def clip_table(
     path: Path, columns: str, known: Collection[str], splits: Sequence[str]
 ) -> Iterator[Clip]:
-    """Clips of a tab separated table whose first column is the key and last column the labels.
+    """Yield the clips of a tab separated table: key in the first column, labels in the last one.
 
     `columns` is the header. A column `split` between the two says which of `splits` the clip is
     in, without it the clip is in the first. Names are kept whole as the clips' keys.
@@ -141,7 +147,7 @@ def clip_table(
         labels = unique(row[-1].split(",") if row[-1] else [], known)
         split = row[1] if len(row) == 3 else splits[0]
         if split not in splits:
-            raise ValueError(f"unknown split {split!r}, known are {', '.join(splits)}")
+            raise ValueError(f"unknown split {quoted(split)}{suggestion(split, splits)}")
         return Clip(video_id, start_s, end_s, split, labels, row[0])
 
     named = columns.replace("\t", ", ")
@@ -150,7 +156,7 @@ def clip_table(
 
 
 def event_table(path: Path, modality: Modality, known: Collection[str]) -> Iterator[Event]:
-    """Events of a tab separated table with the columns filename, onset, offset, event_labels."""
+    """Yield the events of a table: filename, onset, offset, event_labels, tab separated."""
 
     def parse(line: str) -> Event:
         name, onset, offset, label = fields(line, 4, "\t")

@@ -329,7 +329,67 @@ def test_demo_round_trip(write: Write) -> None:
 def test_demo_bad_split_and_repeated_class(write: Write) -> None:
     folder = write(DEMO | {"demo_clips.csv": "filename\tsplit\tevent_labels\nd_0_10\tx\tbeep\n"})
     assert "demo_clips.csv, line 2" in refused("demo", folder)
-    assert "unknown split 'x', known are train, val, test" in refused("demo", folder)
+    assert "unknown split 'x'; known: train, val, test" in refused("demo", folder)
     write({"demo_classes.txt": "a\na\n"})
     with pytest.raises(UsageError, match="class names repeat"):
         vocabulary("demo", folder)
+
+
+LINES: dict[str, tuple[dict[str, str | bytes], str, str]] = {
+    "audioset": (
+        {"class_labels_indices.csv": "index,mid,display_name\n0,/m/0,Speech\n"},
+        "balanced_train_segments.csv", 'abc, 0.000, 10.000, "/m/0"\n',
+    ),
+    "dcase2017": (
+        {}, "groundtruth_weak_label_training_set.csv", "abc_0_10.wav\t0\t10\tCar\n"
+    ),
+    "llp": ({}, "AVVP_train.csv", "filename\tevent_labels\nabc_0_10\tDog\n"),
+    "kinetics-instruments": (
+        {}, "kinetics-400_train.csv", KINETICS_HEADER + "playing harp,abc,0,10,train,0\n"
+    ),
+    "demo": (DEMO, "demo_clips.csv", "filename\tsplit\tevent_labels\nabc_0_10\ttrain\tbeep\n"),
+    "folder": ({}, "labels.csv", "file,labels,split\nabc.wav,Dog,train\n"),
+}  # fmt: skip
+"""By data set: what its reader wants besides, the list of split train, and its text."""
+
+
+@pytest.mark.parametrize("dataset", LINES)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_of_every_system_give_the_same_clips(
+    write: Write, dataset: str, end: str
+) -> None:
+    others, name, text = LINES[dataset]
+    folder = write({**others, name: text.replace("\n", end).encode()})
+    (clip,) = read_manifest(dataset, folder, "train")
+    assert clip.video_id == "abc"
+    assert clip.labels
+
+
+@pytest.mark.parametrize("dataset", LINES)
+@pytest.mark.parametrize("character", ["\x00", "\x1b", "\x7f", "\x9b", "\x0c"])
+def test_control_characters_are_in_no_name(write: Write, dataset: str, character: str) -> None:
+    others, name, text = LINES[dataset]
+    folder = write({**others, name: text.replace("abc", f"ab{character}c")})
+    sentence = refused(dataset, folder, "train")
+    assert f"{name}, line " in sentence
+    assert "expected no control character" in sentence
+    assert sentence.isprintable()
+
+
+@pytest.mark.parametrize("dataset", LINES)
+def test_a_line_of_millions_of_characters_is_quoted_in_part(write: Write, dataset: str) -> None:
+    others, name, text = LINES[dataset]
+    label = {"audioset": "/m/0", "kinetics-instruments": "0,10", "folder": "train"}.get(
+        dataset, text.rsplit("\t", 1)[-1].strip()
+    )
+    changed = text.replace(label, "x" * 5_000_000 + ("," if dataset == "folder" else ""))
+    sentence = refused(dataset, write({**others, name: changed}), "train")
+    assert len(sentence) < 800
+
+
+def test_times_that_differ_give_keys_that_differ() -> None:
+    first, second = Clip("v", 12345.67, 12355.67), Clip("v", 12345.68, 12355.68)
+    assert first.key == "v_12345.67_12355.67"
+    assert first.key != second.key
+    assert Clip("v", 101.8, 111.8).key == "v_101.8_111.8"
+    assert Clip("v", 0.0, 1e6).key == "v_0_1e+06"

@@ -82,5 +82,5 @@ def test_a_failure_is_tried_again_only_when_it_may_pass() -> None:
         return Failure("v_0_10", "find", reason, "detail", 1, "2024-01-01T00:00:00Z")
 
     passing = {reason.value for reason in Reason if failure(reason).retryable}
-    assert passing == {"bot_check", "rate_limited", "network", "not_found", "timeout"}
+    assert passing == {"bot_check", "rate_limited", "network", "not_found", "timeout", "internal"}
     assert str(KnownError(Reason.GONE, "deleted")) == "gone: deleted"

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from pipelines.jobs.download.fetch.messages import MediaExtent
 from schemas import Clip, KnownError, Reason, UsageError
+from schemas.clip import time_name
 from schemas.messages import quoted
 from schemas.secrets import redact_address
 
@@ -97,8 +98,8 @@ def mirror_address(template: str, clip: Clip) -> str:
     values = {
         "video_id": check_name(clip.video_id),
         "clip_key": check_name(clip.key),
-        "start": f"{clip.start_s:g}",
-        "end": f"{clip.end_s:g}",
+        "start": time_name(clip.start_s),
+        "end": time_name(clip.end_s),
     }
     return _FIELD.sub(lambda match: quote(values[match[1]], safe=""), template)
 
