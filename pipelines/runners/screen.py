@@ -10,6 +10,7 @@ from rich.table import Table
 
 from pipelines.store import files
 from schemas import Failure, Reason
+from schemas.messages import printable
 
 
 def failures_table(failed: Iterable[Failure]) -> Table:
@@ -22,8 +23,8 @@ def failures_table(failed: Iterable[Failure]) -> Table:
         again = "by the next run" if reason.retryable else f"with --retry {reason}"
         lines = failures[0].detail.strip().splitlines() or [""]
         detail = lines[-1] if reason is Reason.INTERNAL else lines[0]  # of a traceback the error
-        example = f"{failures[0].clip_key}: {detail}"
-        table.add_row(str(reason), f"{len(failures):,}", again, escape(example[:100]))
+        example = printable(f"{failures[0].clip_key}: {detail}", 100)
+        table.add_row(str(reason), f"{len(failures):,}", again, escape(example))
     return table
 
 

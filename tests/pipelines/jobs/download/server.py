@@ -1,11 +1,14 @@
 """A web server that serves clips and misbehaves as it is told, and writes down who asked when."""
 
 import gzip
+import hashlib
 import json
+import random
 import socket
 import struct
 import threading
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +20,14 @@ from typing import Any
 STATUS = {"401": 401, "403": 403, "404": 404, "410": 410, "429": 429, "451": 451, "500": 500,
           "503": 503}  # fmt: skip
 FILE_FAULTS = ("reset", "stall", "truncation", "drip", "huge")
+ENDLESS = ("endless", "endless_gzip", "endless_redirect")
+RESUMED = (
+    "junk_after_break",
+    "other_after_break",
+    "other_part_after_break",
+    "wrong_part_after_break",
+)
+"""A break in the middle, and then other bytes than before."""
 
 
 @dataclass
@@ -26,7 +37,7 @@ class Fault:
     kind: str
     times: int | None = None
     value: str = ""
-    """Seconds of Retry-After, or where a redirect leads."""
+    """Retry-After, where a redirect leads, or the path of another file."""
 
 
 @dataclass
@@ -37,6 +48,7 @@ class Asked:
     path: str
     agent: str
     status: int
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -50,7 +62,13 @@ class Site:
     asked: list[Asked] = field(default_factory=list)
     hits: Counter[str] = field(default_factory=Counter)
     address: str = ""
+    versions: bool = True
+    """Whether answers carry an ETag."""
+    ranges: bool = True
+    """Whether parts of a file may be asked for."""
     stop: threading.Event = field(default_factory=threading.Event)
+    sent: int = 0
+    """Bytes of endless answers."""
 
     def clips_asked(self) -> Counter[str]:
         """How often each path was asked for."""
@@ -101,7 +119,13 @@ class Handler(BaseHTTPRequestHandler):
     def send_response(self, code: int, message: str | None = None) -> None:
         """Write down the answer too."""
         self.site.asked.append(
-            Asked(time.time(), self.path, self.headers.get("User-Agent", ""), code)
+            Asked(
+                time.time(),
+                self.path,
+                self.headers.get("User-Agent", ""),
+                code,
+                {name.lower(): value for name, value in self.headers.items()},
+            )
         )
         super().send_response(code, message)
 
@@ -132,9 +156,15 @@ class Handler(BaseHTTPRequestHandler):
         with suppress(BrokenPipeError, ConnectionResetError):
             self.wfile.write(body)
 
-    def _file(self, content: bytes | Path) -> None:
+    def _file(
+        self, content: bytes | Path, etag: str | None = None, *, any_version: bool = False
+    ) -> None:
+        """Serve a file, or a part of it where If-Range allows (`any_version`: always)."""
         body = content if isinstance(content, bytes) else content.read_bytes()
-        asked = self.headers.get("Range", "")
+        etag = etag or etag_of(body)
+        asked = self.headers.get("Range", "") if self.site.ranges else ""
+        if not any_version and self.headers.get("If-Range", etag) != etag:
+            asked = ""
         first, status = 0, 200
         if asked.startswith("bytes="):
             first_text, _, last = asked.removeprefix("bytes=").partition("-")
@@ -146,6 +176,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         if status == 206:
             self.send_header("Content-Range", f"bytes {first}-{first + len(body) - 1}/{whole}")
+        if self.site.versions:
+            self.send_header("ETag", etag)
         self.end_headers()
         self.wfile.write(body)
 
@@ -164,10 +196,50 @@ class Handler(BaseHTTPRequestHandler):
         elif kind == "bomb":
             body = gzip.compress(b"<p>" * 2**25)
             self._page(body, fault.value or "video/mp4", Content_Encoding="gzip")
+        elif kind == "words":
+            self.send_response(500, "no \x1b[2J\x1b]0;owned\x07 " + "x" * 5000)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif kind in ENDLESS:
+            self._endless(kind)
+        elif kind in RESUMED:
+            self._other_after_break(kind, fault.value)
         elif kind in FILE_FAULTS:
             self._broken_file(kind)
         else:
             raise AssertionError(f"no fault {kind!r}")
+
+    def _endless(self, kind: str) -> None:
+        self.send_response(302 if kind == "endless_redirect" else 200)
+        self.send_header("Content-Type", "video/mp4")
+        if kind == "endless_redirect":
+            self.send_header("Location", "/elsewhere.mp4")
+        pack = zlib.compressobj(0, wbits=zlib.MAX_WBITS | 16)
+        if kind == "endless_gzip":
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        block = random.Random(1).randbytes(2**16)
+        while not self.site.stop.is_set():
+            data = block if kind != "endless_gzip" else pack.compress(block)
+            self.wfile.write(data)
+            self.site.sent += len(data)
+
+    def _other_after_break(self, kind: str, other: str) -> None:
+        """Half of the file and a reset; then, from the same place on, something else."""
+        content = self.site.files[self.path]
+        body = content if isinstance(content, bytes) else content.read_bytes()
+        if self.site.hits[self.path] == 1:
+            self._broken_file("reset")
+        elif kind == "wrong_part_after_break" and "Range" in self.headers:
+            self._page(body[7:], "video/mp4", 206, ETag=etag_of(body),
+                       Content_Range=f"bytes 7-{len(body) - 1}/{len(body)}")  # fmt: skip
+        elif kind == "wrong_part_after_break":
+            self._file(body)
+        elif kind == "junk_after_break":
+            junk = random.Random(1).randbytes(len(body))
+            self._file(junk, etag_of(body), any_version=True)
+        else:
+            self._file(self.site.files[other], any_version=kind == "other_part_after_break")
 
     def _broken_file(self, kind: str) -> None:
         content = self.site.files[self.path]
@@ -175,6 +247,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", "video/mp4")
         self.send_header("Content-Length", str(10 * 10**9 if kind == "huge" else len(body)))
+        if self.site.versions:
+            self.send_header("ETag", etag_of(body))
         self.end_headers()
         half = body[: len(body) // 2]
         if kind == "drip":
@@ -190,6 +264,11 @@ class Handler(BaseHTTPRequestHandler):
             linger = struct.pack("ii", 1, 0)
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
             self.connection.close()
+
+
+def etag_of(body: bytes) -> str:
+    """Return the strong ETag of a file."""
+    return f'"{hashlib.sha256(body).hexdigest()[:16]}"'
 
 
 @contextmanager

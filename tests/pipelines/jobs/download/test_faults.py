@@ -88,6 +88,7 @@ def run_faults(
     """Download, check every clip's fate, and give the counts by reason."""
     more = ["--source", f"{site.address}/clips/{{clip_key}}.mp4", "--clip-timeout", timeout]
     more += ["--max-mb", 100, "--tries", 2, "--patience-minutes", 1, "--parallel", parallel]
+    more += ["--max-failed", 1]
     done = download(clips, *more, media=media)
     assert done.returncode == 0, done.stderr[-2000:]
     found = reasons(media)
@@ -124,6 +125,7 @@ def test_every_fault_ends_with_its_reason(
                path_of("stall_for_good0")}  # fmt: skip
     more = ["--source", f"{site.address}/clips/{{clip_key}}.mp4", "--clip-timeout", 3]
     more += ["--max-mb", 100, "--tries", 1, "--retry", "network,timeout", "--parallel", 2]
+    more += ["--max-failed", 1]
     again = download(clips, *more, media=media)
     assert again.returncode == 0, again.stderr[-2000:]
     now = site.clips_asked()

@@ -76,7 +76,7 @@ def test_thousand_hostile_names_through_the_job(
     clips = write_clips(tmp_path / "clips", [("good", 0.0, 3.0), *((n, 0.0, 3.0) for n in names)])
     before = {path for path in tmp_path.iterdir() if path.name not in ("media", "state")}
     done = download(clips, "--source", f"{site.address}/clips/{{clip_key}}.mp4")
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 1, done.stderr[-2000:]
     media = tmp_path / "media"
     total = counts(media)
     assert total["clips_done"] == 1
@@ -98,7 +98,7 @@ def test_hostile_ids_of_the_site_are_refused_before_anything_is_asked(
     names = [name for name in BAD if not set(name) & set('\n\r,"#')]
     clips = write_clips(tmp_path / "clips", [(name, 0.0, 3.0) for name in names])
     done = download(clips, "--hosts", "127.0.0.1", "--videos-per-hour", 0)
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 1, done.stderr[-2000:]
     assert set(reasons(tmp_path / "media").values()) == {"unsafe_input"}
     assert site.asked == []
 
@@ -128,7 +128,7 @@ def test_hostile_answers_have_a_reason_each(
     clips = write_clips(tmp_path / "clips", [(name, 0.0, 3.0) for name in ANSWERS])
     source = f"{site.address}/clips/{{clip_key}}.mp4"
     done = download(clips, "--source", source, "--tries", 1, "--max-mb", 50)
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 1, done.stderr[-2000:]
     wanted = {clip_key(name, 0.0, 3.0): reason for name, (_, reason) in ANSWERS.items()}
     assert reasons(tmp_path / "media") == wanted
     assert not list((tmp_path / "media").glob("*.mp4"))
@@ -144,7 +144,7 @@ def test_site_cannot_lead_to_another_host_or_video(
     site.play(names[2], "/film.mp4", 3.0)
     clips = write_clips(tmp_path / "clips", [(name, 0.0, 3.0) for name in names])
     done = download(clips, "--hosts", "127.0.0.1", "--videos-per-hour", 0, "--tries", 1)
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 1, done.stderr[-2000:]
     found = reasons(tmp_path / "media")
     assert found[clip_key(names[0], 0.0, 3.0)] == "unsafe_input"
     assert found[clip_key(names[1], 0.0, 3.0)] in ("unsafe_input", "format")

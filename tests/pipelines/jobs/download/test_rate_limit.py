@@ -184,7 +184,7 @@ def test_breaker_hands_clips_back_unharmed_and_closes(
     clips = write_clips(tmp_path / "clips", [(name, 0.0, 3.0) for name in names])
     more = ("--hosts", "127.0.0.1", "--videos-per-hour", 0, "--parallel", 1)
     done = download(clips, *more, "--patience-minutes", 0, "--breaker-minutes", 0.02)
-    assert done.returncode == 0
+    assert done.returncode == 1
     failures = read_media(tmp_path / "media", "failures")
     assert {row["reason"] for row in failures.values()} == {"rate_limited"}
     assert all(row["retryable"] for row in failures.values())

@@ -59,7 +59,7 @@ def test_what_the_site_says_becomes_a_reason(
     )
     more_words = ("--hosts", "127.0.0.1", "--videos-per-hour", 0, "--breaker-after", 99)
     done = download(clips, *more_words)
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 1, done.stderr[-2000:]
     assert reasons(tmp_path / "media") == wanted
     failures = read_media(tmp_path / "media", "failures")
     for number, (said, _, _) in enumerate(SAID):
@@ -77,7 +77,7 @@ def test_status_that_the_extractor_hides_is_found(
     site.faults[f"/watch/{name}"] = Fault("429", None, "900")
     clips = write_clips(tmp_path / "clips", [(name, 0.0, 10.0)])
     more = ("--hosts", "127.0.0.1", "--videos-per-hour", 0, "--patience-minutes", 0)
-    assert download(clips, *more).returncode == 0
+    assert download(clips, *more).returncode == 1
     (failure,) = read_media(tmp_path / "media", "failures").values()
     assert failure["reason"] == "rate_limited"
     assert failure["retryable"]
