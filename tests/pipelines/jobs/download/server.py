@@ -132,6 +132,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """A player response, a file, or a fault."""
         self.close_connection = True
+        if self.path.startswith("http://"):  # asked as a proxy
+            self.path = "/" + self.path.split("/", 3)[3]
         self.site.hits[self.path] += 1
         fault = self.site.faults.get(self.path)
         if fault and (fault.times is None or self.site.hits[self.path] <= fault.times):
