@@ -1,0 +1,37 @@
+"""The changes themselves: what is changed, and what is left alone."""
+
+import ast
+
+from tests.mutants.mutations import mutations
+
+SOURCE = '''
+def f(a: int = 1) -> bool:
+    """Say 1 + 1."""
+    log.info("less than %d", 3 + 4)
+    if not a < 2:
+        raise ValueError(f"{a + 5} is wrong")
+    return a in (6,) and "é" == b
+'''
+
+
+def test_every_change_parses_and_differs() -> None:
+    found = mutations(SOURCE)
+    assert len(found) == len({mutation.apply(SOURCE) for mutation in found})
+    for mutation in found:
+        ast.parse(mutation.apply(SOURCE))
+
+
+def test_messages_annotations_and_docstrings_are_left_alone() -> None:
+    changes = {(mutation.before, mutation.after) for mutation in mutations(SOURCE)}
+    assert changes == {
+        ("1", "2"),
+        ("not a < 2", "False"),
+        ("not a < 2", "(a < 2)"),
+        ("a < 2", "(a <= 2)"),
+        ("2", "3"),
+        ('a in (6,) and "é" == b', "None"),
+        ('a in (6,) and "é" == b', "(a in (6,) or 'é' == b)"),
+        ("a in (6,)", "(a not in (6,))"),
+        ("6", "7"),
+        ('"é" == b', "('é' != b)"),
+    }
