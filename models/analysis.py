@@ -14,6 +14,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if entry != str(here))]
+    from models.runtime.interrupts import exit_at_once
+
+    exit_at_once()
+
 from models.applications import class_figures as analysis_plots
 from models.applications.class_analysis import analyse, class_table, count_table, counts
 from models.runtime import command_line as cli

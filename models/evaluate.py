@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-if __package__ in (None, ""):  # started as `python models/evaluate.py`: import this checkout
+if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
     here = Path(__file__).resolve().parent
     sys.path[:] = [str(here.parent), *(entry for entry in sys.path if entry != str(here))]
+    from models.runtime.interrupts import exit_at_once
+
+    exit_at_once()
 
 from models import registry
 from models.contract.config import TrainConfig

@@ -40,7 +40,12 @@ def interruptible() -> Iterator[None]:
 
 
 def exit_at_once() -> None:
-    """Let a signal end this process in silence: for the time in which packages are imported."""
+    """Let a signal end this process with one line: for the time in which packages are imported."""
     for sign in SIGNALS:
         if signal.getsignal(sign) is not signal.SIG_IGN:
-            signal.signal(sign, lambda *_: os._exit(STATUS))
+            signal.signal(sign, _exit)
+
+
+def _exit(_signal: int, _frame: FrameType | None) -> None:
+    os.write(2, b"stopped\n")
+    os._exit(STATUS)
