@@ -34,9 +34,9 @@ def test_command_ends_with_one_line_and_leaves_nothing(
 ) -> None:  # fmt: skip
     scratch, out = tmp_path / "scratch", tmp_path / "out"
     scratch.mkdir()
-    program = [sys.executable, ROOT / "models" / "predict.py", "--run", parsing_run, "--out", out]
+    program = (sys.executable, ROOT / "models" / "predict.py", film)
     command = subprocess.Popen(
-        [*program, film], env=os.environ | {"TMPDIR": str(scratch)},
+        [*map(str, program), "--run", str(parsing_run), "--out", str(out)], env=os.environ | {"TMPDIR": str(scratch)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     process = psutil.Process(command.pid)
