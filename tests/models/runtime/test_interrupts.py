@@ -36,8 +36,9 @@ def test_command_ends_with_one_line_and_leaves_nothing(
     scratch.mkdir()
     program = (sys.executable, ROOT / "models" / "predict.py", film)
     command = subprocess.Popen(
-        [*map(str, program), "--run", str(parsing_run), "--out", str(out)], env=os.environ | {"TMPDIR": str(scratch)},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [*map(str, program), "--run", str(parsing_run), "--out", str(out)],
+        env=os.environ | {"TMPDIR": str(scratch)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     process = psutil.Process(command.pid)
     while not moment(process):
