@@ -2,7 +2,11 @@
 
 import ast
 
+import pytest
+
+from tests.mutants.known import KNOWN, Known
 from tests.mutants.mutations import mutations
+from tests.places import ROOT
 
 SOURCE = '''
 def f(a: int = 1) -> bool:
@@ -35,3 +39,10 @@ def test_messages_annotations_and_docstrings_are_left_alone() -> None:
         ("6", "7"),
         ('"é" == b', "('é' != b)"),
     }
+
+
+@pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
+def test_known_change_still_fits_its_file(known: Known) -> None:
+    ast.parse(known.apply((ROOT / known.path).read_text()))
+    for test in known.tests:
+        assert (ROOT / test).exists()
