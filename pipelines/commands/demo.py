@@ -6,7 +6,6 @@ from typing import Literal
 
 from rich.console import Console
 
-from pipelines.demo import DemoOptions, demo_folder, draw_clip, generate
 from schemas import UsageError
 
 
@@ -38,6 +37,8 @@ class Options:
 
 def run(options: Options, rest: list[str]) -> int:
     """Draw the clip and say where everything lies."""
+    from pipelines.demo import DemoOptions, demo_folder, draw_clip, generate  # with matplotlib
+
     world = DemoOptions(
         clips=options.clips,
         seed=options.seed,

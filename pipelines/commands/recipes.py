@@ -8,7 +8,6 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.store.feature_store import FeatureStore
 from schemas import FEATURES, RECIPES, Recipe, UsageError
 
 
@@ -29,16 +28,17 @@ class Options:
 
 def run(options: Options, rest: list[str]) -> int:
     """Print the recipes."""
-    found = dict(RECIPES) if options.out is None else {options.out: recipe_of(options.out)}
+    recipes = dict(RECIPES) if options.out is None else {options.out: recipe_of(options.out)}
     if options.json:
-        Console().print_json(json.dumps({name: one.to_json() for name, one in found.items()}))
+        text = json.dumps({name: recipe.to_json() for name, recipe in recipes.items()})
+        Console().print_json(text)
         return 0
-    recipes = list(found.values())
-    table = Table("setting", *(one.name for one in recipes), title_justify="left")
-    for setting in asdict(recipes[0]):
+    columns = list(recipes.values())
+    table = Table("setting", *(recipe.name for recipe in columns), title_justify="left")
+    for setting in asdict(columns[0]):
         if setting != "name":
-            table.add_row(setting, *(_shown(getattr(one, setting)) for one in recipes))
-    table.add_row("hash", *(one.hash for one in recipes))
+            table.add_row(setting, *(_shown(getattr(recipe, setting)) for recipe in columns))
+    table.add_row("hash", *(recipe.hash for recipe in columns))
     always = Table("in every recipe", "", box=None, pad_edge=False)
     for name, feature in FEATURES.items():
         always.add_row(name, feature.about)
@@ -48,7 +48,9 @@ def run(options: Options, rest: list[str]) -> int:
 
 
 def recipe_of(out: str) -> Recipe:
-    """The recipe of a store; `UsageError` where there is none."""
+    """Return the recipe of a store; `UsageError` where there is none."""
+    from pipelines.store.feature_store import FeatureStore  # with Beam
+
     identity = FeatureStore(out).identity()
     if identity is None:
         raise UsageError(f"{out} holds no store.json, so it is no feature store")

@@ -1,7 +1,6 @@
 """From the options of a features job to its end: what can be wrong with them shows here."""
 
 import logging
-import shlex
 import sys
 import time
 from collections.abc import Collection
@@ -34,6 +33,7 @@ from pipelines.store.scratch import sweep_scratch_folders
 from schemas import FEATURES, RECIPES, Recipe, UsageError
 from schemas.messages import unknown
 from schemas.precision import Precision
+from schemas.secrets import redact_command
 
 _log = logging.getLogger(__name__)
 _DEMO_ONLY = ("clips", "seed", "classes", "difficulty")
@@ -89,7 +89,7 @@ def make_job(options: Options, *, need_media: bool = True, remote: bool = False)
         unit_size=options.unit_size,
         retry=read_reasons(options.retry),
         repair=options.repair,
-        command=shlex.join(["beam", *sys.argv[1:]]),
+        command=redact_command(["beam", *sys.argv[1:]]),
     )
     if remote:
         _check_annotations(job)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.commands.costs import Plan
 from pipelines.commands.estimate import Count, Measured, table_bytes
-from pipelines.commands.plan import Options, Plan
+from pipelines.commands.plan import Options
 from pipelines.media.media_index import MediaIndex
 from schemas import RECIPES, Clip, TableName, read_store_manifest
 from tests.pipelines.conftest import Beam, make_clip
@@ -86,10 +87,10 @@ def test_a_run_of_ones_own_gives_seconds_and_bytes(tmp_path: Path, beam: Beam) -
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--workers", "0"), "--workers is 0; it must be above 0"),
+        (("--workers", "0"), "--workers is 0; it must be at least 1"),
         (("--worker-life-hours", "-1"), "--worker-life-hours is -1.0; it must be above 0"),
-        (("--price-gb-month", "-0.1"), "--price-gb-month is -0.1; it must be 0 or more"),
-        (("--price-worker-hour", "nan"), "--price-worker-hour is nan; it must be 0 or more"),
+        (("--price-gb-month", "-0.1"), "--price-gb-month is -0.1; it must be 0 or above"),
+        (("--price-worker-hour", "nan"), "--price-worker-hour is nan; it must be 0 or above"),
         (("--seconds-per-clip", "inf"), "--seconds-per-clip is inf; it must be above 0"),
         (("--identities", "1" + "0" * 400), "at most 1e+12"),
         (("--worker-life-hours", "1e-6"), "never ends a unit of 16 clips; give a smaller"),
@@ -130,7 +131,7 @@ def test_memory_grows_by_ids_only(shared: Path, tmp_path: Path) -> None:
     text = "".join(map(line.format, range(100_000)))
     (tmp_path / "unbalanced_train_segments.csv").write_text(text)
     code = (
-        "import sys, pipelines.commands.plan; from pipelines.cli import main;"
+        "import sys, pipelines.commands.costs; from pipelines.cli import main;"
         "from tests.bench.memory import peak_mb; before = peak_mb();"
         "main(sys.argv[1:]); print('grew', peak_mb() - before)"
     )
