@@ -27,8 +27,8 @@ from extractors.nets.calibration_inputs import draw_pictures, draw_sounds, draw_
 from extractors.nets.torchvision_trunks import TRUNKS
 from extractors.nets.vggish_input import log_mel_examples
 from extractors.nets.vggish_net import Net as VGGishNet
-from extractors.nets.weights import cache_folder
 from schemas.failure import UsageError
+from schemas.published import cache_folder
 
 State = dict[str, Tensor]
 

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from extractors.nets.weights import cache_folder
 from pipelines.demo.classes import CLASSES
 from schemas import UsageError
+from schemas.published import cache_folder
 
 DEMO_VERSION = 1
 """Raised whenever a change of the code changes a byte of the generated files."""

@@ -28,6 +28,10 @@ DATASETS = {
 class DatasetReader(Protocol):
     """What the module of a data set offers."""
 
+    @property
+    def HOME(self) -> str:  # noqa: N802
+        """Where its files come from, for error messages."""
+
     def read_clips(self, folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
         """Clips of one split or of all."""
         ...

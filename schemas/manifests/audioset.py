@@ -13,7 +13,9 @@ from schemas.failure import UsageError
 from schemas.labels import Vocabulary
 from schemas.manifests.checks import merge_repeats, require_files, require_split
 from schemas.manifests.lines import comma_fields, parse_lines, seconds
-from schemas.manifests.sources import published
+
+HOME = "published at research.google.com/audioset/download.html"
+"""Where the files come from, for error messages."""
 
 FILES = {
     "balanced_train": "balanced_train_segments.csv",
@@ -37,7 +39,7 @@ def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
     else:
         splits = [ALIASES.get(split, split)]
     files = [FILES[name] for name in splits]
-    require_files("audioset", folder, [CLASS_FILE, *files], published("audioset"))
+    require_files("audioset", folder, [CLASS_FILE, *files], HOME)
     display = display_names(folder)
     expected = 'a segment as <id>, <start>, <end>, "<mid>,<mid>" with known mids'
 
@@ -67,7 +69,7 @@ def segment_parser(split: str, display: dict[str, str]) -> Callable[[str], Clip]
 
 def display_names(folder: Path) -> dict[str, str]:
     """Display name of each mid, in index order."""
-    (path,) = require_files("audioset", folder, [CLASS_FILE], published("audioset"))
+    (path,) = require_files("audioset", folder, [CLASS_FILE], HOME)
     display: dict[str, str] = {}
 
     def parse(line: str) -> None:

@@ -27,7 +27,9 @@ from schemas.failure import UsageError
 from schemas.labels import Vocabulary
 from schemas.manifests.checks import drop_empty, require_files, require_split
 from schemas.manifests.lines import fields, parse_lines, seconds, unique
-from schemas.manifests.sources import published
+
+HOME = "published at github.com/YapengTian/AVE-ECCV18, folder data"
+"""Where the files come from, for error messages."""
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ def samples(folder: Path, split: str | None) -> Iterator[tuple[str, tuple[Clip, 
     require_split("ave", split, SPLITS)
     splits = SPLITS if split is None else (split,)
     files = [f"{name}_order.h5" for name in splits]
-    path, *orders = require_files("ave", folder, ["Annotations.txt", *files], published("ave"))
+    path, *orders = require_files("ave", folder, ["Annotations.txt", *files], HOME)
 
     def read() -> Iterator[tuple[str, tuple[Clip, Event]]]:
         lines = list(read_annotations(path))

@@ -18,7 +18,12 @@ from schemas.events import Event
 from schemas.labels import Vocabulary
 from schemas.manifests.checks import drop_empty, merge_repeats, require_files, require_split
 from schemas.manifests.lines import cut_name, fields, parse_lines, seconds, unique
-from schemas.manifests.sources import published
+
+HOME = (
+    "published at github.com/ankitshah009/Task-4-Large-scale-weakly-supervised-sound-event-"
+    "detection-for-smart-cars, in its root and in groundtruth_release"
+)
+"""Where the files come from, for error messages."""
 
 CLASSES = (
     "Train horn", "Air horn, truck horn", "Car alarm", "Reversing beeps", "Bicycle", "Skateboard",
@@ -39,7 +44,7 @@ def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
     require_split("dcase2017", split, tuple(CHALLENGE_NAMES))
     splits = tuple(CHALLENGE_NAMES) if split is None else (split,)
     files = [f"groundtruth_weak_label_{CHALLENGE_NAMES[name]}_set.csv" for name in splits]
-    paths = require_files("dcase2017", folder, files, published("dcase2017"))
+    paths = require_files("dcase2017", folder, files, HOME)
 
     def read() -> Iterator[Clip]:
         for name, path in zip(splits, paths, strict=True):
@@ -72,7 +77,7 @@ def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event
     require_split("dcase2017", split, tuple(CHALLENGE_NAMES))
     splits = [name for name in ("val", "test") if split in (None, name)]
     files = [f"groundtruth_strong_label_{CHALLENGE_NAMES[name]}_set.csv" for name in splits]
-    paths = require_files("dcase2017", folder, files, published("dcase2017"))
+    paths = require_files("dcase2017", folder, files, HOME)
 
     def parse(line: str) -> Event:
         name, onset, offset, label = fields(line, 4, "\t")

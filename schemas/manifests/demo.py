@@ -16,7 +16,9 @@ from schemas.failure import UsageError
 from schemas.labels import Vocabulary
 from schemas.manifests.checks import drop_empty, merge_repeats, require_files, require_split
 from schemas.manifests.lines import clip_table, event_table, read_lines
-from schemas.manifests.sources import published
+
+HOME = "written by the demo's generator; run the features job with the data set demo"
+"""Where the files come from, for error messages."""
 
 SPLITS = ("train", "val", "test")
 
@@ -24,7 +26,7 @@ SPLITS = ("train", "val", "test")
 def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
     """Clips of one split or of all, in the order of the file; file names are the keys."""
     require_split("demo", split, SPLITS)
-    (path,) = require_files("demo", folder, [CLIPS_FILE], published("demo"))
+    (path,) = require_files("demo", folder, [CLIPS_FILE], HOME)
     names = vocabulary(folder).names
 
     def read() -> Iterator[Clip]:
@@ -39,7 +41,7 @@ def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event
     """Audio events, then visual events; `repair` leaves out those that cover no time."""
     require_split("demo", split, SPLITS)
     names = (AUDIO_FILE, VISUAL_FILE)
-    audio, visual = require_files("demo", folder, names, published("demo"))
+    audio, visual = require_files("demo", folder, names, HOME)
     known = vocabulary(folder).names
     events: Iterator[Event] = chain(
         event_table(audio, "audio", known), event_table(visual, "visual", known)
@@ -52,7 +54,7 @@ def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event
 
 def vocabulary(folder: Path) -> Vocabulary:
     """The classes of `demo_classes.txt`, in its order."""
-    (path,) = require_files("demo", folder, [CLASSES_FILE], published("demo"))
+    (path,) = require_files("demo", folder, [CLASSES_FILE], HOME)
     try:
         return Vocabulary(tuple(line.strip() for _, line in read_lines(path)))
     except ValueError as error:

@@ -36,6 +36,9 @@ from schemas.manifests.lines import bad_line, comma_fields, read_lines
 from schemas.media_names import MEDIA_SUFFIXES, clip_name, files_under, is_media
 from schemas.messages import listed, printable, quoted
 
+HOME = "yours"
+"""Where the files come from, for error messages."""
+
 log = logging.getLogger(__name__)
 
 LABEL_FILE = "labels.csv"

@@ -32,7 +32,9 @@ from schemas.manifests.checks import (
     require_split,
 )
 from schemas.manifests.lines import clip_table, event_table
-from schemas.manifests.sources import published
+
+HOME = "published at github.com/YapengTian/AVVP-ECCV20, folder data"
+"""Where the files come from, for error messages."""
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
     """
     require_split("llp", split, tuple(FILES))
     splits = tuple(FILES) if split is None else (split,)
-    paths = require_files("llp", folder, [FILES[name] for name in splits], published("llp"))
+    paths = require_files("llp", folder, [FILES[name] for name in splits], HOME)
 
     def read() -> Iterator[Clip]:
         for name, path in zip(splits, paths, strict=True):
@@ -71,7 +73,7 @@ def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event
     """
     require_split("llp", split, tuple(FILES))
     names = ("AVVP_eval_audio.csv", "AVVP_eval_visual.csv")
-    audio, visual = require_files("llp", folder, names, published("llp"))
+    audio, visual = require_files("llp", folder, names, HOME)
     events: Iterator[Event] = chain(
         event_table(audio, "audio", CLASSES), event_table(visual, "visual", CLASSES)
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from extractors.nets.weights import cache_folder
+from schemas.published import cache_folder
 
 HERE = Path(__file__).parent
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"

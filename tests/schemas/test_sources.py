@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from schemas import UsageError
-from schemas.manifests import DATASETS, sources
-from schemas.manifests.sources import HOMES, SOURCES, Source, fetch_annotations, published
+from schemas.manifests import DATASETS, reader
+from schemas.manifests.sources import SOURCES, fetch_annotations
+from schemas.published import PublishedFile, sha256_of
 
 TEXT = b"filename\tevent_labels\n"
 
@@ -39,7 +40,7 @@ def address(tmp_path: Path) -> Iterator[str]:
 
 def offer(monkeypatch: pytest.MonkeyPatch, address: str, data: bytes = TEXT) -> None:
     """Make `list.csv` at `address`, with the hash of `data`, the only file of llp."""
-    source = Source("list.csv", hashlib.sha256(data).hexdigest(), address)
+    source = PublishedFile("list.csv", address, hashlib.sha256(data).hexdigest())
     monkeypatch.setitem(SOURCES, "llp", (source,))
 
 
@@ -67,7 +68,7 @@ def test_another_content_is_refused_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str
 ) -> None:
     offer(monkeypatch, address + "list.csv", b"other")
-    with pytest.raises(UsageError, match=r"gave another list.csv than the known one"):
+    with pytest.raises(UsageError, match=r"list.csv has sha256 .* of the published list.csv"):
         fetch_annotations("llp", tmp_path)
     assert list((tmp_path / "llp").iterdir()) == []
 
@@ -82,7 +83,7 @@ def test_no_answer_is_one_sentence_with_file_address_and_folder(
     offer(monkeypatch, where)
     with pytest.raises(UsageError, match=reason) as caught:
         fetch_annotations("llp", tmp_path)
-    assert f"list.csv could not be downloaded from {where}" in str(caught.value)
+    assert f"list.csv is missing and could not be downloaded from {where}" in str(caught.value)
     assert f"put the file into {tmp_path / 'llp'} by hand" in str(caught.value)
     assert list((tmp_path / "llp").iterdir()) == []
 
@@ -105,8 +106,7 @@ def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_every_data_set_says_where_its_files_come_from() -> None:
-    assert HOMES.keys() == DATASETS.keys()
-    assert all(published(dataset) for dataset in DATASETS)
+    assert all(reader(dataset).HOME for dataset in DATASETS)
     assert all(
         source.address.startswith("https://") and source.address.endswith(source.name)
         for dataset, files in SOURCES.items() for source in files
@@ -123,4 +123,4 @@ def test_known_hashes_are_those_of_the_published_files(
     shared: Path, dataset: str, folder: str
 ) -> None:
     for source in SOURCES[dataset]:
-        assert sources.sha256_of(shared / "annotations" / folder / source.name) == source.sha256
+        assert sha256_of(shared / "annotations" / folder / source.name) == source.sha256

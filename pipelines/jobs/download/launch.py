@@ -8,7 +8,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from extractors.nets.weights import cache_folder
 from pipelines.jobs.download.command import YOUTUBE, Options
 from pipelines.jobs.download.fetch.addresses import check_template, read_hosts, read_site_args
 from pipelines.jobs.download.fetch.local_sources import list_locations
@@ -33,6 +32,7 @@ from pipelines.store.locking import locked
 from pipelines.store.scratch import sweep_scratch_folders
 from schemas import UsageError
 from schemas.manifests.folder import media_names
+from schemas.published import cache_folder
 from schemas.secrets import redact_address, redact_command
 
 _log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from extractors.nets.precision import resolve_precision
-from extractors.nets.weights import cache_folder, find_weights, weights_of
+from extractors.nets.weights import find_weights, weights_of
 from pipelines.demo import DemoOptions, demo_folder, generate
 from pipelines.jobs.features.command import Options
 from pipelines.jobs.features.graph import build
@@ -33,6 +33,7 @@ from pipelines.store.scratch import sweep_scratch_folders
 from schemas import FEATURES, RECIPES, Recipe, UsageError
 from schemas.messages import unknown
 from schemas.precision import Precision
+from schemas.published import cache_folder
 from schemas.secrets import redact_command
 
 _log = logging.getLogger(__name__)

@@ -8,9 +8,10 @@ import pytest
 from torchvision.models import ResNet152_Weights
 from torchvision.models.video import R2Plus1D_18_Weights
 
-from extractors.nets.weights import WEIGHTS, WeightFile, cache_folder, find_weights, missing_weights
+from extractors.nets.weights import WEIGHTS, find_weights, missing_weights
 from extractors.registry import create
 from schemas.failure import UsageError
+from schemas.published import PublishedFile, cache_folder
 from tests.complaints import refusal
 
 CONTENT = b"some weights"
@@ -40,7 +41,7 @@ def test_pinned_addresses_are_torchvisions() -> None:
 
 
 def test_fetched_once_then_found(source: Path, own_cache: Path) -> None:
-    file = WeightFile("w.bin", source.as_uri(), DIGEST[:8])
+    file = PublishedFile("w.bin", source.as_uri(), DIGEST[:8])
     assert missing_weights(file)
     path, hashes = find_weights(file)
     assert path == own_cache / "weights" / "w.bin"
@@ -55,7 +56,7 @@ def test_the_given_folder_comes_first(source: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "w.bin").write_bytes(CONTENT)
-    file = WeightFile("w.bin", source.as_uri(), DIGEST)
+    file = PublishedFile("w.bin", source.as_uri(), DIGEST)
     find_weights(file)
     assert find_weights(file, mine)[0] == mine / "w.bin"
 
@@ -64,18 +65,18 @@ def test_an_archive_becomes_a_folder(tmp_path: Path, own_cache: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(CONTENT)
     with tarfile.open(tmp_path / "model.tar.gz", "w:gz") as archive:
         archive.add(tmp_path / "saved_model.pb", "saved_model.pb")
-    file = WeightFile("net", (tmp_path / "model.tar.gz").as_uri(), holds=("saved_model.pb",))
+    file = PublishedFile("net", (tmp_path / "model.tar.gz").as_uri(), holds=("saved_model.pb",))
     path, hashes = find_weights(file)
     assert path == own_cache / "weights" / "net"
     assert hashes == {"net/saved_model.pb": DIGEST}
-    more = WeightFile("net", "https://example.org/net", holds=("saved_model.pb", "variables"))
+    more = PublishedFile("net", "https://example.org/net", holds=("saved_model.pb", "variables"))
     with pytest.raises(UsageError, match=r"lacks variables; unpack https://example.org/net"):
         find_weights(more)
 
 
 def test_missing_names_file_address_and_folder(tmp_path: Path, own_cache: Path) -> None:
     nowhere = (tmp_path / "nowhere").as_uri()
-    file = WeightFile("w.bin", nowhere, DIGEST)
+    file = PublishedFile("w.bin", nowhere, DIGEST)
     said = refusal(lambda: find_weights(file))
     for part in ("w.bin", nowhere, str(own_cache / "weights"), "--weights seeded"):
         assert part in said
@@ -84,7 +85,7 @@ def test_missing_names_file_address_and_folder(tmp_path: Path, own_cache: Path) 
 
 
 def test_wrong_hash_names_both_and_keeps_nothing(source: Path, own_cache: Path) -> None:
-    file = WeightFile("w.bin", source.as_uri(), "0badc0de")
+    file = PublishedFile("w.bin", source.as_uri(), "0badc0de")
     with pytest.raises(UsageError, match=f"{DIGEST}.*0badc0de"):
         find_weights(file)
     assert list((own_cache / "weights").iterdir()) == []
@@ -99,3 +100,37 @@ def test_a_tampered_file_is_refused_at_load(tmp_path: Path) -> None:
 def test_unknown_weights_are_a_sentence() -> None:
     with pytest.raises(UsageError, match=r"'sedded' are not known; use pretrained, seeded"):
         create("vggish").load("cpu", "sedded")
+
+
+def test_a_file_without_a_published_hash_is_trusted_on_first_use(
+    source: Path, own_cache: Path
+) -> None:
+    file = PublishedFile("w.bin", source.as_uri())
+    path, hashes = find_weights(file)
+    record = own_cache / "weights" / "w.bin.sha256"
+    assert record.read_text() == f"{DIGEST}  w.bin\n"  # as `sha256sum -c` reads it
+    assert find_weights(file) == (path, hashes)
+    path.write_bytes(b"other weights")
+    said = refusal(lambda: find_weights(file))
+    assert DIGEST in said
+    assert f"if you trust the change, delete {record}" in said
+    path.unlink()  # a server that gives something else now is refused too
+    source.write_bytes(b"other weights")
+    assert "when it was first used" in refusal(lambda: find_weights(file))
+    record.unlink()
+    assert find_weights(file)[1] == {"w.bin": hashlib.sha256(b"other weights").hexdigest()}
+
+
+def test_every_file_of_a_model_is_remembered(tmp_path: Path) -> None:
+    folder = tmp_path / "vggish"
+    for name in WEIGHTS["vggish"].holds:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(CONTENT)
+    find_weights(WEIGHTS["vggish"], tmp_path)
+    (folder / "variables" / "variables.index").write_bytes(b"other")
+    assert "when it was first used" in refusal(lambda: find_weights(WEIGHTS["vggish"], tmp_path))
+
+
+def test_published_digits_need_no_record(source: Path, own_cache: Path) -> None:
+    find_weights(PublishedFile("w.bin", source.as_uri(), DIGEST[:8]))
+    assert [path.name for path in (own_cache / "weights").iterdir()] == ["w.bin"]
