@@ -20,6 +20,10 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
     exit_at_once()
 
+    from models.runtime.interrupts import exit_at_once
+
+    exit_at_once()  # the imports take seconds
+
 import tyro
 
 from models import registry
@@ -34,7 +38,9 @@ from models.runtime import command_line as cli
 from models.runtime import distributed as parallel
 from models.runtime import files
 from models.runtime.console import console
+from models.runtime.device import choose_device
 from models.training import results, tables
+from models.training import run_folder as runs
 from models.training.method import NetMethod
 from models.training.results import RunResults
 from models.training.session import Session, train, train_or_go_on
@@ -52,7 +58,8 @@ class Options:
     annotations: Path | None = None
     """Folder with the original annotation files; their dense truth replaces the store's."""
     run: Path | None = None
-    """Folder that the run is written to; default runs/<experiment>-<seed>."""
+    """Folder that the run is written to; default runs/<experiment>-<seed>, or the next free folder
+    beside it."""
     experiment: str | None = None
     """Experiment of --list that fixes the settings; options given beside it win."""
     seeds: Size = 1
@@ -63,6 +70,8 @@ class Options:
     resume: bool = False
     """Go on with a training that was stopped, from its last save; of several seeds or folds the
     finished ones stay."""
+    overwrite: bool = False
+    """Replace a finished run in the --run folder."""
     save_every_s: Annotated[float, AtLeast(0)] = 60.0
     """Save the training so that --resume can go on, at most every so many seconds."""
 
@@ -70,6 +79,8 @@ class Options:
         check(self)
         if self.folds and self.seeds > 1:
             raise ValueError(f"folds and seeds go one at a time, got {self.folds} and {self.seeds}")
+        if self.resume and self.overwrite:
+            raise ValueError("resume goes on and overwrite starts anew; give one of them")
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -87,18 +98,24 @@ def main(arguments: Sequence[str]) -> None:
         raise UsageError(f"say where the features are: {PROGRAM} {experiment.name} --features OUT")
     data = open_store(method, options.features, options, config)
     config = replace(config, classes=len(data.vocabulary))
-    base = options.run or Path("runs") / experiment.name
+    parallel.start(choose_device(config.device))
+    base = run_folder_of(options, experiment, config)
     several = options.seeds > 1 or options.folds > 0
+    planned = list(parts(options, config, data, base))
+    if not options.overwrite and not options.resume:
+        for part in planned:
+            runs.refuse_finished(part.folder)
     finished = []
-    for part in parts(options, config, data, base):
-        clips = method.derive(part.clips, part.config, part.folder)
-        method.check(part.config, clips)
-        session = Session(
-            method=method, experiment=experiment, config=method.adapt(part.config, clips),
-            features=options.features, annotations=options.annotations, folder=part.folder,
-            fold=part.fold, resume=options.resume, save_every_s=options.save_every_s,
-        )  # fmt: skip
-        finished.append(train_or_go_on(session, clips) if several else train(session, clips))
+    for part in planned:
+        with runs.held(part.folder):
+            clips = method.derive(part.clips, part.config, part.folder)
+            method.check(part.config, clips)
+            session = Session(
+                method=method, experiment=experiment, config=method.adapt(part.config, clips),
+                features=options.features, annotations=options.annotations, folder=part.folder,
+                fold=part.fold, resume=options.resume, save_every_s=options.save_every_s,
+            )  # fmt: skip
+            finished.append(train_or_go_on(session, clips) if several else train(session, clips))
         tables.print_results(out, finished[-1], method.card)
         said = f"Run folder: {part.folder}. Score it again: python models/evaluate.py --run "
         out.print(f"{said}{part.folder}", markup=False)
@@ -106,6 +123,18 @@ def main(arguments: Sequence[str]) -> None:
         over = "folds" if options.folds else "seeds"
         summarise(finished, base / f"{over}.json", method.card.task, over)
     parallel.stop()
+
+
+def run_folder_of(options: Options, experiment: Experiment, config: TrainConfig) -> Path:
+    """Return the folder of the run, or of all seeds or folds: the one that was given, or a new one.
+
+    With `--resume` and without `--run` it is the one that was made last.
+    """
+    if options.run is not None:
+        return options.run
+    several = options.seeds > 1 or options.folds > 0
+    base = Path("runs") / (experiment.name if several else f"{experiment.name}-{config.seed}")
+    return runs.last_folder(base) if options.resume else runs.free_folder(base)
 
 
 def open_store(
@@ -138,7 +167,7 @@ def parts(options: Options, config: TrainConfig, data: ClipSource, base: Path) -
             yield Part(base / f"fold-{name}", config, clips, (options.folds, name))
         return
     for seed in range(config.seed, config.seed + options.seeds):
-        folder = base / str(seed) if options.seeds > 1 else options.run or Path(f"{base}-{seed}")
+        folder = base / str(seed) if options.seeds > 1 else base
         yield Part(folder, replace(config, seed=seed), data)
 
 

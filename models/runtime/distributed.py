@@ -7,7 +7,8 @@ the double batch.
 
 import logging
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
 
 
 def start(device: torch.device) -> torch.device:
@@ -56,6 +59,16 @@ def wait() -> None:
     """Go on when every process has come here."""
     if world() > 1:
         dist.barrier()
+
+
+def of_first(make: Callable[[], T]) -> T:
+    """Return what `make` returns in the first process, in all of them."""
+    if world() == 1:
+        return make()
+    made: list[Any] = [make() if rank() == 0 else None]
+    dist.broadcast_object_list(made)
+    value: T = made[0]
+    return value
 
 
 def total(values: Tensor) -> Tensor:

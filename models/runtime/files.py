@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,25 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         return
     temporary = path.with_name(f".{os.getpid()}.partial{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        temporary.replace(path)
+        with as_job_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(temporary)
+            temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def as_job_errors(path: Path) -> Iterator[None]:
+    """Turn what the system says when `path` cannot be written into a `JobError`."""
+    try:
+        yield
     except OSError as error:
         raise JobError(
             f"{path} cannot be written ({error.strerror or error}); give a folder that can be, "
             "with room"
         ) from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

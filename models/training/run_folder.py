@@ -1,6 +1,11 @@
 """The run folder of a training: what lies in it, and whether a training may go on in it."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import fcntl
+import itertools
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +19,8 @@ from schemas import UsageError
 
 CONFIG, RESULTS, PREDICTIONS = "config.json", "results.json", "predictions.parquet"
 CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
+FIGURES = ("curves.png", "timelines.png", "confusion.png", "classes.png")
+"""What trainings and tasks draw into the folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +105,87 @@ def refuse_other_features(folder: Path, data: ClipSource, needs: Sequence[str]) 
 def forget(folder: Path) -> None:
     """Remove what an earlier training left, so that no folder holds parts of two trainings."""
     if parallel.rank() == 0 and folder.is_dir():
-        for name in (RESULTS, PREDICTIONS, CHECKPOINT, RESUME):
-            (folder / name).unlink(missing_ok=True)
+        for pattern in (RESULTS, PREDICTIONS, CHECKPOINT, RESUME, "evaluation-*.json", *FIGURES):
+            for path in folder.glob(pattern):
+                path.unlink(missing_ok=True)
+
+
+def free_folder(base: Path) -> Path:
+    """Make the next folder that no training has: `base`, `base_2`, `base_3`, ...; return it.
+
+    All processes of one training get the same folder.
+    """
+    return parallel.of_first(lambda: next(path for path in _series(base) if _claimed(path)))
+
+
+def last_folder(base: Path) -> Path:
+    """Return the folder that `free_folder` made last; `base` when it has made none."""
+    taken = list(itertools.takewhile(Path.exists, _series(base)))
+    return taken[-1] if taken else base
+
+
+def _series(base: Path) -> Iterator[Path]:
+    yield base
+    for number in itertools.count(2):
+        yield base.with_name(f"{base.name}_{number}")
+
+
+def _claimed(path: Path) -> bool:
+    """Make a folder, or take an empty one; return whether it is ours."""
+    with files.as_job_errors(path):
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            return path.is_dir() and not any(path.iterdir())
+        return True
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a run folder alone; `UsageError` while another training has it.
+
+    The lock is on the folder itself and ends with the process. A folder that is empty in the end
+    is removed.
+    """
+    if parallel.rank() > 0:
+        yield
+        return
+    with files.as_job_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _lock(handle, folder)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(
+            f"another training is writing to {folder}; wait for it or take another --run folder"
+        ) from None
+
+
+def stopped_before_save(folder: Path) -> bool:
+    """Return whether a training was begun in the folder and stopped before its first save."""
+    begun = (folder / CONFIG).is_file()
+    return begun and not any((folder / name).is_file() for name in (RESUME, RESULTS))
+
+
+def refuse_finished(folder: Path) -> None:
+    """Raise `UsageError` when the folder holds a finished run."""
+    if (folder / RESULTS).is_file():
+        raise UsageError(
+            f"{folder} holds a finished run; take another --run folder, or replace it with "
+            "--overwrite"
+        )
 
 
 def refuse_other_settings(folder: Path, config: TrainConfig, settings: Mapping[str, Any]) -> None:

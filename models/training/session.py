@@ -72,9 +72,10 @@ def train(session: Session, data: ClipSource) -> RunResults:
     """Train once, score every split, write the run folder; return what `results.json` holds."""
     started = time.monotonic()
     method, config, folder = session.method, session.config, session.folder
-    if session.resume and (folder / runs.RESUME).is_file():
+    resume = session.resume and not runs.stopped_before_save(folder)
+    if resume and (folder / runs.RESUME).is_file():
         runs.refuse_other_features(folder, data, method.features(config))
-    elif not session.resume:
+    elif not resume:
         runs.forget(folder)
         _write_config(session, data)
     device = parallel.start(choose_device(config.device))
@@ -82,7 +83,7 @@ def train(session: Session, data: ClipSource) -> RunResults:
     net = method.build(config).to(device)
     training = begin(net, method.loss(config), data.to(device), config, method.card.task)
     training.before_epoch = method.before_epoch
-    if session.resume:
+    if resume:
         load_training(folder / runs.RESUME, training)
         _write_config(session, data)
         state = training.state

@@ -90,7 +90,8 @@ def train_single(side: str, data: ClipSource, config: Any, folder: Path) -> None
         folder=folder,
         resume=(folder / runs.RESUME).is_file(),
     )
-    train(session, clips)
+    with runs.held(folder):
+        train(session, clips)
     parallel.wait()
 
 

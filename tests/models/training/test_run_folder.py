@@ -9,6 +9,7 @@ import pytest
 
 from models import evaluate, registry, train
 from models.training import checkpoint, session
+from models.training import run_folder as runs
 from models.training.state import Training
 from schemas import UsageError, read_store_manifest
 from tests.complaints import sentence
@@ -91,11 +92,12 @@ def test_new_training_leaves_nothing_of_the_old_one(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished, run)
+    (run / "evaluation-test.json").write_text("{}")
     stopped_after(1, monkeypatch)
     given = ["han", "--features", str(small_store), "--run", str(run), *SMALL, "--seed", "9"]
-    assert run_command(train.main, *given).returncode == 130
+    assert run_command(train.main, *given, "--overwrite").returncode == 130
     left = {path.name for path in run.iterdir()}
-    assert not left & {"results.json", "checkpoint.safetensors", "predictions.parquet"}
+    assert left == {"config.json", "resume.safetensors"}
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,71 @@ def test_damaged_run_folder_is_one_sentence(
 def test_place_that_cannot_be_written_is_one_sentence(small_store: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     given = ["han", "--features", str(small_store), "--run", str(tmp_path / "file"), *SMALL]
-    assert "config.json cannot be written (" in sentence(run_command(train.main, *given), 1)
+    assert f"{tmp_path / 'file'} cannot be written (" in sentence(
+        run_command(train.main, *given), 1
+    )
+
+
+def test_finished_run_is_replaced_only_when_that_is_asked_for(
+    finished: Path, small_store: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    given = ["han", "--features", small_store, "--run", run, *SMALL]
+    said = refused(train.main, *given)
+    assert f"{run} holds a finished run; take another --run folder, or replace it with" in said
+    both = refused(train.main, *given, "--overwrite", "--resume")
+    assert "give one of them" in both
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    assert run_command(train.main, *given, "--overwrite", "--seed", 2).returncode == 0
+    assert results(run)["seed"] == 2
+    seeds = ["han", "--features", small_store, "--run", tmp_path / "seeds", *SMALL, "--seeds", 2]
+    shutil.copytree(finished, tmp_path / "seeds" / "2")
+    assert "holds a finished run" in refused(train.main, *seeds)
+    assert not (tmp_path / "seeds" / "1").exists()
+
+
+def test_without_a_folder_the_next_free_one_is_taken(
+    small_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = ["han", "--features", str(small_store), *SMALL]
+    assert run_command(train.main, *given).returncode == 0
+    with monkeypatch.context() as patch:
+        stopped_after(1, patch)
+        assert run_command(train.main, *given).returncode == 130
+    names = {path.name for path in (tmp_path / "runs").iterdir()}
+    assert names == {"han-1", "han-1_2"}
+    assert run_command(train.main, *given, "--resume").returncode == 0
+    assert results(tmp_path / "runs" / "han-1_2") == results(tmp_path / "runs" / "han-1")
+
+
+def test_two_trainings_do_not_share_a_folder(small_store: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    given = ["han", "--features", small_store, "--run", run, *SMALL]
+    with runs.held(run):
+        said = refused(train.main, *given)
+        assert f"another training is writing to {run}; wait for it or take another" in said
+        assert not list(run.iterdir())
+    assert not run.exists()
+
+
+def test_training_stopped_before_its_first_save_begins_again(
+    small_store: Path, tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    given = ["han", "--features", str(small_store), "--run", str(run), *SMALL]
+
+    def interrupt(path: Path, training: Training) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "save_training", interrupt)
+        assert run_command(train.main, *given).returncode == 130
+    assert {path.name for path in run.iterdir()} == {"config.json"}
+    assert run_command(train.main, *given, "--resume").returncode == 0
+    assert results(run) == results(finished)
 
 
 def test_list_goes_alone() -> None:
