@@ -18,6 +18,8 @@ from schemas.media import SAMPLE_RATE, ClipMedia
 WINDOW, HOP, FFT, BANDS = 256, 160, 512, 64
 FRAMES = SAMPLE_RATE // HOP
 """Frames of one second: 100."""
+BLOCK_S = 60
+"""Seconds that are transformed at once; the values do not depend on it."""
 
 
 class LogMel(Extractor):
@@ -34,10 +36,22 @@ class LogMel(Extractor):
         """Return float32 [T, 100, 64], None without audio."""
         if media.waveform is None:
             return None
-        power = librosa.feature.melspectrogram(
-            y=media.waveform, sr=SAMPLE_RATE, n_fft=FFT, win_length=WINDOW, hop_length=HOP,
-            n_mels=BANDS, center=True, pad_mode="constant",
-        )  # fmt: skip
-        frames = np.log(power.T[: media.n_snippets * FRAMES] + 1e-6, dtype=np.float32)
-        seconds = np.ascontiguousarray(frames.reshape(media.n_snippets, FRAMES, BANDS))
+        seconds = np.empty((media.n_snippets, FRAMES, BANDS), np.float32)
+        for start in range(0, media.n_snippets, BLOCK_S):  # bounds the memory of a long waveform
+            stop = min(start + BLOCK_S, media.n_snippets)
+            seconds[start:stop] = _log_mel(media.waveform, start, stop)
         return finite(seconds, media.clip_key, self.name)
+
+
+def _log_mel(waveform: Array, start: int, stop: int) -> Array:
+    """Return the log-mel [stop - start, 100, 64] of some seconds of a waveform [S]."""
+    first, last = start * SAMPLE_RATE - FFT // 2, stop * SAMPLE_RATE + FFT // 2
+    block = waveform[max(0, first) : last]
+    padded = np.pad(block, (max(0, -first), max(0, last - len(waveform))))
+    power = librosa.feature.melspectrogram(
+        y=padded, sr=SAMPLE_RATE, n_fft=FFT, win_length=WINDOW, hop_length=HOP, n_mels=BANDS,
+        center=False,
+    )  # fmt: skip
+    frames = power.T[: (stop - start) * FRAMES]
+    log_mel: Array = np.log(frames + 1e-6, dtype=np.float32)
+    return log_mel.reshape(stop - start, FRAMES, BANDS)

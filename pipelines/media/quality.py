@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from schemas import SAMPLE_RATE, ClipMedia, Frames
 
+_TENTH = SAMPLE_RATE // 10
+_BLOCK = 600 * SAMPLE_RATE
+"""Samples that are squared at once, which bounds the memory of a long clip."""
 _SILENT_DB = -60.0
 _STILL_DIFFERENCE = 1.0
 """Mean absolute difference, in grey levels of 0..255, under which two frames count as the same."""
@@ -29,16 +32,23 @@ def measure(media: ClipMedia) -> Quality:
     loudness = silent = still = None
     if media.waveform is not None:
         heard = media.waveform[: int(media.audio_valid.sum()) * SAMPLE_RATE]
-        levels = _levels_db(heard.reshape(-1, SAMPLE_RATE // 10))
-        loudness = float(_levels_db(heard[None])[0])
-        silent = float((levels < _SILENT_DB).mean())
+        blocks = [heard[start : start + _BLOCK] for start in range(0, len(heard), _BLOCK)]
+        tenths = np.concatenate([_energies(b.reshape(-1, _TENTH)) for b in blocks]) / _TENTH
+        energy = sum(float(_energies(block[None])[0]) for block in blocks)
+        loudness = float(_decibels(np.array(energy / len(heard))))
+        silent = float((_decibels(tenths) < _SILENT_DB).mean())
     if media.frames is not None:
         still = _still_share(media.frames, int(media.frames_valid.sum()), media.per_snippet)
     return Quality(loudness, silent, still)
 
 
-def _levels_db(windows: NDArray[np.float32]) -> NDArray[np.float64]:
-    power = np.mean(np.square(windows, dtype=np.float64), axis=1)
+def _energies(windows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the sum of squares of each window, [N, S] -> [N]."""
+    squares = np.square(windows, dtype=np.float64)
+    return np.sum(squares, axis=1)
+
+
+def _decibels(power: NDArray[np.float64]) -> NDArray[np.float64]:
     return 10 * np.log10(np.maximum(power, 1e-12))
 
 
