@@ -3,8 +3,6 @@
 Letters: N clips, T seconds, C classes.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,12 +128,12 @@ def write_events(
     path: Path, media: Sequence[Path], events: Sequence[Sequence[DetectedEvent]]
 ) -> None:
     """Write the events of each media file as CSV, one line per event."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for source, detected in zip(media, events, strict=True):
-        writer.writerows([str(source), *event.cells()] for event in detected)
-    files.write_text(path, text.getvalue())
+    rows = (
+        [str(source), *event.cells()]
+        for source, detected in zip(media, events, strict=True)
+        for event in detected
+    )
+    files.write_csv(path, [COLUMNS, *rows])
 
 
 def events_table(name: str, events: Sequence[DetectedEvent]) -> Table:

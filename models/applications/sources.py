@@ -65,6 +65,13 @@ def separate_sources(
 
 def write_separation(out: Path, mixture: Waveform, sources: Sequence[Source]) -> None:
     """Write the shares of the components, source and rest as WAV, then a figure per class."""
+    stems = write_sources(out, sources)
+    for source in sources:
+        save_spectrograms(out / f"{stems[source.label]}.png", mixture, source)
+
+
+def write_sources(out: Path, sources: Sequence[Source]) -> dict[str, str]:
+    """Write the shares of the components, source and rest as WAV; return the stem per class."""
     stems = file_stems([source.label for source in sources])
     components = {source.label: source.weights.tolist() for source in sources}
     files.write_json(out / "separation.json", {"components": components})
@@ -72,8 +79,7 @@ def write_separation(out: Path, mixture: Waveform, sources: Sequence[Source]) ->
         stem = stems[source.label]
         for name, waveform in ((stem, source.waveform), (f"{stem}-rest", source.rest)):
             files.write_whole(out / f"{name}.wav", partial(write_waveform, waveform=waveform))
-    for source in sources:
-        save_spectrograms(out / f"{stems[source.label]}.png", mixture, source)
+    return stems
 
 
 def save_spectrograms(path: Path, mixture: Waveform, source: Source) -> None:

@@ -1,9 +1,11 @@
 """Whole files: written under a temporary name and renamed; JSON read with one sentence of error."""
 
 import contextlib
+import csv
+import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,17 @@ def write_text(path: Path, text: str) -> None:
     r"""Write UTF-8 text, whole; bytes that a name has outside UTF-8 are written as `\udc..`."""
     content = text.encode("utf-8", "backslashreplace")
     write_whole(path, lambda place: place.write_bytes(content))
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
+    """Write rows as CSV, whole; cells may hold anything, line ends too."""
+    text = io.StringIO()
+    plain = csv.writer(text, lineterminator="\n")
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:  # the module quotes of line ends only the one that it writes
+        writer = quoting if any("\r" in str(cell) for cell in row) else plain
+        writer.writerow(row)
+    write_text(path, text.getvalue())
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Whole files: a write that fails or is interrupted leaves nothing half-written."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,3 +40,11 @@ def test_file_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> N
     path = tmp_path / ("n" * 251 + ".txt")
     files.write_text(path, "text")
     assert path.read_text() == "text"
+
+
+def test_cells_of_a_csv_come_back_as_they_were(tmp_path: Path) -> None:
+    rows = [["a", "b"], ["x\ry", "1"], ['"', ","], ["\n", "\r\n"], ["", " "], ["$", "音"]]
+    files.write_csv(tmp_path / "a.csv", rows)
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == rows
+    assert (tmp_path / "a.csv").read_bytes().startswith(b'a,b\n"x\ry","1"\n')
