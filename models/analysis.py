@@ -21,8 +21,8 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
     exit_at_once()
 
-from models.applications import class_figures as analysis_plots
-from models.applications.class_analysis import analyse, class_table, count_table, counts
+from models.applications import class_figures
+from models.applications.class_analysis import analyse, class_rows, count_table, counts
 from models.runtime import command_line as cli
 from models.runtime import files
 from models.runtime.console import console
@@ -46,20 +46,19 @@ class Options:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Run the command."""
-    cli.refuse_unknown(arguments, (Options,), PROGRAM)
-    options = cli.parse(Options, arguments, PROGRAM, description=__doc__)
+    """Run the command; `UsageError` when it is used wrongly."""
+    options = cli.read(Options, arguments, PROGRAM, __doc__)
     if options.run is None:
         raise UsageError(f"say which run to look at: python -m {PROGRAM} --run DIR")
-    found = analyse(options.run, options.features, options.split)
+    analysis = analyse(options.run, options.features, options.split)
+    counted = counts(analysis)
     out = options.out or options.run / f"analysis-{options.split}"
-    files.write_json(out / "counts.json", counts(found))
-    text = class_table(found)
-    files.write_whole(out / "classes.csv", lambda place: place.write_text(text))
-    figures = analysis_plots.save(out, found)
+    files.write_json(out / "counts.json", counted)
+    files.write_csv(out / "classes.csv", class_rows(analysis))
+    figures = class_figures.save(out, analysis)
     screen = console()
-    screen.print(count_table(counts(found), len(found.names)))
-    screen.print(f"Written: {', '.join(str(one) for one in (*figures, out / 'classes.csv'))}")
+    screen.print(count_table(counted, len(analysis.names)))
+    screen.print(f"Written: {', '.join(str(path) for path in (*figures, out / 'classes.csv'))}")
 
 
 if __name__ == "__main__":

@@ -56,8 +56,7 @@ class Options:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command; `UsageError` when it is used wrongly."""
-    cli.refuse_unknown(arguments, (Options,), PROGRAM)
-    options = cli.parse(Options, arguments, PROGRAM, description=__doc__)
+    options = cli.read(Options, arguments, PROGRAM, __doc__)
     if options.run is None:
         raise UsageError(f"say which run to score: {PROGRAM} --run DIR")
     config = runs.read_config(options.run)

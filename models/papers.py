@@ -50,10 +50,8 @@ class Options:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
-    cli.refuse_unknown(arguments, (Options,), PROGRAM)
-    options = cli.parse(Options, arguments, PROGRAM, description=__doc__)
-    text = page(comparable_runs(options.runs))
-    files.write_whole(options.out, lambda place: place.write_text(text))
+    options = cli.read(Options, arguments, PROGRAM, __doc__)
+    files.write_text(options.out, page(comparable_runs(options.runs)))
 
 
 def comparable_runs(folder: Path) -> dict[str, list[RunResults]]:
@@ -82,13 +80,15 @@ def chapter(card: ModelCard, ours: Mapping[str, Sequence[RunResults]]) -> str:
     lines.append(_line(["---"] * (2 + len(columns))))
     for experiment in card.experiments:
         lines += rows(card.task, experiment, ours.get(experiment.name, ()), list(columns))
-    lines += ["", "Differences:", "", *(f"- {one}" for one in card.differences), ""]
+    lines += ["", "Differences:", "", *(f"- {difference}" for difference in card.differences), ""]
     return "\n".join(lines)
 
 
 def columns_of(card: ModelCard) -> dict[str, str]:
     """Return the scores of a chapter's columns with their heads: those in its rows."""
-    printed = {name for one in card.experiments for row in one.rows for name in row.numbers}
+    printed = {
+        name for experiment in card.experiments for row in experiment.rows for name in row.numbers
+    }
     columns = card.task.columns
     return {name: head for name, head in columns.items() if name in printed or not printed}
 
@@ -101,8 +101,8 @@ def rows(
     for row in experiment.rows:
         numbers = [row.numbers.get(name) for name in names]
         cells = [tables.printed(number) for number in numbers]
-        place = f"{row.paper}, table {row.table}: {row.row}"
-        lines.append(_line([f"`{experiment.name}`", place, *cells]))
+        source = f"{row.paper}, table {row.table}: {row.row}"
+        lines.append(_line([f"`{experiment.name}`", source, *cells]))
     if ours:
         scores = spread([results.reports["test"].metrics for results in ours])
         cells = [
@@ -113,8 +113,8 @@ def rows(
         ]
         subsets = ", ".join(sorted({results.subset_id for results in ours}))
         count = ours[0].features["clips"].get("test", 0)
-        place = f"ours, {len(ours)} seeds, {count} test clips, subset {subsets}"
-        lines.append(_line([f"`{experiment.name}`", place, *cells]))
+        source = f"ours, {len(ours)} seeds, {count} test clips, subset {subsets}"
+        lines.append(_line([f"`{experiment.name}`", source, *cells]))
     return lines
 
 

@@ -1,8 +1,6 @@
 """Classes of a fusion run one by one: what each modality knows, what fusion gains."""
 
-import csv
-import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from models.metrics import average_precision
 from models.training import run_folder as runs
 from models.training.checkpoint import load_weights
 from schemas import UsageError
+from schemas.messages import printable
 
 PROGRAM = "models.analysis"
 LARGE, SMALL, LARGER = 0.10, 0.05, 0.10
@@ -49,7 +48,7 @@ class ClassAnalysis:
 
     @property
     def gain(self) -> Values:
-        """AP of the fusion over the better single model [C]."""
+        """AP of the fusion minus that of the better single model, [C]."""
         return self.fused - np.fmax(self.audio, self.visual)
 
 
@@ -75,15 +74,15 @@ def analyse(run: Path, features: Path | None, split: str) -> ClassAnalysis:
 
 @torch.no_grad()
 def of_split(net: torch.nn.Module, data: ClipData, split: str) -> ClassAnalysis:
-    """Average precisions of the three models, and the mean attention weights."""
+    """Return the average precisions of the three models, and the mean attention weights."""
     rows = data.rows(split)
     outputs = [net(batch) for batch in data.batches(rows, 256)]
     labels = data.labels[rows].cpu().numpy() > 0.5
-    fused = torch.cat([one.clip for one in outputs]).numpy()
+    fused = torch.cat([output.clip for output in outputs]).numpy()
     single = {side: data.features[side][rows, 0].numpy() for side in ("audio", "visual")}
     weight: Values | None = None
     if "audio_share" in outputs[0].extra:
-        shares = torch.cat([one.extra["audio_share"] for one in outputs]).numpy()
+        shares = torch.cat([output.extra["audio_share"] for output in outputs]).numpy()
         weight = mean_weights(shares, labels) if shares.shape == labels.shape else None
     return ClassAnalysis(
         names=data.vocabulary.names,
@@ -96,7 +95,7 @@ def of_split(net: torch.nn.Module, data: ClipData, split: str) -> ClassAnalysis:
 
 
 def mean_weights(shares: NDArray[Any], labels: NDArray[np.bool_]) -> Values:
-    """Mean weight of the audio over the clips that have the class: [N, C] each to [C].
+    """Average the audio's weight over the clips that have the class: [N, C] each to [C].
 
     Section 5.2; NaN for a class without a clip.
     """
@@ -105,63 +104,63 @@ def mean_weights(shares: NDArray[Any], labels: NDArray[np.bool_]) -> Values:
     return np.where(held > 0, total / np.maximum(held, 1), np.nan)
 
 
-def counts(found: ClassAnalysis) -> dict[str, Any]:
-    """The counts of section 5, and the names of the classes behind the short ones."""
-    gain, seen = found.gain, ~np.isnan(found.fused)
+def counts(analysis: ClassAnalysis) -> dict[str, Any]:
+    """Count the classes of section 5 and list their names."""
+    gain, scored = analysis.gain, ~np.isnan(analysis.fused)
 
     def named(chosen: NDArray[np.bool_]) -> list[str]:
-        return [found.names[one] for one in np.flatnonzero(chosen & seen)]
+        return [analysis.names[column] for column in np.flatnonzero(chosen & scored)]
 
     lists: dict[str, list[str]] = {
-        "visual better than audio": named(found.visual > found.audio),
+        "visual better than audio": named(analysis.visual > analysis.audio),
         "fusion better than the better one": named(gain > 0),
         "gain above 10 AP": named(gain > LARGE),
         "loss above 5 AP": named(gain < -SMALL),
         "loss above 10 AP": named(gain < -LARGER),
     }
-    if found.audio_weight is not None:
+    if analysis.audio_weight is not None:
         lists |= {
-            "audio has about all weight (0.95 and more)": named(found.audio_weight >= ALL),
-            "picture has about all weight (0.95 and more)": named(found.audio_weight <= NONE),
-            "picture has 90 % of the weight": named(found.audio_weight <= 0.1),
+            "audio has about all weight (0.95 and more)": named(analysis.audio_weight >= ALL),
+            "visual has about all weight (0.95 and more)": named(analysis.audio_weight <= NONE),
+            "visual has 90 % of the weight": named(analysis.audio_weight <= 0.1),
         }
-    return {"classes with a positive clip": int(seen.sum()), "lists": lists}
+    return {"classes with a positive clip": int(scored.sum()), "lists": lists}
 
 
 PAPER_COUNTS = {
     "visual better than audio": "117", "fusion better than the better one": "439",
     "gain above 10 AP": "91", "loss above 5 AP": "15", "loss above 10 AP": "3",
     "audio has about all weight (0.95 and more)": "> 110",
-    "picture has about all weight (0.95 and more)": "about 38",
-    "picture has 90 % of the weight": "> 70",
+    "visual has about all weight (0.95 and more)": "about 38",
+    "visual has 90 % of the weight": "> 70",
 }  # fmt: skip
 """The paper's counts, of 527 classes; it does not say what "about" means in numbers."""
 
 
-def count_table(found: Mapping[str, Any], classes: int) -> Table:
-    """Counts of classes; the paper's only beside those of a run on all 527 of its classes."""
-    paper = classes == 527
-    table = Table(
-        title=f"Classes, of {found['classes with a positive clip']}", title_justify="left"
-    )
+def count_table(counted: Mapping[str, Any], classes: int) -> Table:
+    """Return the counts of classes as a table.
+
+    The paper's counts stand beside those of a run on all 527 of its classes alone.
+    """
+    comparable = classes == 527
+    title = f"Classes, of {counted['classes with a positive clip']}"
+    table = Table(title=title, title_justify="left")
     table.add_column("which")
     table.add_column("how many", justify="right")
-    table.add_column("paper, of 527" if paper else "first of them")
-    for name, names in found["lists"].items():
-        said = PAPER_COUNTS[name] if paper else ", ".join(names[:6])
-        table.add_row(name, str(len(names)), said)
+    table.add_column("paper, of 527" if comparable else "first of them")
+    for name, names in counted["lists"].items():
+        beside = PAPER_COUNTS[name] if comparable else printable(", ".join(names[:6]))
+        table.add_row(name, str(len(names)), beside)
     return table
 
 
-def class_table(found: ClassAnalysis) -> str:
-    """One line a class as CSV: positives, the three APs, the gain, the audio's mean weight."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["class", "clips", "audio_ap", "visual_ap", "fused_ap", "gain", "audio_weight"])
-    absent = np.full(len(found.names), np.nan)
-    weight = absent if found.audio_weight is None else found.audio_weight
-    columns = (found.audio, found.visual, found.fused, found.gain, weight)
-    for place, name in enumerate(found.names):
-        values = ("" if np.isnan(one[place]) else f"{one[place]:.6f}" for one in columns)
-        writer.writerow([name, found.clips[place], *values])
-    return text.getvalue()
+def class_rows(analysis: ClassAnalysis) -> Iterator[tuple[object, ...]]:
+    """Yield a head and one row per class: clips, three APs, gain, mean weight of the audio."""
+    yield "class", "clips", "audio_ap", "visual_ap", "fused_ap", "gain", "audio_weight"
+    absent = np.full(len(analysis.names), np.nan)
+    weight = absent if analysis.audio_weight is None else analysis.audio_weight
+    columns = (analysis.audio, analysis.visual, analysis.fused, analysis.gain, weight)
+    for index, name in enumerate(analysis.names):
+        values = [float(column[index]) for column in columns]
+        cells = ["" if np.isnan(value) else f"{value:.6f}" for value in values]
+        yield name, analysis.clips[index], *cells

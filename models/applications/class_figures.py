@@ -1,4 +1,4 @@
-"""The figures of `models.applications.class_analysis`: data and axes in, axes out."""
+"""Figures of `models.applications.class_analysis`: data and axes in, axes out."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,32 +16,36 @@ NAMED = 12
 """Classes that figure 2 names: those that gain or lose most."""
 
 
-def save(folder: Path, found: "ClassAnalysis") -> list[Path]:
-    """Draw figures 2 and 3, and 4 where the run has a weight a class; where they were written."""
+def save(folder: Path, analysis: "ClassAnalysis") -> list[Path]:
+    """Draw figures 2 and 3, and 4 where the run has a weight per class; return their paths."""
     drawings = {"ap-by-modality.png": plot_bubbles, "gain.png": plot_gain}
-    if found.audio_weight is not None:
+    if analysis.audio_weight is not None:
         drawings["attention.png"] = plot_weights
     paths = []
     for name, draw in drawings.items():
         figure = Figure(figsize=(8, 6.5) if draw is plot_bubbles else (7, 4), layout="constrained")
-        draw(found, figure.subplots())
+        draw(analysis, figure.subplots())
         figures.save(figure, folder / name)
         paths.append(folder / name)
     return paths
 
 
-def plot_bubbles(found: "ClassAnalysis", ax: Axes) -> Axes:
-    """Each class at its audio and visual AP; size is the change by fusion, blue a gain (fig. 2)."""
-    seen = np.flatnonzero(~np.isnan(found.fused))
-    gain = 100 * found.gain[seen]
-    at = 100 * found.audio[seen], 100 * found.visual[seen]
+def plot_bubbles(analysis: "ClassAnalysis", ax: Axes) -> Axes:
+    """Draw each class at its audio and visual AP (figure 2).
+
+    Size is the change by fusion, blue is a gain.
+    """
+    seen = np.flatnonzero(~np.isnan(analysis.fused))
+    gain = 100 * analysis.gain[seen]
+    audio, visual = 100 * analysis.audio[seen], 100 * analysis.visual[seen]
     limit = max(1.0, float(np.abs(gain).max())) if len(gain) else 1.0
     dots = ax.scatter(
-        *at, s=12 + 18 * np.abs(gain), c=gain, cmap="coolwarm_r", vmin=-limit, vmax=limit,
+        audio, visual, s=12 + 18 * np.abs(gain), c=gain, cmap="coolwarm_r", vmin=-limit, vmax=limit,
         alpha=0.7, edgecolors="grey", linewidths=0.4,
     )  # fmt: skip
-    for place in np.argsort(-np.abs(gain))[:NAMED]:
-        ax.annotate(found.names[seen[place]], (at[0][place], at[1][place]), fontsize=7)
+    for index in np.argsort(-np.abs(gain))[:NAMED]:
+        name = figures.literal(analysis.names[seen[index]])
+        ax.annotate(name, (audio[index], visual[index]), fontsize=7)
     ax.plot([0, 100], [0, 100], color="lightgrey", zorder=0)
     ax.set_xlabel("AP of the audio model, per cent")
     ax.set_ylabel("AP of the visual model, per cent")
@@ -49,9 +53,9 @@ def plot_bubbles(found: "ClassAnalysis", ax: Axes) -> Axes:
     return ax
 
 
-def plot_gain(found: "ClassAnalysis", ax: Axes) -> Axes:
-    """How many classes gain how much over the better single model (figure 3)."""
-    gain = 100 * found.gain[~np.isnan(found.gain)]
+def plot_gain(analysis: "ClassAnalysis", ax: Axes) -> Axes:
+    """Draw how many classes gain how much over the better single model (figure 3)."""
+    gain = 100 * analysis.gain[~np.isnan(analysis.gain)]
     edge = max(10.0, np.ceil(np.abs(gain).max() / 5) * 5) if len(gain) else 10.0
     ax.hist(gain, bins=np.arange(-edge, edge + 1e-6, 2.5).tolist(), color="#2a6f97")
     ax.axvline(0, color="grey", linewidth=0.8)
@@ -60,11 +64,11 @@ def plot_gain(found: "ClassAnalysis", ax: Axes) -> Axes:
     return ax
 
 
-def plot_weights(found: "ClassAnalysis", ax: Axes) -> Axes:
-    """How many classes give the audio how much of the attention (figure 4)."""
-    assert found.audio_weight is not None
-    weight = found.audio_weight[~np.isnan(found.audio_weight)]
+def plot_weights(analysis: "ClassAnalysis", ax: Axes) -> Axes:
+    """Draw how many classes give the audio how much of the attention (figure 4)."""
+    assert analysis.audio_weight is not None
+    weight = analysis.audio_weight[~np.isnan(analysis.audio_weight)]
     ax.hist(weight, bins=np.linspace(0, 1, 21).tolist(), color="#e07a1f")
-    ax.set_xlabel("mean attention weight of the audio, 0: picture alone, 1: sound alone")
+    ax.set_xlabel("mean attention weight of the audio, 0: visual alone, 1: audio alone")
     ax.set_ylabel("classes")
     return ax
