@@ -35,6 +35,8 @@ MEAN_SLOWDOWN = 1 + _JITTER / 2
 LONGEST_OPEN_S = 4 * 3600.0
 """The breaker never stays open for longer without a probe, in seconds."""
 _POLL_S = 5.0
+_LATEST = 2**40
+"""No moment or count of a state file is larger: the year 36812, in seconds since 1970."""
 BLOCKING_REASONS = (Reason.BOT_CHECK, Reason.RATE_LIMITED)
 """Reasons that speak of the identity rather than of the clip."""
 
@@ -170,12 +172,16 @@ class RateLimiter:
         )  # fmt: skip
 
     def state(self, identity: Identity) -> IdentityState:
-        """Read the state file of an identity; a fresh state when there is none."""
+        """Read the state file of an identity; a fresh state when there is none that makes sense."""
         try:
             raw = json.loads(self._path(identity).read_text())
-            return IdentityState(**{field.name: raw[field.name] for field in fields(IdentityState)})
-        except (OSError, ValueError, KeyError, TypeError):
+            values = {field.name: raw[field.name] for field in fields(IdentityState)}
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return IdentityState()  # not used yet, or of another version
+        sound = values.pop("reason") in BLOCKING_REASONS and all(
+            isinstance(value, int | float) and 0 <= value < _LATEST for value in values.values()
+        )
+        return IdentityState(**values, reason=raw["reason"]) if sound else IdentityState()
 
     def _reserve(self, identity: Identity) -> tuple[float, bool] | None:
         """Reserve the next slot; None when somebody was faster or the breaker has opened."""

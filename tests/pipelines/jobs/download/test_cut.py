@@ -1,8 +1,11 @@
 """The clip is the stretch that was asked for: frames and audio are those of the source there."""
 
+import functools
 import hashlib
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -12,6 +15,7 @@ from numpy.typing import NDArray
 from pipelines.jobs.download.fetch.cut import by_section, cut_clip
 from pipelines.jobs.download.fetch.messages import FetchedMedia, FetchRequest, Limits, MediaExtent
 from pipelines.jobs.download.fetch.verify import read_tracks
+from pipelines.media.ffmpeg import run_child
 from schemas import KnownError, Reason
 from tests.pipelines.jobs.download.conftest import make_film
 
@@ -143,6 +147,127 @@ def test_open_clip_keeps_its_bytes(films: dict[str, Path], tmp_path: Path) -> No
     digest = hashlib.sha256(films["video"].read_bytes()).hexdigest()
     assert hashlib.sha256(made.path.read_bytes()).hexdigest() == digest
     assert not made.shorter
+
+
+@pytest.mark.parametrize(("longer", "reason"), [(0.15, None), (0.3, "cut")])
+def test_clip_is_as_it_is_within_a_fifth_of_a_second(
+    tmp_path: Path, longer: float, reason: str | None
+) -> None:
+    work = tmp_path / "work"
+    film = make_film(tmp_path / "film.mp4", 3.0 + longer, rate=50)
+    made = cut_clip(request(work, 0.0, 3.0, "clip"), of(film), work)
+    assert made.how == (reason or "as_is")
+    assert abs(made.media.duration_s - 3.0) <= 0.2
+
+
+@pytest.mark.parametrize(("missing", "shorter"), [(0.1, False), (0.3, True)])
+def test_clip_is_shorter_beyond_a_fifth_of_a_second(
+    tmp_path: Path, missing: float, shorter: bool
+) -> None:
+    work = tmp_path / "work"
+    film = make_film(tmp_path / "film.mp4", 3.0 - missing, rate=50)
+    assert cut_clip(request(work, 0.0, 3.0, "clip"), of(film), work).shorter is shorter
+
+
+def test_cut_that_comes_out_too_short_is_corrupt(
+    films: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for wrong, accepted in ((0.1, True), (0.4, False)):
+        work = tmp_path / f"work{wrong}"
+        encode_with(monkeypatch, functools.partial(shortened, wrong))
+        if accepted:
+            assert cut_clip(request(work, 5.0, 8.0), of(films["video"]), work).how == "cut"
+            continue
+        with pytest.raises(KnownError, match=r"3\.00 s were to be cut and 2\.60 s came") as caught:
+            cut_clip(request(work, 5.0, 8.0), of(films["video"]), work)
+        assert caught.value.reason is Reason.CORRUPT
+
+
+def test_audio_that_moved_against_the_video_is_corrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = make_film(tmp_path / "film.mp4", 8.0, rate=50)
+    for wrong, accepted in ((0.1, True), (0.4, False)):
+        work = tmp_path / f"work{wrong}"
+        encode_with(monkeypatch, functools.partial(with_filter, f"asetpts=PTS+{wrong}/TB"))
+        asked = request(work, 2.0, 5.0)
+        if accepted:
+            assert cut_clip(asked, of(film), work).how == "cut"
+            continue
+        with pytest.raises(KnownError, match=r"moved apart by 0\.(3[89]|4\d) s") as caught:
+            cut_clip(asked, of(film), work)
+        assert caught.value.reason is Reason.CORRUPT
+
+
+def encode_with(monkeypatch: pytest.MonkeyPatch, change: Callable[[list[str]], list[str]]) -> None:
+    """Let ffmpeg do something else than it was asked."""
+
+    def run(words: list[str], **options: Any) -> int:
+        return run_child(change(words), **options)
+
+    monkeypatch.setattr("pipelines.jobs.download.fetch.cut.run_child", run)
+
+
+def shortened(by: float, words: list[str]) -> list[str]:
+    """Encode fewer seconds."""
+    place = words.index("-t") + 1
+    return [*words[:place], str(float(words[place]) - by), *words[place + 1 :]]
+
+
+def with_filter(text: str, words: list[str]) -> list[str]:
+    """Change the audio on its way."""
+    return [*words[:-3], "-af", text, *words[-3:]]
+
+
+def test_audio_that_begins_later_keeps_its_distance(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "film.mkv", 8.0, "-af", "asetpts=PTS+1.5/TB", rate=50)
+    work = tmp_path / "work"
+    made = cut_clip(request(work, 0.5, 4.5), of(film), work)
+    assert made.media.offset_s == pytest.approx(1.0, abs=0.1)
+
+
+def test_damage_counts_where_the_clip_is(films: dict[str, Path], tmp_path: Path) -> None:
+    data = bytearray(films["video"].read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 20_000] = bytes(20_000)
+    film = tmp_path / "film.mp4"
+    film.write_bytes(data)
+    work = tmp_path / "work"
+    assert cut_clip(request(work, 0.0, 3.0), of(film), work).how == "cut"
+    for start, end in ((8.0, 12.0), (0.0, float("inf"))):
+        with pytest.raises(KnownError) as caught:
+            cut_clip(request(work, start, end), of(film), work)
+        assert caught.value.reason is Reason.CORRUPT
+
+
+def test_long_files_are_looked_at_by_their_key_frames(tmp_path: Path) -> None:
+    film = make_film(tmp_path / "film.mp4", 660.0, size="64x48", rate=5)
+    work = tmp_path / "work"
+    whole = request(work, 0.0, float("inf"), "clip")
+    assert cut_clip(whole, of(film), work).how == "as_is"
+    data = bytearray(film.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 200_000] = bytes(200_000)
+    film.write_bytes(data)
+    with pytest.raises(KnownError) as caught:
+        cut_clip(whole, of(film), work)
+    assert caught.value.reason is Reason.CORRUPT
+
+
+def test_clip_that_was_cut_between_key_frames_is_taken(
+    films: dict[str, Path], tmp_path: Path
+) -> None:
+    film = tmp_path / "film.mp4"
+    with av.open(str(films["video"])) as source, av.open(str(film), "w") as copy:
+        stream = source.streams.video[0]
+        target = copy.add_stream_from_template(stream)
+        base = stream.time_base or 0
+        for packet in source.demux(stream):
+            if packet.pts is not None and 3.0 <= float(packet.pts * base) < 9.0:
+                packet.stream = target
+                copy.mux(packet)
+    work = tmp_path / "work"
+    assert cut_clip(request(work, 0.0, float("inf"), "clip"), of(film), work).how == "as_is"
 
 
 def test_playlist_that_calls_itself_a_film_is_not_opened(tmp_path: Path) -> None:

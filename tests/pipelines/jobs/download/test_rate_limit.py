@@ -1,13 +1,24 @@
 """The pace holds for an identity whoever asks; the breaker opens, waits, tries one and closes."""
 
 import itertools
+import json
 import multiprocessing
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from pipelines.jobs.download.identity import Identity
-from pipelines.jobs.download.rate_limit import Deferred, Permit, RateLimiter, RatePolicy
+from pipelines.jobs.download.rate_limit import (
+    Deferred,
+    IdentityState,
+    Permit,
+    RateLimiter,
+    RatePolicy,
+)
 from schemas import Reason
 from tests.pipelines.jobs.download.conftest import Download, read_media, write_clips, youtube_id
 from tests.pipelines.jobs.download.server import Fault, Site
@@ -118,6 +129,71 @@ def test_retry_after_is_obeyed(tmp_path: Path) -> None:
     started = clock.now
     acquire(limiter)
     assert clock.now - started >= 777.0
+
+
+def test_breaker_is_never_open_for_longer_than_four_hours(tmp_path: Path) -> None:
+    clock = Clock()
+    limiter = make_limiter(
+        tmp_path, clock, Identity(per_hour=0), breaker_s=1800.0, patience_s=10 * 3600.0
+    )
+    for _ in range(3):
+        limiter.release(acquire(limiter), Reason.BOT_CHECK, None)
+    waits = []
+    for _ in range(7):
+        started = clock.now
+        limiter.release(acquire(limiter), Reason.BOT_CHECK, None)
+        waits.append(round((clock.now - started) / 60))
+    assert waits == [30, 60, 120, 240, 240, 240, 240]
+
+
+def test_identity_that_is_blocked_while_a_worker_waits_for_its_slot_is_not_used(
+    tmp_path: Path,
+) -> None:
+    clock = Clock()
+    identity = Identity(per_hour=36.0)  # a slot every 100 s
+    other = make_limiter(tmp_path, clock, identity, breaker_after=1, breaker_s=1000.0)
+    pending = acquire(other)
+
+    class Waits(Clock):
+        """The other worker's request is refused while this one sleeps."""
+
+        def sleep(self, seconds: float) -> None:
+            if seconds > 50 and not blocked:
+                blocked.append(clock.now)
+                other.release(pending, Reason.BOT_CHECK, None)
+            clock.sleep(seconds)
+
+    blocked: list[float] = []
+    limiter = RateLimiter(
+        (identity,), RatePolicy(folder=str(tmp_path), site="youtube"),
+        clock=clock, sleep=Waits().sleep,
+    )  # fmt: skip
+    started = clock.now
+    permit = acquire(limiter)
+    assert blocked
+    assert permit.probe
+    assert clock.now - started >= 1000.0
+
+
+WRONG: tuple[Any, ...] = ("x", None, [], 1e300, -1, float("nan"))
+BAD_STATES = ("", "null", "[]", '"x"', "{}", "[" * 100_000, '{"next_at": 1}')
+CHANGED_STATES = tuple(
+    json.dumps({**asdict(IdentityState()), name: value})
+    for name in ("next_at", "blocked_until", "strikes", "reason", "asked")
+    for value in WRONG
+)
+
+
+@pytest.mark.parametrize("text", [*BAD_STATES, *CHANGED_STATES])
+def test_damaged_state_file_counts_as_none(tmp_path: Path, text: str) -> None:
+    clock = Clock()
+    limiter = make_limiter(tmp_path, clock, Identity(per_hour=0))
+    limiter.release(acquire(limiter), None, None)
+    (path,) = tmp_path.glob("*.json")
+    path.write_text(text)
+    assert limiter.state(Identity(per_hour=0)) == IdentityState()
+    limiter.release(acquire(limiter), None, None)
+    assert limiter.state(Identity(per_hour=0)).asked == 1
 
 
 def ask(folder: str, per_hour: float, n: int, moments: "multiprocessing.Queue[float]") -> None:
