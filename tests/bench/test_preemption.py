@@ -109,19 +109,7 @@ def test_waste_against_unit_size(media: Path, tmp_path: Path) -> None:
     for hours in LIVES_H:
         work = Workload(clip_s=clip_s, unit_s=unit_s, start_s=start, life_s=3600 * hours)
         curves[hours] = work, [simulated(work, size) for size in SIZES]
-        best = work.best_unit_size()
-        report["by_mean_life"][f"{hours} h"] = {
-            "best_unit_size": best,
-            "wasted_at_best": round(work.share_wasted(best), 4),
-            "wasted_at_default": round(work.share_wasted(default), 4),
-            "simulated": {
-                str(size): round(seen, 4)
-                for size, seen in zip(SIZES, curves[hours][1], strict=True)
-            },
-        }  # fmt: skip
-        for size, seen in zip(SIZES, curves[hours][1], strict=True):
-            assert seen == pytest.approx(work.share_wasted(size), abs=0.006)
-        assert work.share_wasted(default) - work.share_wasted(best) < 0.01
+        report["by_mean_life"][f"{hours} h"] = waste(*curves[hours], default)
     report["llp_on_100_workers_idle_at_the_end"] = {
         str(size): round(idle_share(curves[24][0], size), 4) for size in (4, 16, 64)
     }
@@ -136,6 +124,20 @@ def test_waste_against_unit_size(media: Path, tmp_path: Path) -> None:
     }
     (OUT / "preemption.json").write_text(json.dumps(report, indent=1) + "\n")
     draw(curves, default, OUT / "preemption.png")
+
+
+def waste(work: Workload, curve: list[float], default: int) -> dict[str, Any]:
+    """Return the waste at the best and at the default size, and that of a simulation of each."""
+    best = work.best_unit_size()
+    for size, seen in zip(SIZES, curve, strict=True):
+        assert seen == pytest.approx(work.share_wasted(size), abs=0.006)
+    assert work.share_wasted(default) - work.share_wasted(best) < 0.01
+    return {
+        "best_unit_size": best,
+        "wasted_at_best": round(work.share_wasted(best), 4),
+        "wasted_at_default": round(work.share_wasted(default), 4),
+        "simulated": {str(size): round(seen, 4) for size, seen in zip(SIZES, curve, strict=True)},
+    }
 
 
 def simulated(work: Workload, unit_size: int) -> float:

@@ -114,6 +114,20 @@ def test_segments_of_ten_seconds() -> None:
     np.testing.assert_allclose(segments[2], embed(third)[0], atol=1e-4)
 
 
+PATHS = (
+    "conv1", "conv2", "conv3/conv3_1", "conv3/conv3_2", "conv4/conv4_1", "conv4/conv4_2",
+    "fc1/fc1_1", "fc1/fc1_2", "fc2",
+)  # fmt: skip
+"""Layers of VGGish under their names in the published model."""
+
+
+def parameters(net: Net, layer: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return weight and bias of a layer in TensorFlow's order of axes."""
+    weight = net.get_parameter(f"{layer}.weight").detach().numpy()
+    order = (2, 3, 1, 0) if weight.ndim == 4 else (1, 0)
+    return weight.transpose(order), net.get_parameter(f"{layer}.bias").detach().numpy()
+
+
 def save_model(folder: Path, names: list[str] | None, width_of_fc2: int = 128) -> Net:
     """Write random VGGish weights as a SavedModel that takes a waveform; return them in torch."""
     import tensorflow as tf
@@ -121,18 +135,13 @@ def save_model(folder: Path, names: list[str] | None, width_of_fc2: int = 128) -
     torch.manual_seed(0)
     net = Net()
     mel, hann = _mel_matrix().astype(np.float32), tf.signal.hann_window(400, periodic=True)
-    paths = ["conv1", "conv2", "conv3/conv3_1", "conv3/conv3_2", "conv4/conv4_1", "conv4/conv4_2"]
-    paths += ["fc1/fc1_1", "fc1/fc1_2", "fc2"]
 
     class Model(tf.Module):
         def __init__(self) -> None:
             super().__init__()
             self.weights, self.biases = [], []
-            for number, path in enumerate(paths):
-                layer = path.rsplit("/")[-1]
-                weight = net.get_parameter(f"{layer}.weight").detach().numpy()
-                weight = weight.transpose((2, 3, 1, 0) if weight.ndim == 4 else (1, 0))
-                bias = net.get_parameter(f"{layer}.bias").detach().numpy()
+            for number, path in enumerate(PATHS):
+                weight, bias = parameters(net, path.rsplit("/")[-1])
                 if number == 8:
                     weight, bias = weight[:, :width_of_fc2], bias[:width_of_fc2]
                 name = f"vggish/{path}" if names is None else names[number]
