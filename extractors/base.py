@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from schemas.failure import KnownError, Reason
 from schemas.features import Feature
+from schemas.machine.precision import Precision
 from schemas.media import ClipMedia, FeatureRows
-from schemas.precision import Precision
 from schemas.recipe import RECIPES, Recipe
 
 Array = NDArray[np.float32]

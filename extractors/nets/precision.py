@@ -3,8 +3,8 @@
 import torch
 
 from schemas.failure import UsageError
+from schemas.machine.precision import AskedPrecision, Precision, choose_precision, cpu_bf16
 from schemas.messages import quoted
-from schemas.precision import AskedPrecision, Precision, choose_precision, cpu_bf16
 
 
 def open_device(name: str) -> torch.device:

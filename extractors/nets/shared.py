@@ -21,7 +21,7 @@ from extractors.nets.fused_conv import can_fuse, fuse
 from extractors.nets.precision import has_amx, open_device
 from extractors.nets.torchvision_trunks import TRUNKS
 from extractors.nets.weights import WEIGHTS, find_weights
-from schemas.precision import Precision, choose_precision
+from schemas.machine.precision import Precision, choose_precision
 
 _BN = (nn.BatchNorm2d, nn.BatchNorm3d)
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

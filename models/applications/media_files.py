@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas import SAMPLE_RATE, JobError
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 
 MOST_STEM = 180
 """Bytes of a stem: a file system takes 255, and endings are added."""

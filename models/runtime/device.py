@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 
 from schemas import UsageError
-from schemas.precision import AskedPrecision, choose_precision, cpu_bf16
+from schemas.machine.precision import AskedPrecision, choose_precision, cpu_bf16
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 

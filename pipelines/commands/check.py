@@ -16,7 +16,7 @@ from rich.table import Table
 from extractors.nets.weights import find_weights, missing_weights, weights_of
 from pipelines.media.ffmpeg import ffmpeg_version
 from schemas import RECIPES, KnownError, UsageError
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 
 _OLD_DAYS = 60
 

@@ -43,7 +43,7 @@ from schemas import (
     UsageError,
     table_schema,
 )
-from schemas.clock import utc_stamp
+from schemas.machine.clock import utc_stamp
 from schemas.manifests import read_manifest
 
 _log = logging.getLogger(__name__)

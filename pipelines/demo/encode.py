@@ -15,7 +15,7 @@ from pipelines.demo.sounds import RATE
 from pipelines.media.ffmpeg import run_child
 from schemas import JobError, KnownError
 from schemas.demo import FRAME_RATE
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 
 TIME_LIMIT_S = 120.0
 """A clip is encoded in about a quarter of a second; a child that takes this long is killed."""

@@ -26,7 +26,7 @@ from schemas.demo import (
     FRAME_RATE,
     VISUAL_FILE,
 )
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 
 COLOURS = (
     "#2f9e44", "#e03131", "#f08c00", "#a0522d", "#f2c200", "#0b7285", "#12b886", "#d6336c",

@@ -17,7 +17,7 @@ from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.locking import locked
 from pipelines.store.media_store import SUFFIX
-from schemas.clock import utc_stamp
+from schemas.machine.clock import utc_stamp
 
 _log = logging.getLogger(__name__)
 

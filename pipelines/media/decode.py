@@ -27,7 +27,7 @@ from pipelines.media.frames import ImageFile, PickedFrames
 from pipelines.media.probe import MOST_HOURS, Probe, Track
 from pipelines.media.reader import MediaReader
 from schemas import SAMPLE_RATE, Clip, ClipMedia, KnownError, Reason, Recipe
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 
 _FULL = "No space left on device"
 _NO_MEMORY = "Cannot allocate memory"

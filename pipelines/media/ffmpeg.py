@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from schemas import KnownError, Reason
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 
 MOST_MEMORY = 4 * 2**30 + 64 * 2**20 * (os.cpu_count() or 1)
 """Bytes that a process which reads media may allocate: a film, and the stacks of its threads."""

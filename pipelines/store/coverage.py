@@ -18,7 +18,7 @@ from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.store import files
 from schemas import Clip, UsageError
-from schemas.clock import utc_stamp
+from schemas.machine.clock import utc_stamp
 from schemas.manifest import MANIFEST, decode_manifest
 
 _log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from torchvision.models.video import r2plus1d_18
 
 from extractors.nets.vggish_input import log_mel_examples
 from extractors.nets.vggish_net import Net as VGGish
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 
 BATCH = 16
 

@@ -16,7 +16,7 @@ from pipelines.store.feature_store import FeatureStore
 from pipelines.store.receipts import Receipt
 from pipelines.store.units import ClipTask, Unit
 from schemas import RECIPES, Clip, Reason, Recipe
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 
 VIDEO = ("-f", "lavfi", "-i", "testsrc2=size=48x32:rate=10:duration=1.2")
 AUDIO = ("-f", "lavfi", "-i", "sine=frequency=440:sample_rate=8000:duration=1.2")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from models import train
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 from tests.stores.bags import BAG_RECIPE, write_bag_store
 from tests.stores.parsing import ParsingRows
 

@@ -8,7 +8,7 @@ import pytest
 from apache_beam.runners.portability.local_job_service import LocalJobServicer
 
 from pipelines.cli import main
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 from tests.complaints import Done, run_here
 
 Beam = Callable[..., Done]

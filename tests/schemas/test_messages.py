@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.clock import utc_stamp
+from schemas.machine.clock import utc_stamp
 from schemas.messages import listed, nearest, quoted, suggestion, unknown
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from pipelines.jobs.download.identity import Identity
 from schemas import Reason
-from schemas.clock import utc_stamp
+from schemas.machine.clock import utc_stamp
 
 _log = logging.getLogger(__name__)
 _JITTER = 0.2

@@ -27,7 +27,7 @@ from pipelines.store.progress import ProgressFile
 from pipelines.store.receipts import Receipt
 from pipelines.store.units import ClipTask, Unit
 from schemas import Failure, JobError, KnownError, Reason
-from schemas.clock import utc_stamp
+from schemas.machine.clock import utc_stamp
 
 _log = logging.getLogger(__name__)
 _PASSING_REASONS = (Reason.NETWORK, Reason.TIMEOUT)

@@ -8,7 +8,7 @@ import traceback
 from pipelines.store import files
 from pipelines.store.units import ClipTask
 from schemas import Failure, JobError, KnownError, Reason, UsageError
-from schemas.clock import utc_stamp
+from schemas.machine.clock import utc_stamp
 from schemas.messages import printable
 
 _log = logging.getLogger(__name__)

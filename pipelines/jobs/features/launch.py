@@ -31,8 +31,8 @@ from pipelines.store.interrupts import released_on_signals
 from pipelines.store.locking import locked
 from pipelines.store.scratch import sweep_scratch_folders
 from schemas import FEATURES, RECIPES, Recipe, UsageError
+from schemas.machine.precision import Precision
 from schemas.messages import unknown
-from schemas.precision import Precision
 from schemas.published import cache_folder
 from schemas.secrets import redact_command
 

@@ -126,10 +126,7 @@ def pack(store: FeatureStore, shard: Shard) -> Receipt:
     receipt = store.receipt(shard.name)
     if receipt is not None:
         return receipt
-    members = [store.receipt(unit) for unit in shard.units]
-    receipts = [receipt for receipt in members if receipt is not None]
-    if len(receipts) < len(members):
-        raise JobError(f"receipts of {store.out} vanished; run no other job on it at the same time")
+    receipts = _members(store, shard)
     parts: dict[str, str] = {}
     rows: dict[str, int] = {}
     sizes: dict[str, int] = {}
@@ -160,6 +157,15 @@ def pack(store: FeatureStore, shard: Shard) -> Receipt:
     )
     store.commit_receipt(packed)
     return packed
+
+
+def _members(store: FeatureStore, shard: Shard) -> list[Receipt]:
+    """Return the receipts of the units that a shard joins; `JobError` when one is gone."""
+    members = [store.receipt(unit) for unit in shard.units]
+    receipts = [receipt for receipt in members if receipt is not None]
+    if len(receipts) < len(members):
+        raise JobError(f"receipts of {store.out} vanished; run no other job on it at the same time")
+    return receipts
 
 
 def _common_recipe(store: FeatureStore, receipts: Iterable[Receipt]) -> str:

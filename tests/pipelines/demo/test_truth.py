@@ -16,7 +16,7 @@ from pipelines.demo.sounds import RATE, VOICES, sing
 from pipelines.demo.track import record
 from schemas import Vocabulary, second_grid
 from schemas.demo import FRAME_RATE
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 from schemas.manifests import read_events, read_manifest, vocabulary
 
 OPTIONS = DemoOptions(clips=14, seed=1, classes=6, sources=True)

@@ -20,7 +20,7 @@ from pipelines.media.frames import ImageFile, PickedFrames
 from pipelines.media.probe import Probe, Track, probe
 from pipelines.media.reader import MediaReader
 from schemas import RECIPES, Clip, ClipMedia, KnownError, Reason, Recipe
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 from tests.pipelines.conftest import make_clip
 
 RECIPE = RECIPES["llp-eccv20"]

@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.media.probe import probe
 from schemas import KnownError, Reason
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 
 
 def test_huge_picture_is_too_large(tmp_path: Path) -> None:

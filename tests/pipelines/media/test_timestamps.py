@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipelines.media.frames import ImageFile, PickedFrames
 from pipelines.media.timestamps import write_frames
 from schemas import KnownError, Reason
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 from tests.pipelines.conftest import make_clip
 
 CORNER = "color=black:size=64x32:rate=10:duration=1,drawbox=x=0:y=0:w=16:h=8:color=white:t=fill"

@@ -17,7 +17,7 @@ from pipelines.jobs.download.fetch.verify import MediaTracks, check_frames, read
 from pipelines.media.containers import READ_OPTIONS
 from pipelines.media.ffmpeg import run_child
 from schemas import KnownError, Reason
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 
 TOLERANCE_S = 0.2
 """How far a clip's length, and audio against video, may differ from what was asked, in seconds."""

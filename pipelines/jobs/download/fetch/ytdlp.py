@@ -16,7 +16,7 @@ from pipelines.jobs.download.fetch.messages import FetchedMedia, FetchRequest
 from pipelines.jobs.download.fetch.remote import RangesRefusedError, RemoteFile, RemoteReader
 from pipelines.jobs.download.fetch.section import SHIFT_S, copy_section
 from schemas import KnownError, Reason
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 from schemas.messages import quoted
 from schemas.secrets import redact_address
 

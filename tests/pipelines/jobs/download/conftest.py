@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from schemas import Clip, read_store_manifest
-from schemas.ffmpeg import ffmpeg_binary
+from schemas.machine.ffmpeg import ffmpeg_binary
 from tests.pipelines.conftest import Beam
 from tests.pipelines.jobs.download.server import Site, serving
 

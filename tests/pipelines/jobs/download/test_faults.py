@@ -73,7 +73,7 @@ def cut_off(film: Path) -> bytes:
     """A file whose header comes first and whose second half is missing."""
     import subprocess
 
-    from schemas.ffmpeg import ffmpeg_binary
+    from schemas.machine.ffmpeg import ffmpeg_binary
 
     words = ["-v", "error", "-i", str(film), "-c", "copy", "-movflags", "+faststart"]
     target = film.with_name("faststart.mp4")
