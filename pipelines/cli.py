@@ -60,7 +60,7 @@ COMMANDS = {
     "compare": Command("pipelines.commands.compare", "our features against published .npy files"),
     "check": Command("pipelines.commands.check", "look over this machine before a job"),
     "plan": Command("pipelines.commands.plan", "what a job would cost before it runs"),
-    "demo": Command("pipelines.commands.demo", "a picture of any clip of the demo world"),
+    "demo": Command("pipelines.commands.demo", "a figure of any clip of the demo world"),
 }
 """Commands by the words that name them."""
 

@@ -50,7 +50,7 @@ class Finding:
 
     what: str
     verdict: Verdict
-    found: str
+    detail: str
 
 
 def run(options: Options, rest: list[str]) -> int:
@@ -61,13 +61,13 @@ def run(options: Options, rest: list[str]) -> int:
     table = Table("", "what", "found")
     signs = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad[/red]"}
     for finding in findings:
-        table.add_row(signs[finding.verdict], escape(finding.what), escape(finding.found))
+        table.add_row(signs[finding.verdict], escape(finding.what), escape(finding.detail))
     Console().print(table)
     return 1 if any(finding.verdict == "bad" for finding in findings) else 0
 
 
 def look(options: Options) -> Iterator[Finding]:
-    """Every finding, one after the other."""
+    """Yield every finding, one after the other."""
     yield _ffmpeg()
     yield _yt_dlp()
     yield _solver()
@@ -98,7 +98,7 @@ def _yt_dlp() -> Finding:
 
 
 def _solver() -> Finding:
-    """The scripts with which a JavaScript runtime solves YouTube's riddles."""
+    """Look for the scripts with which a JavaScript runtime solves YouTube's challenges."""
     try:
         return Finding("yt-dlp-ejs", "ok", importlib.metadata.version("yt-dlp-ejs"))
     except importlib.metadata.PackageNotFoundError:
@@ -107,13 +107,13 @@ def _solver() -> Finding:
 
 
 def _javascript() -> Finding:
-    """A runtime that yt-dlp supports, by its own judgement."""
+    """Look for a JavaScript runtime that yt-dlp supports, as yt-dlp itself tells."""
     import yt_dlp  # noqa: F401 fills the table
     from yt_dlp.globals import supported_js_runtimes
 
-    found = [(name, kind().info) for name, kind in supported_js_runtimes.value.items()]
-    old = [f"{name} {info.version}" for name, info in found if info and not info.supported]
-    for name, info in found:
+    runtimes = [(name, kind().info) for name, kind in supported_js_runtimes.value.items()]
+    old = [f"{name} {info.version}" for name, info in runtimes if info and not info.supported]
+    for name, info in runtimes:
         if info is not None and info.supported:
             return Finding("JavaScript", "ok", f"{name} {info.version}")
     known = ", ".join(supported_js_runtimes.value)
@@ -150,7 +150,7 @@ def _gpu() -> Finding:
     import torch
 
     if not torch.cuda.is_available():
-        return Finding("GPU", "note", "no CUDA device; the nets run on the processor")
+        return Finding("GPU", "note", "no CUDA device; the nets run on the CPU")
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return Finding("GPU", "ok", ", ".join(names))
 
@@ -173,7 +173,7 @@ def _cookies(path: Path) -> Finding:
 
 
 def _test_download(options: Options, video_id: str) -> Finding:
-    """Ten seconds of one video, by the very process that jobs use; the file is thrown away."""
+    """Fetch ten seconds of one video as a job would, and throw the file away."""
     from pipelines.jobs.download.fetch.addresses import read_hosts, youtube_address
     from pipelines.jobs.download.fetch.messages import FetchRequest, Limits
     from pipelines.jobs.download.fetch.ytdlp import YOUTUBE_HOSTS
@@ -198,5 +198,5 @@ def _test_download(options: Options, video_id: str) -> Finding:
     if result.facts is None:
         return Finding("test download", "bad", f"{result.reason}: {result.detail[:300]}")
     facts = result.facts
-    found = f"format {facts['format_id']}, {facts['duration_s']:.1f} s, {facts['size']:,} bytes"
-    return Finding("test download", "ok", found)
+    detail = f"format {facts['format_id']}, {facts['duration_s']:.1f} s, {facts['size']:,} bytes"
+    return Finding("test download", "ok", detail)

@@ -36,10 +36,10 @@ class Plan:
 
     @property
     def clip_s(self) -> float:
-        """Seconds of one worker for a clip."""
+        """Seconds of one worker per clip."""
         if self.options.seconds_per_clip is not None:
             return self.options.seconds_per_clip
-        return self.like.seconds_a_clip if self.like else _USUAL_SECONDS
+        return self.like.seconds_per_clip if self.like else _USUAL_SECONDS
 
     @property
     def workload(self) -> Workload:
@@ -82,11 +82,11 @@ class Plan:
 
     @cached_property
     def stored_gb(self) -> Mapping[str, float]:
-        """Tables as stored; before compression where no store of one's own says more."""
+        """Tables as stored; before compression where there is no store to go by."""
         if self.like is None:
             return self.raw_gb
         return {
-            name: size * self.count.clips / 1e9 for name, size in self.like.bytes_a_clip.items()
+            name: size * self.count.clips / 1e9 for name, size in self.like.bytes_per_clip.items()
         }
 
 
@@ -181,7 +181,7 @@ def _tables(plan: Plan) -> Iterator[tuple[str, ...]]:
 
 
 def _costs(plan: Plan) -> Iterator[tuple[str, ...]]:
-    """What is paid for, the amount, and where it comes from."""
+    """Yield what is paid for, the amount, and where it comes from."""
     options = plan.options
     hours, media, tables = plan.paid_hours, plan.media_gb, sum(plan.stored_gb.values())
     sums = {

@@ -1,4 +1,4 @@
-"""`beam demo`: a picture of any clip of the demo world."""
+"""`beam demo`: a figure of any clip of the demo world."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from schemas import UsageError
 class Options:
     """Generate the demo world (or find it in the cache) and draw one of its clips.
 
-    The picture shows ten frames with their boxes, the sound, and what is heard and seen when.
+    The figure shows ten frames with their boxes, the waveform, and what is heard and seen when.
     Example: beam demo --clip 3 --picture clip.png
     """
 
@@ -32,7 +32,7 @@ class Options:
     difficulty: Literal["easy", "default", "hard"] = "default"
     """How hard it is to see and hear."""
     sources: bool = False
-    """Also keep the clean sound of every event."""
+    """Also keep the clean waveform of every event."""
 
 
 def run(options: Options, rest: list[str]) -> int:

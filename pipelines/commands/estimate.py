@@ -40,8 +40,8 @@ class Count:
             if media.find(clip) is None:
                 missing.add(clip.video_id)
             if n <= _SAMPLE:
-                place = MediaFile(files.join(folder, f"{clip.key}.mp4"), cut=True)
-                sample.append(ClipTask(clip, place, 1))
+                media_file = MediaFile(files.join(folder, f"{clip.key}.mp4"), cut=True)
+                sample.append(ClipTask(clip, media_file, 1))
         units = sum(len(unit.encode()) for unit in into_units(sample, unit_size))
         return cls(
             clips=n, seconds=seconds, missing=len(missing), shuffled=units / max(1, len(sample)) * n
@@ -50,10 +50,10 @@ class Count:
 
 @dataclass(frozen=True)
 class Measured:
-    """What clips of a store of one's own took."""
+    """What the clips of an existing store took."""
 
-    seconds_a_clip: float
-    bytes_a_clip: Mapping[str, float]
+    seconds_per_clip: float
+    bytes_per_clip: Mapping[str, float]
     """By table, as stored."""
 
     @classmethod
@@ -72,13 +72,13 @@ class Measured:
             raise UsageError(
                 f"--like {out} holds no clip that a features job made; give the --out of one"
             )
-        bytes_a_clip = {}
+        bytes_per_clip = {}
         for name, paths in store.parts(state).items():
             if paths:  # files that no reader is led to are left out
                 sizes = files.sizes(files.join(out, name))
                 held = sum(sizes.get(path.rsplit("/", 1)[1], 0) for path in paths)
-                bytes_a_clip[str(name)] = held / clips
-        return cls(spent / clips, bytes_a_clip)
+                bytes_per_clip[str(name)] = held / clips
+        return cls(spent / clips, bytes_per_clip)
 
 
 def table_bytes(recipe: Recipe, count: Count) -> dict[str, float]:

@@ -31,7 +31,7 @@ class Workload:
             raise ValueError(f"need clip_s, life_s > 0 and unit_s, start_s >= 0, got {self}")
 
     def share_wasted(self, unit_size: int) -> float:
-        """Share of the paid time that does no clip for good, with many units a worker.
+        """Return the share of the paid time that finishes no clip, with many units per worker.
 
         A unit takes t = unit_size * clip_s + unit_s. At a rate r = 1 / life_s a worker lives to
         finish its j-th with probability exp(-r (start_s + j t)), which is
@@ -47,7 +47,7 @@ class Workload:
         return 1 - finished * useful / self.life_s
 
     def best_unit_size(self) -> int:
-        """The size that wastes least; near sqrt(2 unit_s life_s) / clip_s.
+        """Return the size that wastes least; near sqrt(2 unit_s life_s) / clip_s.
 
         >>> Workload(clip_s=6.0, unit_s=0.5, life_s=4 * 3600).best_unit_size()
         20

@@ -1,4 +1,4 @@
-"""Pictures and sound into files whose bytes depend on nothing but their content and the ffmpeg.
+"""Frames and waveforms into files whose bytes depend on their content and on ffmpeg alone.
 
 x264 runs on one thread and every writer is told to leave out dates and its own version.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.demo.motion import HEIGHT, WIDTH
-from pipelines.demo.sounds import RATE
+from pipelines.demo.synthesis import RATE
 from pipelines.media.ffmpeg import run_child
 from schemas import JobError, KnownError
 from schemas.demo import FRAME_RATE
@@ -25,7 +25,7 @@ _EXACT = ("-map_metadata", "-1", "-fflags", "+bitexact", "-flags:v", "+bitexact"
 
 
 def write_wav(path: Path, samples: NDArray[np.float32]) -> None:
-    """16-bit WAV at 16 kHz of `samples`, [N] or [channels, N] in -1..1."""
+    """Write `samples`, [N] or [channels, N] in -1..1, as 16-bit WAV at 16 kHz."""
     channels = np.atleast_2d(samples)
     with wave.open(str(path), "wb") as out:
         out.setnchannels(len(channels))
@@ -38,12 +38,12 @@ def write_wav(path: Path, samples: NDArray[np.float32]) -> None:
 def write_clip(
     path: Path,
     frames: NDArray[np.uint8],
-    sound: NDArray[np.float32],
+    waveform: NDArray[np.float32],
     *,
     sample_rate: int,
     channels: int,
 ) -> None:
-    """H.264 and AAC in MP4 at `path`, which appears whole or not at all.
+    """Write H.264 and AAC in MP4 to `path`, which appears whole or not at all.
 
     `frames` is planar YUV 4:2:0, [F, 360, 320]; `sound` is [2, N] at 16 kHz, resampled and mixed as
     asked. `JobError` with ffmpeg's words when it fails.
@@ -51,12 +51,12 @@ def write_clip(
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".making-") as folder:
         work = Path(folder)
         frames.tofile(work / "frames.yuv")
-        write_wav(work / "sound.wav", sound)
+        write_wav(work / "waveform.wav", waveform)
         command = [
             ffmpeg_binary(), "-nostdin", "-v", "error", "-y",
             "-f", "rawvideo", "-pix_fmt", "yuv420p", "-video_size", f"{WIDTH}x{HEIGHT}",
             "-framerate", str(FRAME_RATE), "-i", str(work / "frames.yuv"),
-            "-i", str(work / "sound.wav"),
+            "-i", str(work / "waveform.wav"),
             "-c:v", "libx264", "-preset", "superfast", "-crf", "23", "-g", "50", "-threads", "1",
             "-c:a", "aac", "-aac_coder", "fast", "-b:a", "64k" if channels == 1 else "96k",
             "-ar", str(sample_rate), "-ac", str(channels), *_EXACT, str(work / "clip.mp4"),

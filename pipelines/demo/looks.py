@@ -20,7 +20,7 @@ SMOKE = (225, 225, 222)
 
 
 def wave(phase: float, shift: float = 0.0) -> float:
-    """Sine of a cyclic phase, -1..1."""
+    """Return the sine of a cyclic phase, -1..1."""
     return math.sin(2 * math.pi * (phase + shift))
 
 
@@ -271,7 +271,7 @@ def _theremin(pen: Pen, tint: Tint, phase: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What defines the picture of a class."""
+    """What defines how a class looks."""
 
     draw: Drawing
     aspect: float

@@ -1,6 +1,6 @@
 """Movement: where an object and the camera are in every frame.
 
-Places are shares of the frame, (0.5, 0.5) its middle. All functions work on whole arrays of times.
+Positions are shares of the frame, (0.5, 0.5) its middle. All functions take arrays of times.
 """
 
 from collections.abc import Callable
@@ -18,73 +18,73 @@ WIDTH, HEIGHT = 320, 240
 POP_S = 0.16
 """An object grows to its full size within this time, and shrinks again before it goes."""
 
-Track = NDArray[np.float64]
+Series = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Path:
     """Movement of an object over F frames, each array [F]."""
 
-    x: Track
-    y: Track
-    angle: Track
+    x: Series
+    y: Series
+    angle: Series
     """Degrees, counter-clockwise."""
-    scale: Track
+    scale: Series
     """1 is full size."""
 
 
-Move = Callable[[Track, float, float], tuple[Track, Track, Track]]
+Move = Callable[[Series, float, float], tuple[Series, Series, Series]]
 """(times in s, pace around 1, start phase in turns) -> shifts x, y and angle, each [F]."""
 
 
-def _turn(times: Track, pace: float, start: float) -> Track:
+def _turn(times: Series, pace: float, start: float) -> Series:
     return np.asarray(2 * np.pi * (pace * times + start))
 
 
-def _hop(times: Track, pace: float, start: float) -> tuple[Track, Track, Track]:
+def _hop(times: Series, pace: float, start: float) -> tuple[Series, Series, Series]:
     leap = np.abs(np.sin(_turn(times, 0.6 * pace, start)))
     return 0.14 * np.sin(_turn(times, 0.11 * pace, start)), -0.16 * leap, 4 * leap
 
 
-def _bob(times: Track, pace: float, start: float) -> tuple[Track, Track, Track]:
+def _bob(times: Series, pace: float, start: float) -> tuple[Series, Series, Series]:
     swell = np.sin(_turn(times, 0.45 * pace, start))
     drift = 0.12 * np.sin(_turn(times, 0.07 * pace, start))
     return drift, 0.03 * swell, 7 * np.sin(_turn(times, 0.45 * pace, start + 0.2))
 
 
-def _swing(times: Track, pace: float, start: float) -> tuple[Track, Track, Track]:
+def _swing(times: Series, pace: float, start: float) -> tuple[Series, Series, Series]:
     stroke = np.sin(_turn(times, 1.2 * pace, start))
     return 0.03 * stroke, 0.02 * np.abs(stroke), 38 * stroke
 
 
-def _still(times: Track, pace: float, start: float) -> tuple[Track, Track, Track]:
+def _still(times: Series, pace: float, start: float) -> tuple[Series, Series, Series]:
     sway = np.sin(_turn(times, 0.3 * pace, start))
     return 0.012 * sway, 0.008 * sway, 1.5 * sway
 
 
-def _zigzag(times: Track, pace: float, start: float) -> tuple[Track, Track, Track]:
+def _zigzag(times: Series, pace: float, start: float) -> tuple[Series, Series, Series]:
     x = 0.22 * np.sin(_turn(times, 0.23 * pace, start)) + 0.03 * np.sin(_turn(times, 1.9, 0))
     y = 0.16 * np.sin(_turn(times, 0.37 * pace, start)) + 0.03 * np.sin(_turn(times, 2.3, 0.3))
     return x, y, 10 * np.sin(_turn(times, 0.8 * pace, start))
 
 
-def _drive(times: Track, pace: float, start: float) -> tuple[Track, Track, Track]:
+def _drive(times: Series, pace: float, start: float) -> tuple[Series, Series, Series]:
     shuttle = np.arcsin(np.sin(_turn(times, 0.09 * pace, start))) / (np.pi / 2)
     return 0.26 * shuttle, 0.006 * np.sin(_turn(times, 3.1, 0)), np.zeros_like(times)
 
 
-def _shake(times: Track, pace: float, start: float) -> tuple[Track, Track, Track]:
+def _shake(times: Series, pace: float, start: float) -> tuple[Series, Series, Series]:
     quick = np.sin(_turn(times, 7.3 * pace, start))
     slow = 0.05 * np.sin(_turn(times, 0.2 * pace, start))
     return slow + 0.008 * quick, 0.008 * np.sin(_turn(times, 5.9 * pace, 0)), 2.5 * quick
 
 
-def _tilt(times: Track, pace: float, start: float) -> tuple[Track, Track, Track]:
+def _tilt(times: Series, pace: float, start: float) -> tuple[Series, Series, Series]:
     lean = np.sin(_turn(times, 0.35 * pace, start))
     return 0.03 * lean, 0.01 * np.abs(lean), 14 * lean
 
 
-def _rise(times: Track, pace: float, start: float) -> tuple[Track, Track, Track]:
+def _rise(times: Series, pace: float, start: float) -> tuple[Series, Series, Series]:
     climb = np.sin(_turn(times, 0.16 * pace, start))
     return 0.05 * np.sin(_turn(times, 0.3, start)), -0.2 * climb, 6 * np.sin(_turn(times, 0.5, 0))
 
@@ -99,10 +99,10 @@ MOVES: dict[str, Move] = {
 def object_path(
     rng: np.random.Generator, move: str, n_frames: int, half: tuple[float, float], pan: float
 ) -> Path:
-    """Movement over `n_frames` around a random place; `half` is half the object's (width, height).
+    """Return a movement around a random position; `half` is half the object's (width, height).
 
     The centre keeps 80 % of the object's half size, and the camera's travel `pan`, away from the
-    edges, so that most of the object stays in the picture.
+    edges, so that most of the object stays in the frame.
     """
     times = np.arange(n_frames) / FRAME_RATE
     dx, dy, angle = MOVES[move](times, float(rng.uniform(0.8, 1.25)), float(rng.uniform()))
@@ -119,7 +119,7 @@ def object_path(
 
 
 def camera(rng: np.random.Generator, ranges: Difficulty, n_frames: int) -> NDArray[np.float64]:
-    """The camera over the clip as [F, 3]: shift x, shift y in pixels, zoom around 1."""
+    """Return the camera over the clip, [F, 3]: shift x, shift y in pixels, zoom around 1."""
     times = np.arange(n_frames) / FRAME_RATE
     direction = rng.uniform(0, 2 * np.pi)
     travel = ranges.pan * np.sin(2 * np.pi * (rng.uniform(0.03, 0.08) * times + rng.uniform()))

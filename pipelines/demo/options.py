@@ -39,7 +39,7 @@ class Difficulty:
     shake: float
     """Size of the camera's tremble, in pixels."""
     grain: int
-    """Largest step of the picture's noise, in grey levels of 255."""
+    """Largest step of the video's noise, in grey levels of 255."""
 
 
 DIFFICULTIES: dict[str, Difficulty] = {
@@ -71,7 +71,7 @@ class DemoOptions:
     difficulty: DifficultyName = "default"
     """`easy`, `default` or `hard`."""
     sources: bool = False
-    """Also keep the clean sound of every event, as 16-bit WAV."""
+    """Also keep the clean waveform of every event, as 16-bit WAV."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.clips <= MOST_CLIPS:
@@ -112,26 +112,26 @@ class DemoOptions:
         }
 
     def clip_id(self, index: int) -> str:
-        """The 11-character id of clip `index`: `demo`, three characters for the world, the index.
+        """Return the 11-character id of a clip: `demo`, three characters for the world, the index.
 
         >>> len(DemoOptions().clip_id(7)), DemoOptions().clip_id(7)[-4:]
         (11, '0007')
         """
         digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
         number = int(hashlib.sha256(repr(self.world).encode()).hexdigest(), 16)
-        world = "".join(digits[number // 62**place % 62] for place in range(3))
+        world = "".join(digits[number // 62**power % 62] for power in range(3))
         return f"demo{world}{index:04d}"
 
     def clip_key(self, index: int) -> str:
-        """Key of clip `index`, as every table has it; the media file adds `.mp4`."""
+        """Return the key of a clip, as every table has it; the media file adds `.mp4`."""
         return f"{self.clip_id(index)}_0_10"
 
     def to_json(self) -> dict[str, Any]:
-        """All settings, ready for `demo.json`."""
+        """Return all settings, ready for `demo.json`."""
         return asdict(self)
 
 
 def demo_folder(options: DemoOptions) -> Path:
-    """Where a demo world is cached."""
+    """Return the folder where a demo world is cached."""
     name = f"{options.difficulty}-{options.classes}-{options.seed}-{options.clips}"
     return cache_folder() / "demo" / (f"{name}-sources" if options.sources else name)

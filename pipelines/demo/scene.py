@@ -18,7 +18,7 @@ SECONDS = 10
 Span = tuple[int, int]
 """Whole seconds [onset, offset)."""
 
-Part = Literal["script", "picture", "sound"]
+Part = Literal["script", "video", "audio"]
 
 _EVENT_COUNT_SHARES = (0.05, 0.32, 0.34, 0.19, 0.10)
 _SPLITS = (
@@ -53,7 +53,7 @@ class Scene:
         return tuple(kind.name for kind in CLASSES if kind.name in present)
 
     def runs(self, modality: Literal["audio", "visual"]) -> list[tuple[str, int, int]]:
-        """(class, onset, offset) of every run of positive seconds; touching events are one run."""
+        """Return (class, onset, offset) of each run of seconds; events that touch are one run."""
         seconds: dict[str, set[int]] = {}
         for event in self.events:
             span = event.heard if modality == "audio" else event.seen
@@ -73,16 +73,16 @@ def _runs(seconds: set[int]) -> list[Span]:
 
 
 def generator(options: DemoOptions, index: int, part: Part, item: int = 0) -> np.random.Generator:
-    """The random numbers of one part of one clip; no other part or clip moves them."""
-    place = ("script", "picture", "sound").index(part)
+    """Return the random numbers of one part of one clip; no other part or clip moves them."""
+    part_index = ("script", "video", "audio").index(part)
     level = ("easy", "default", "hard").index(options.difficulty)
     return np.random.default_rng(
-        [DEMO_VERSION, options.seed, options.classes, level, index, place, item]
+        [DEMO_VERSION, options.seed, options.classes, level, index, part_index, item]
     )
 
 
 def plan_scene(options: DemoOptions, index: int) -> Scene:
-    """The script of clip `index`: 0 to 4 events; the first ten clips have one at least."""
+    """Return the script of a clip: 0 to 4 events, at least one in the first ten clips."""
     rng = generator(options, index, "script")
     count = int(rng.choice(len(_EVENT_COUNT_SHARES), p=_EVENT_COUNT_SHARES))
     kinds = CLASSES[: options.classes]
@@ -107,7 +107,7 @@ def _span(rng: np.random.Generator) -> Span:
 
 
 def _moved(span: Span, rng: np.random.Generator) -> Span:
-    """The span with each end moved by up to two seconds, at least two seconds long."""
+    """Move each end of a span by up to two seconds; at least two seconds stay."""
     steps = rng.choice([-2, -1, 0, 1, 2], size=2, p=[0.1, 0.2, 0.4, 0.2, 0.1])
     onset = int(np.clip(span[0] + steps[0], 0, SECONDS - 2))
     return onset, int(np.clip(span[1] + steps[1], onset + 2, SECONDS))

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.demo.classes import FAMILY
-from pipelines.demo.film import Box
 from pipelines.demo.options import DEMO_VERSION, DemoOptions
 from pipelines.demo.scene import Scene
+from pipelines.demo.video import Box
 from pipelines.media.ffmpeg import ffmpeg_version
 from schemas.demo import (
     AUDIO_FILE,
@@ -39,7 +39,7 @@ BOX_SCHEMA = pa.schema(
 
 
 def box_table(clip_key: str, boxes: Sequence[Box]) -> pa.Table:
-    """The boxes of one clip as rows of `demo_boxes.parquet`."""
+    """Return the boxes of one clip as rows of `demo_boxes.parquet`."""
     columns = {name: [getattr(box, name) for box in boxes] for name in BOX_SCHEMA.names[1:]}
     return pa.table({"clip_key": [clip_key] * len(boxes), **columns}, schema=BOX_SCHEMA)
 
@@ -79,12 +79,12 @@ def _write_rows(path: Path, header: str, rows: Iterable[str]) -> None:
 
 
 def source_name(clip_key: str, event_id: int, label: str) -> str:
-    """File name of the clean sound of one event, relative to the world's folder."""
+    """Return the file name of one event's clean waveform, relative to the world's folder."""
     return f"{SOURCES_FOLDER}/{clip_key}_{event_id}_{label}.wav"
 
 
 def file_names(options: DemoOptions, scenes: Sequence[Scene]) -> list[str]:
-    """Every file of the world but the record, relative to its folder."""
+    """Return every file of the world but the record, relative to its folder."""
     sources = [
         source_name(scene.clip_key, event.event_id, event.label)
         for scene in scenes
@@ -112,7 +112,7 @@ def write_record(options: DemoOptions, scenes: Sequence[Scene], folder: Path) ->
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """`demo.json` of a finished world, None where there is none that can be read."""
+    """Read `demo.json` of a finished world; None where there is none that can be read."""
     try:
         record: dict[str, Any] = json.loads((folder / RECORD_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

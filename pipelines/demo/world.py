@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from pipelines.demo.audio import mix_audio
 from pipelines.demo.encode import TIME_LIMIT_S, write_clip, write_wav
-from pipelines.demo.film import film
 from pipelines.demo.options import DemoOptions
 from pipelines.demo.scene import Scene, generator, plan_scene
-from pipelines.demo.track import record
 from pipelines.demo.truth import (
     box_table,
     read_record,
@@ -22,6 +21,7 @@ from pipelines.demo.truth import (
     write_record,
     write_truth,
 )
+from pipelines.demo.video import render_video
 from schemas import UsageError
 from schemas.demo import SOURCES_FOLDER
 
@@ -70,17 +70,17 @@ def generate(options: DemoOptions, folder: Path, progress: Progress | None = Non
 
 
 def _finished(options: DemoOptions, folder: Path) -> bool:
-    """Whether the folder holds all of this very world; `UsageError` when it holds another."""
-    found = read_record(folder)
-    if found is None:
+    """Tell whether the folder holds all of this very world; `UsageError` for another."""
+    record = read_record(folder)
+    if record is None:
         return False
-    if found.get("world") != options.world:
+    if record.get("world") != options.world:
         raise UsageError(
-            f"{folder} holds another demo world ({found.get('world')}, not {options.world}); "
+            f"{folder} holds another demo world ({record.get('world')}, not {options.world}); "
             "choose another folder or remove this one"
         )
-    return found["options"] == options.to_json() and all(
-        (folder / name).is_file() for name in found["sha256"]
+    return record["options"] == options.to_json() and all(
+        (folder / name).is_file() for name in record["sha256"]
     )
 
 
@@ -93,17 +93,17 @@ def _sweep(folder: Path) -> None:
 
 def _make_clip(options: DemoOptions, scene: Scene, folder: Path) -> pa.Table:
     """Make what is missing of one clip; the boxes are drawn anew, for they need no file."""
-    frames, boxes = film(options, scene)
+    frames, boxes = render_video(options, scene)
     path = folder / f"{scene.clip_key}.mp4"
-    track = record(options, scene)
+    track = mix_audio(options, scene)
     if not path.exists():
-        chosen = int(generator(options, scene.index, "sound", _FORMAT_ITEM).integers(len(_FORMATS)))
+        chosen = int(generator(options, scene.index, "audio", _FORMAT_ITEM).integers(len(_FORMATS)))
         sample_rate, channels = _FORMATS[chosen]
         write_clip(path, frames, track.mix, sample_rate=sample_rate, channels=channels)
     if options.sources:
-        for event_id, sound in track.sources.items():
+        for event_id, waveform in track.sources.items():
             name = source_name(scene.clip_key, event_id, scene.events[event_id].label)
             unfinished = (folder / name).with_suffix(".part")
-            write_wav(unfinished, sound)
+            write_wav(unfinished, waveform)
             unfinished.replace(folder / name)
     return box_table(scene.clip_key, boxes)

@@ -53,12 +53,12 @@ def runner_class(runner: str) -> str:
 def _check_runner(runner: str) -> None:
     known = beam_options.StandardOptions.KNOWN_RUNNER_NAMES
     try:
-        found = create_runner(runner)
+        created = create_runner(runner)
     except (ImportError, ValueError, AttributeError, TypeError) as error:
         if runner_class(runner) in map(str.lower, known):
             raise UsageError(f"{runner} cannot be used here ({error})") from None
-        found = None
-    if not isinstance(found, PipelineRunner):
+        created = None
+    if not isinstance(created, PipelineRunner):
         raise UsageError(unknown("runner", runner, sorted(known)))
 
 

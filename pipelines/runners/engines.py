@@ -1,4 +1,4 @@
-"""Engines behind a job server: what must be in place before a job goes to one, and how they say no.
+"""Engines behind a job server: what must be in place before a job, and what their failures mean.
 
 Flink, Spark and their like answer a mistake late, in Java's words, or not at all. What can be known
 beforehand is asked beforehand, with a time limit.
@@ -85,26 +85,26 @@ def prepare_engine(arguments: Sequence[str]) -> None:
 
 
 def engine_trouble(error: BaseException) -> str | None:
-    """One sentence for an engine that gave a job up; None where a worker's own code failed."""
+    """Return one sentence for an engine's failure; None where a worker's own code failed."""
     text = str(error)
     if "Traceback (most recent call last)" in text:
         return None
     for sign, sentence in _TROUBLE.items():
-        _, found, rest = text.partition(sign)
-        if found:
+        _, sign_there, rest = text.partition(sign)
+        if sign_there:
             return sentence.format(why=_root_cause(rest))
     return None
 
 
 def _root_cause(text: str) -> str:
-    """The line that matters in what Java says: the innermost cause, else the first."""
+    """Return the line that matters in Java's message: the innermost cause, else the first."""
     lines = [line.strip() for line in text.strip().splitlines()]
     causes = [line.removeprefix(_CAUSE) for line in lines if line.startswith(_CAUSE)]
     return [*lines[:1], *causes][-1][:300] if lines else "no reason given"
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    """False for an engine's log, which Beam repeats as its own; its last line is the error."""
+    """Drop an engine's log, which Beam repeats as its own; its last line is the error."""
     return record.module != "portable_runner"
 
 
@@ -120,7 +120,7 @@ def _check_answer(option: str, address: str, what: str) -> None:
 
 
 def _check_master(option: str, master: str, what: str) -> None:
-    """Names like `[auto]`, `local[4]` and `yarn` are no addresses."""
+    """Check an address; names like `[auto]`, `local[4]` and `yarn` are none."""
     if ":" in master:
         _check_answer(option, master, what)
 
@@ -140,7 +140,7 @@ def _check_java(options: PipelineOptions, *, needed: bool) -> None:
 
 
 def _check_environment(options: PipelineOptions, runner: PortableRunner) -> None:
-    """Workers must have earsight: Beam's own image, the default on a cluster, has not."""
+    """Check that workers have earsight: Beam's own image, a cluster's default, has not."""
     try:
         environment = runner.default_environment(options)
     except (ValueError, TypeError, LookupError):  # what it meets in options as they are

@@ -93,7 +93,7 @@ def find_preset(name: str | None, known: Collection[str] = tuple(PRESETS)) -> Pr
 
 
 def is_dataflow(runner: str) -> bool:
-    """Whether a name of Beam's runners, in any spelling, means Dataflow."""
+    """Tell whether a runner's name, in any spelling, means Dataflow."""
     return runner_class(runner) == DATAFLOW.lower()
 
 

@@ -26,14 +26,14 @@ class Versions:
     def check(self) -> None:
         """Raise `JobError` with both versions where this environment has others."""
         here = Versions.here()
-        for name, wanted, found in (
+        for name, wanted, installed in (
             ("earsight", self.earsight, here.earsight),
             ("Beam", self.beam, here.beam),
         ):
-            if found != wanted:
+            if installed != wanted:
                 raise JobError(
-                    f"the launcher has {name} {wanted} and the worker has {name} {found}; build "
-                    "the worker's image from the launcher's version and name it with "
+                    f"the launcher has {name} {wanted} and the worker has {name} {installed}; "
+                    "build the worker's image from the launcher's version and name it with "
                     "--sdk_container_image"
                 )
 

@@ -29,7 +29,7 @@ from models.data.streaming import open_data
 from models.metrics import AVVP_NAMES
 from models.training import results
 from pipelines.demo import DemoOptions, demo_folder, generate
-from pipelines.demo.picture import decode as decode_all
+from pipelines.demo.figure import decode as decode_all
 from schemas import RECIPES
 from tests.places import BENCHMARKS
 

@@ -113,7 +113,7 @@ def test_waste_against_unit_size(media: Path, tmp_path: Path) -> None:
     report["llp_on_100_workers_idle_at_the_end"] = {
         str(size): round(idle_share(curves[24][0], size), 4) for size in (4, 16, 64)
     }
-    report["best_unit_size_by_seconds_a_clip"] = {
+    report["best_unit_size_by_seconds_per_clip"] = {
         f"{seconds:g} s": {
             f"{hours} h": Workload(
                 clip_s=seconds, unit_s=unit_s, life_s=3600 * hours

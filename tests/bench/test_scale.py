@@ -40,7 +40,7 @@ def test_cost_of_a_clip_does_not_grow(tmp_path: Path) -> None:
     report = {
         "what": "jobs of 10, 100 and 1,000 demo clips, log-mel only",
         "processor_seconds": [round(one, 1) for one in seconds],
-        "processor_seconds_a_clip": {
+        "processor_seconds_per_clip": {
             "10 to 100": round(each[0], 4), "100 to 1000": round(each[1], 4)
         },
         "ratio": round(each[1] / each[0], 3),

@@ -90,10 +90,10 @@ def _count_reasons(state: StoreState) -> dict[str, int]:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "platform": sys.platform}
+    versions = {"python": platform.python_version(), "platform": sys.platform}
     for tool in _TOOLS:
         try:
-            found[tool] = importlib.metadata.version(tool)
+            versions[tool] = importlib.metadata.version(tool)
         except importlib.metadata.PackageNotFoundError:
-            found[tool] = "not installed"
-    return found
+            versions[tool] = "not installed"
+    return versions

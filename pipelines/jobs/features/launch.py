@@ -240,7 +240,7 @@ def _check_media(job: FeaturesJob) -> None:
 
 
 def _check_annotations(job: FeaturesJob) -> None:
-    """See that there are files; a manifest may be too long to read here."""
+    """Check that there are files; a manifest may be too long to read here."""
     if job.annotations != NO_ANNOTATIONS and not files.list_folder(job.annotations):
         raise UsageError(f"--annotations {job.annotations} holds no files")
 

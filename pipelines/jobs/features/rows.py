@@ -45,20 +45,20 @@ class Extracted:
     """What each extractor gave, by its name; None for a missing modality."""
 
 
-def clip_tables(found: Extracted, recipe: Recipe) -> dict[TableName, pa.Table]:
+def clip_tables(extracted: Extracted, recipe: Recipe) -> dict[TableName, pa.Table]:
     """Return the rows of one clip, a table for each kind that the recipe's extractors fill."""
-    media = found.media
+    media = extracted.media
     valid: Valid = {"audio": media.audio_valid, "visual": media.frames_valid}
     tables: dict[TableName, pa.Table] = {
-        "clips": _clips(found),
-        SNIPPETS: snippet_rows(found.clip.key, found.features, valid, recipe),
+        "clips": _clips(extracted),
+        SNIPPETS: snippet_rows(extracted.clip.key, extracted.features, valid, recipe),
     }
-    for name, values in found.features.items():
+    for name, values in extracted.features.items():
         feature = recipe.feature(name)
         if values is not None and feature.table != SNIPPETS:
             schema = table_schema(feature.table, recipe)
             columns, kept = _own_rows(values, feature, valid[feature.modality])
-            tables[feature.table] = _table(found.clip.key, columns, kept, schema)
+            tables[feature.table] = _table(extracted.clip.key, columns, kept, schema)
     return tables
 
 
@@ -118,10 +118,11 @@ def _table(
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _clips(found: Extracted) -> pa.Table:
-    clip, media, probe, quality = found.clip, found.media, found.probe, found.quality
+def _clips(extracted: Extracted) -> pa.Table:
+    clip, media = extracted.clip, extracted.media
+    probe, quality = extracted.probe, extracted.quality
     height, width = media.frames[0].shape[:2] if media.frames is not None else (None, None)
-    sound = probe.audio if media.waveform is not None else None
+    audio = probe.audio if media.waveform is not None else None
     duration = probe.duration_s
     row = {
         "clip_key": clip.key,
@@ -137,9 +138,9 @@ def _clips(found: Extracted) -> pa.Table:
         "width": width,
         "height": height,
         "fps": probe.video.rate if probe.video and media.frames is not None else None,
-        "sample_rate": int(sound.rate) if sound and sound.rate else None,
-        "audio_channels": sound.channels if sound else None,
-        "media_sha256": found.media_sha256,
+        "sample_rate": int(audio.rate) if audio and audio.rate else None,
+        "audio_channels": audio.channels if audio else None,
+        "media_sha256": extracted.media_sha256,
         "loudness_db": quality.loudness_db,
         "silent_share": quality.silent_share,
         "still_share": quality.still_share,

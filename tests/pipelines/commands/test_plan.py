@@ -59,7 +59,7 @@ def test_bytes_are_what_a_store_holds(tmp_path: Path) -> None:
     for name, size in held.items():
         assert 0.85 * sizes[name] < size < 1.15 * sizes[name], name
     like = Measured.of(str(tmp_path / "out"))
-    assert like.bytes_a_clip["snippets"] * 16 == held["snippets"]
+    assert like.bytes_per_clip["snippets"] * 16 == held["snippets"]
     kept = table_bytes(recipe.with_(resnet152_frames="keep"), count(16, 160))["snippets"]
     assert kept - sizes["snippets"] == 7 * 160 * 2048 * 4
 
@@ -77,7 +77,7 @@ def test_a_run_of_ones_own_gives_seconds_and_bytes(tmp_path: Path, beam: Beam) -
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
-    assert f"{Measured.of(str(out)).seconds_a_clip:.3g} s" in said
+    assert f"{Measured.of(str(out)).seconds_per_clip:.3g} s" in said
     assert "snippets, stored" in said
     assert "workers" in said.split("costs")[1]
     assert "GB months x 0.5" in said
@@ -112,9 +112,9 @@ def test_values_without_sense_are_refused(
 def test_files_that_a_pack_left_are_not_counted(tmp_path: Path) -> None:
     out = tmp_path / "out"
     add_units(out, units=4)
-    before = Measured.of(str(out)).bytes_a_clip["snippets"]
+    before = Measured.of(str(out)).bytes_per_clip["snippets"]
     pack_at_once(out, keep_parts=True)
-    assert Measured.of(str(out)).bytes_a_clip["snippets"] < 1.1 * before
+    assert Measured.of(str(out)).bytes_per_clip["snippets"] < 1.1 * before
 
 
 def test_an_empty_manifest_is_said(tmp_path: Path, beam: Beam) -> None:

@@ -7,13 +7,13 @@ import pytest
 from numpy.typing import NDArray
 
 from pipelines.demo import CLASSES, DemoOptions, generate
+from pipelines.demo.audio import mix_audio
 from pipelines.demo.classes import FAMILIES
-from pipelines.demo.film import film
 from pipelines.demo.looks import LOOKS
 from pipelines.demo.motion import HEIGHT, MOVES, WIDTH
 from pipelines.demo.scene import SECONDS, Scene, SceneEvent, plan_scene
-from pipelines.demo.sounds import RATE, VOICES, sing
-from pipelines.demo.track import record
+from pipelines.demo.synthesis import RATE, VOICES, render_voice
+from pipelines.demo.video import render_video
 from schemas import Vocabulary, second_grid
 from schemas.demo import FRAME_RATE
 from schemas.machine.ffmpeg import ffmpeg_binary
@@ -111,9 +111,9 @@ def test_the_object_is_what_its_box_holds(world: Path) -> None:
     scene = next(s for s in SCENES if [e for e in s.events if e.seen] and len(s.events) == 1)
     frames = frames_of(world / f"{scene.clip_key}.mp4")
     empty = Scene(scene.index, scene.clip_key, scene.split, ())
-    planes, _ = film(OPTIONS, empty)
+    planes, _ = render_video(OPTIONS, empty)
     backdrop = planes[:, :HEIGHT].astype(float)  # luma in 16..235
-    _, boxes = film(OPTIONS, scene)
+    _, boxes = render_video(OPTIONS, scene)
     assert len(frames) == SECONDS * FRAME_RATE
     for box in boxes[::10]:
         luma = frames[box.frame_index].astype(float) @ (0.098, 0.504, 0.257) + 16
@@ -132,7 +132,7 @@ def test_sources_are_the_events_that_are_heard(world: Path) -> None:
     names = {f"{s.clip_key}_{e.event_id}_{e.label}.wav" for s, e in events}
     assert {path.name for path in (world / "demo_sources").iterdir()} == names
     for scene in SCENES:
-        track = record(OPTIONS, scene)
+        track = mix_audio(OPTIONS, scene)
         rest = track.mix.mean(axis=0) - sum(track.sources.values(), np.zeros(SECONDS * RATE))
         for second in heard_seconds(scene):
             part = slice(second * RATE, (second + 1) * RATE)
@@ -142,7 +142,7 @@ def test_sources_are_the_events_that_are_heard(world: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_voice_is_heard_in_every_second(name: str, seed: int) -> None:
-    sound = sing(VOICES[name], np.random.default_rng(seed), 4 * RATE)
+    sound = render_voice(VOICES[name], np.random.default_rng(seed), 4 * RATE)
     level = np.sqrt((sound.reshape(4, RATE) ** 2).mean(axis=1))
     assert np.sqrt((sound**2).mean()) == pytest.approx(1)
     assert level.min() > 0.5
@@ -155,7 +155,7 @@ def test_a_voice_is_heard_in_every_second(name: str, seed: int) -> None:
 def test_every_look_fits_the_frame(name: str, difficulty: str) -> None:
     options = DemoOptions(classes=16, difficulty=difficulty)  # type: ignore[arg-type]
     event = SceneEvent(0, name, None, (2, 4))
-    frames, boxes = film(options, Scene(NAMES.index(name), "clip", "train", (event,)))
+    frames, boxes = render_video(options, Scene(NAMES.index(name), "clip", "train", (event,)))
     assert frames.shape == (SECONDS * FRAME_RATE, HEIGHT * 3 // 2, WIDTH)
     assert [box.frame_index for box in boxes] == list(range(2 * FRAME_RATE, 4 * FRAME_RATE))
     grown = boxes[5:-5]
@@ -169,7 +169,7 @@ def test_what_is_seen_stays_in_the_picture() -> None:
     shares = []
     for index in range(10):
         scene = plan_scene(options, index)
-        _, boxes = film(options, scene)
+        _, boxes = render_video(options, scene)
         shares += [box.visible_share for box in boxes]
         seen = {(e.event_id, second) for e in scene.events if e.seen for second in range(*e.seen)}
         assert {(box.event_id, box.frame_index // FRAME_RATE) for box in boxes} == seen

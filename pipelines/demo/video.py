@@ -1,4 +1,4 @@
-"""The picture of one clip: backdrop, objects and camera become frames and boxes."""
+"""The video of one clip: backdrop, objects and camera become frames and boxes."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from pipelines.demo.backdrop import MARGIN, draw_decoy, paint_backdrop
 from pipelines.demo.looks import LOOKS
 from pipelines.demo.motion import HEIGHT, WIDTH, Path, camera, object_path
 from pipelines.demo.options import DemoOptions, Difficulty
-from pipelines.demo.pen import Pen, Picture, mix_tint, speckle
+from pipelines.demo.pen import Image, Pen, mix_tint, speckle
 from pipelines.demo.scene import SECONDS, Scene, SceneEvent, generator
 from schemas.demo import FRAME_RATE
 
@@ -44,7 +44,7 @@ class _Actor:
     """One moving thing: its drawings, its path, and when it is there."""
 
     event: SceneEvent | None
-    sheets: list[Picture]
+    sheets: list[Image]
     solid: list[int]
     """Solid pixels of each sheet at full size."""
     first_frame: int
@@ -55,12 +55,12 @@ class _Actor:
         return 0 <= frame - self.first_frame < len(self.path.x)
 
 
-def film(options: DemoOptions, scene: Scene) -> tuple[NDArray[np.uint8], list[Box]]:
-    """Frames of the clip and the boxes of its objects, by frame and event.
+def render_video(options: DemoOptions, scene: Scene) -> tuple[NDArray[np.uint8], list[Box]]:
+    """Return the frames of a clip and the boxes of its objects, by frame and event.
 
     Frames are planar YUV 4:2:0 (BT.601, limited range), uint8 [250, 360, 320]: what x264 eats.
     """
-    rng = generator(options, scene.index, "picture")
+    rng = generator(options, scene.index, "video")
     ranges = options.ranges
     clutter = int(rng.integers(ranges.clutter[0], ranges.clutter[1] + 1))
     backdrop = paint_backdrop(rng, round(HEIGHT * MARGIN), round(WIDTH * MARGIN), clutter)
@@ -70,14 +70,14 @@ def film(options: DemoOptions, scene: Scene) -> tuple[NDArray[np.uint8], list[Bo
     frames = np.empty((N_FRAMES, HEIGHT * 3 // 2, WIDTH), np.uint8)
     boxes: list[Box] = []
     for index in range(N_FRAMES):
-        picture = _look_at(backdrop, view[index])
-        boxes += _paint(picture, [actor for actor in actors if actor.present(index)], index,
+        image = _look_at(backdrop, view[index])
+        boxes += _paint(image, [actor for actor in actors if actor.present(index)], index,
                         view[index])  # fmt: skip
         if grain is not None:
             top, left = int(index * 7 % 31), int(index * 13 % 37)
             shown = grain[top : top + HEIGHT, left : left + WIDTH]
-            picture = np.asarray(cv2.add(picture, shown, dtype=0), np.uint8)
-        cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420, dst=frames[index])
+            image = np.asarray(cv2.add(image, shown, dtype=0), np.uint8)
+        cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420, dst=frames[index])
     return frames, boxes
 
 
@@ -88,7 +88,7 @@ def _grain(rng: np.random.Generator, depth: int) -> NDArray[np.int16] | None:
     return np.repeat(plane, 3, axis=2)
 
 
-def _look_at(backdrop: Picture, view: NDArray[np.float64]) -> Picture:
+def _look_at(backdrop: Image, view: NDArray[np.float64]) -> Image:
     shift_x, shift_y, zoom = view
     middle = (backdrop.shape[1] / 2 + shift_x, backdrop.shape[0] / 2 + shift_y)
     matrix = np.array(
@@ -104,12 +104,12 @@ def _look_at(backdrop: Picture, view: NDArray[np.float64]) -> Picture:
 
 
 def _cast(options: DemoOptions, scene: Scene) -> list[_Actor]:
-    """The objects that are seen, in the order of the events: later ones stand in front."""
+    """Return the objects that are seen, in the order of the events: later ones in front."""
     cast: list[_Actor] = []
     for event in scene.events:
         if event.seen is None:
             continue
-        rng = generator(options, scene.index, "picture", event.event_id + 1)
+        rng = generator(options, scene.index, "video", event.event_id + 1)
         look = LOOKS[event.label]
         height = rng.uniform(*options.ranges.height) * HEIGHT
         height = min(height, 0.62 * WIDTH / look.aspect)
@@ -134,14 +134,14 @@ def _cast(options: DemoOptions, scene: Scene) -> list[_Actor]:
 
 
 def _actor(
-    event: SceneEvent | None, sheets: list[Picture], first: int, path: Path, cycles: float
+    event: SceneEvent | None, sheets: list[Image], first: int, path: Path, cycles: float
 ) -> _Actor:
     solid = [int(np.count_nonzero(sheet[..., 3] > _SOLID)) for sheet in sheets]
     return _Actor(event, sheets, solid, first, path, cycles)
 
 
 def _crowding(track: Path, first: int, half: tuple[float, float], others: list[_Actor]) -> float:
-    """Mean overlap of a path with the actors that are already placed, 0 when they never meet."""
+    """Return the mean overlap of a path with the actors so far, 0 when they never meet."""
     total = 0.0
     for other in others:
         start = max(first, other.first_frame)
@@ -160,7 +160,7 @@ def _crowding(track: Path, first: int, half: tuple[float, float], others: list[_
 
 def _decoys(options: DemoOptions, index: int) -> list[_Actor]:
     ranges: Difficulty = options.ranges
-    rng = generator(options, index, "picture", _DECOY_ITEM)
+    rng = generator(options, index, "video", _DECOY_ITEM)
     actors = []
     for _ in range(int(rng.integers(ranges.decoys[0], ranges.decoys[1] + 1))):
         height = round(rng.uniform(0.12, 0.25) * HEIGHT)
@@ -172,30 +172,28 @@ def _decoys(options: DemoOptions, index: int) -> list[_Actor]:
     return actors
 
 
-def _paint(
-    picture: Picture, actors: list[_Actor], frame: int, view: NDArray[np.float64]
-) -> list[Box]:
-    """Draw the actors into the picture, back to front, and measure what is seen of each."""
+def _paint(image: Image, actors: list[_Actor], frame: int, view: NDArray[np.float64]) -> list[Box]:
+    """Draw the actors into a frame, back to front, and measure what is seen of each."""
     owner = np.full((HEIGHT, WIDTH), _NOBODY, np.uint8)
     boxes: list[tuple[int, _Pose, tuple[int, int, int, int]]] = []
-    for place, actor in enumerate(actors):
+    for layer, actor in enumerate(actors):
         pose = _pose(actor, frame, view)
         if pose is None:
             continue
         rows, columns, patch = pose.rows, pose.columns, pose.patch
         left_over = cv2.merge([255 - patch[..., 3]] * 3)
-        behind = cv2.multiply(picture[rows, columns], left_over, scale=1 / 255)
-        picture[rows, columns] = cv2.add(behind, cv2.cvtColor(patch, cv2.COLOR_BGRA2BGR))
+        behind = cv2.multiply(image[rows, columns], left_over, scale=1 / 255)
+        image[rows, columns] = cv2.add(behind, cv2.cvtColor(patch, cv2.COLOR_BGRA2BGR))
         solid = patch[..., 3] > _SOLID
-        owner[rows, columns][solid] = place
+        owner[rows, columns][solid] = layer
         left, top, width, height = cv2.boundingRect(solid.astype(np.uint8))
         if width:
             x0, y0 = columns.start + left, rows.start + top
-            boxes.append((place, pose, (x0, y0, x0 + width, y0 + height)))
+            boxes.append((layer, pose, (x0, y0, x0 + width, y0 + height)))
     return [
-        _box(event, frame, edges, np.count_nonzero(owner == place) / pose.whole)
-        for place, pose, edges in boxes
-        if (event := actors[place].event) is not None
+        _box(event, frame, edges, np.count_nonzero(owner == layer) / pose.whole)
+        for layer, pose, edges in boxes
+        if (event := actors[layer].event) is not None
     ]
 
 
@@ -218,7 +216,7 @@ def _box(
 class _Pose:
     """An actor's drawing as it stands in one frame."""
 
-    patch: Picture
+    patch: Image
     rows: slice
     columns: slice
     whole: float

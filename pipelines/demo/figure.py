@@ -1,4 +1,4 @@
-"""A picture of one clip with its truth: frames and boxes, sound, and a timeline."""
+"""A figure of one clip with its truth: frames and boxes, waveform and spectrogram, a timeline."""
 
 import csv
 import tempfile
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pipelines.demo.motion import HEIGHT, WIDTH
 from pipelines.demo.scene import SECONDS
-from pipelines.demo.sounds import RATE
+from pipelines.demo.synthesis import RATE
 from pipelines.media.ffmpeg import run_child
 from schemas import JobError, UsageError
 from schemas.demo import (
@@ -49,7 +49,7 @@ def draw_clip(folder: Path, clip_key: str, png_path: Path) -> Path:
         raise UsageError(f"{folder} has no demo clip {clip_key!r}; take a key of {CLIPS_FILE}")
     names = (Path(folder) / CLASSES_FILE).read_text(encoding="utf-8").split()
     tint = dict(zip(names, COLOURS, strict=False))
-    frames, sound = decode(media)
+    frames, waveform = decode(media)
     figure = Figure(figsize=(14, 10), layout="constrained")
     FigureCanvasAgg(figure)
     rows = figure.add_gridspec(5, 5, height_ratios=(2.1, 2.1, 0.9, 1.5, 1.3))
@@ -57,7 +57,7 @@ def draw_clip(folder: Path, clip_key: str, png_path: Path) -> Path:
     for second in range(SECONDS):
         axes = figure.add_subplot(rows[second // 5, second % 5])
         _draw_frame(axes, frames, second, boxes.to_pylist(), tint)
-    _draw_sound(figure.add_subplot(rows[2, :]), figure.add_subplot(rows[3, :]), sound)
+    _draw_waveform(figure.add_subplot(rows[2, :]), figure.add_subplot(rows[3, :]), waveform)
     heard = _events(Path(folder) / AUDIO_FILE, clip_key)
     seen = _events(Path(folder) / VISUAL_FILE, clip_key)
     _draw_timeline(figure.add_subplot(rows[4, :]), heard, seen, tint)
@@ -67,21 +67,21 @@ def draw_clip(folder: Path, clip_key: str, png_path: Path) -> Path:
 
 
 def decode(media: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """RGB frames [F, H, W, 3] and mono sound [S] at 16 kHz."""
-    with tempfile.TemporaryDirectory() as place:
-        work = Path(place)
+    """Return RGB frames [F, H, W, 3] and the mono waveform [S] at 16 kHz."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
         command = [
             ffmpeg_binary(), "-nostdin", "-v", "error", "-y", "-i", str(media),
             "-map", "0:v", "-f", "rawvideo", "-pix_fmt", "rgb24", str(work / "frames.rgb"),
-            "-map", "0:a", "-ac", "1", "-ar", str(RATE), str(work / "sound.wav"),
+            "-map", "0:a", "-ac", "1", "-ar", str(RATE), str(work / "waveform.wav"),
         ]  # fmt: skip
         if run_child(command, timeout_s=60, log=work / "ffmpeg.log") != 0:
             words = (work / "ffmpeg.log").read_text(errors="replace").strip()
             raise JobError(f"{media} cannot be decoded, ffmpeg says: {words[-300:]}")
         frames = np.fromfile(work / "frames.rgb", np.uint8).reshape(-1, HEIGHT, WIDTH, 3)
-        with wave.open(str(work / "sound.wav")) as source:
-            sound = np.frombuffer(source.readframes(source.getnframes()), "<i2") / 32768
-    return frames, sound
+        with wave.open(str(work / "waveform.wav")) as source:
+            waveform = np.frombuffer(source.readframes(source.getnframes()), "<i2") / 32768
+    return frames, waveform
 
 
 def _events(path: Path, clip_key: str) -> list[Row]:
@@ -114,14 +114,14 @@ def _draw_frame(
                       bbox={"facecolor": tint[label], "edgecolor": "none", "pad": 1})  # fmt: skip
 
 
-def _draw_sound(wave_axes: Axes, spectrum_axes: Axes, sound: NDArray[np.float64]) -> None:
-    wave_axes.plot(np.arange(len(sound)) / RATE, sound, lw=0.3, color="#364fc7")
+def _draw_waveform(wave_axes: Axes, spectrum_axes: Axes, waveform: NDArray[np.float64]) -> None:
+    wave_axes.plot(np.arange(len(waveform)) / RATE, waveform, lw=0.3, color="#364fc7")
     wave_axes.set(xlim=(0, SECONDS), ylabel="waveform", xticks=range(SECONDS + 1))
-    windows = np.lib.stride_tricks.sliding_window_view(sound, 512)[::256] * np.hanning(512)
+    windows = np.lib.stride_tricks.sliding_window_view(waveform, 512)[::256] * np.hanning(512)
     power = 20 * np.log10(np.abs(np.fft.rfft(windows)).T + 1e-4)
     spectrum_axes.imshow(
         power, origin="lower", aspect="auto", cmap="magma", vmin=-50,
-        extent=(0, len(sound) / RATE, 0, RATE / 2),
+        extent=(0, len(waveform) / RATE, 0, RATE / 2),
     )  # fmt: skip
     spectrum_axes.set(xlim=(0, SECONDS), ylabel="Hz", xticks=range(SECONDS + 1))
 
