@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import os
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,15 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no shared data at {folder}; set EARSIGHT_SHARED")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end what was skipped and why: a reason a line, with its tests by file."""
+    files: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for report in terminalreporter.stats.get("skipped", []):
+        if isinstance(report.longrepr, tuple):
+            reason = report.longrepr[2].removeprefix("Skipped: ")
+            files[reason][report.nodeid.partition("::")[0]] += 1
+    for reason, counts in files.items():
+        where = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+        terminalreporter.write_line(f"{sum(counts.values())} skipped, {reason}: {where}")
