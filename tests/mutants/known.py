@@ -95,7 +95,7 @@ KNOWN = (
     ),
     Known(
         "valid needs both modalities", "pipelines/jobs/features/rows.py",
-        ("tests/pipelines/jobs/features/test_worker.py",),
+        ("tests/pipelines/jobs/features/test_rows.py",),
         (('valid["audio"] | valid["visual"]', 'valid["audio"] & valid["visual"]'),),
     ),
     Known(
