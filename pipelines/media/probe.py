@@ -1,8 +1,7 @@
 """What is in a media file: its best video and audio track and how long they really last.
 
 Durations come from walking the packets (no decoding), so files without a duration in the header
-are measured too. Tracks are chosen as `ffmpeg` does without `-map`: the video with the most
-pixels, the audio with the most channels, the first of equals; a cover picture is no video.
+are measured too.
 """
 
 import logging
@@ -15,11 +14,11 @@ import av
 import av.error
 
 from pipelines.media.containers import open_media, refusal
+from pipelines.media.streams import choose_streams
 from schemas import KnownError, Reason
 
 _log = logging.getLogger(__name__)
 _READ_TIMEOUT_S = 20.0
-_MOST_PIXELS = 8192 * 8192
 MOST_HOURS = 8
 """Neither a file nor a clip may last longer."""
 
@@ -71,16 +70,8 @@ def probe(path: Path) -> Probe:
 
 
 def _measure(container: "av.container.InputContainer") -> Probe:
-    videos = [stream for stream in container.streams.video if _is_moving(stream)]
-    audios = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    video = max(videos, key=lambda stream: stream.width * stream.height, default=None)
-    audio = max(audios, key=lambda stream: stream.channels or 0, default=None)
+    video, audio = choose_streams(container)
     chosen = [stream for stream in (video, audio) if stream is not None]
-    if not chosen:
-        raise KnownError(Reason.NO_STREAMS, "the file holds neither video nor audio")
-    if video is not None and video.width * video.height > _MOST_PIXELS:
-        size = f"{video.width} x {video.height} pixels"
-        raise KnownError(Reason.TOO_LARGE, f"the video has {size}, 8192 x 8192 at most")
     ends = _ends(container, chosen)
     rate = None if video is None else video.average_rate or video.guessed_rate
     return Probe(
@@ -94,12 +85,6 @@ def _measure(container: "av.container.InputContainer") -> Probe:
 def _number(rate: Fraction | int | None) -> float | None:
     """Return a rate as a number; a file may give none, or 0."""
     return float(rate) if rate else None
-
-
-def _is_moving(stream: "av.VideoStream") -> bool:
-    """Tell video from a cover picture and from a track of a size that the file does not say."""
-    cover = stream.disposition & av.stream.Disposition.attached_pic
-    return not cover and stream.codec_context is not None and stream.width > 0
 
 
 def _ends(

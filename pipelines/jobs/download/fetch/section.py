@@ -10,8 +10,8 @@ import av
 import av.error
 
 from pipelines.jobs.download.fetch.remote import RemoteReader
-from pipelines.jobs.download.fetch.verify import choose_streams
 from pipelines.media.containers import DEMUXERS
+from pipelines.media.streams import choose_streams
 from schemas import KnownError, Reason
 
 SHIFT_S = 10.0

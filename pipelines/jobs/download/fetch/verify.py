@@ -13,10 +13,10 @@ import av
 import av.error
 
 from pipelines.media.containers import open_media, refusal
+from pipelines.media.streams import choose_streams
 from schemas import KnownError, Reason
 
 _OPEN_AND_READ_TIMEOUT_S = 30.0
-_MOST_PIXELS = 8192 * 8192
 _TRUNCATED_S = 0.5
 _DECODED_WHOLE_S = 600.0
 """Of longer files every audio frame is decoded, and every key frame."""
@@ -98,21 +98,6 @@ def read_tracks(path: Path, zero_s: float | None = None) -> MediaTracks:
     return media
 
 
-def choose_streams(
-    container: "av.container.InputContainer",
-) -> tuple[av.VideoStream | None, av.AudioStream | None]:
-    """Return the largest video that is no cover picture, and the audio with most channels."""
-    videos = [stream for stream in container.streams.video if _is_video(stream)]
-    audios = [stream for stream in container.streams.audio if stream.codec_context is not None]
-    video = max(videos, key=lambda stream: stream.width * stream.height, default=None)
-    audio = max(audios, key=lambda stream: stream.channels or 0, default=None)
-    if video is None and audio is None:
-        raise KnownError(Reason.NO_STREAMS, "the file holds neither video nor audio")
-    if video is not None and video.width * video.height > _MOST_PIXELS:
-        raise KnownError(Reason.TOO_LARGE, f"the video has {video.width} x {video.height} pixels")
-    return video, audio
-
-
 def _walk(container: "av.container.InputContainer", zero_s: float | None) -> MediaTracks:
     video, audio = choose_streams(container)
     spans = _spans(container, [stream for stream in (video, audio) if stream is not None])
@@ -126,11 +111,6 @@ def _walk(container: "av.container.InputContainer", zero_s: float | None) -> Med
         return _track(stream, *spans[stream.index], zero)
 
     return MediaTracks(container.format.name, track(video), track(audio))
-
-
-def _is_video(stream: av.VideoStream) -> bool:
-    cover = stream.disposition & av.stream.Disposition.attached_pic
-    return not cover and stream.codec_context is not None and stream.width > 0
 
 
 def _spans(
