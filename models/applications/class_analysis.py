@@ -44,7 +44,7 @@ class ClassAnalysis:
     """AP of the fusion [C]."""
     audio_weight: Values | None
     """Mean attention weight of the audio over the clips that have the class [C], if the run has
-    one weight a class."""
+    one weight per class."""
 
     @property
     def gain(self) -> Values:

@@ -1,1 +1,1 @@
-"""Process, device, arithmetic, command line: nothing here knows a model."""
+"""Processes, device, signals, command line, console, files, figures: nothing here knows a model."""

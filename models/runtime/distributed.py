@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def start(device: torch.device) -> torch.device:
-    """Join the processes that torchrun has started, if it has; the device of this one.
+    """Join the processes that torchrun has started, if it has; return the device of this one.
 
     Processes talk by NCCL on GPUs, one GPU each, and by Gloo otherwise.
     """
@@ -44,19 +44,19 @@ def stop() -> None:
 
 
 def world() -> int:
-    """How many processes train together."""
+    """Return how many processes train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Which of them this is, from 0; before `start` what torchrun says."""
+    """Return which of them this is, from 0; before `start` what torchrun says."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank()
     return int(os.environ.get("RANK", "0"))
 
 
 def wait() -> None:
-    """Go on when every process has come here."""
+    """Wait until every process has come here."""
     if world() > 1:
         dist.barrier()
 
@@ -72,7 +72,7 @@ def of_first(make: Callable[[], T]) -> T:
 
 
 def total(values: Tensor) -> Tensor:
-    """Sum over the processes."""
+    """Return the sum over the processes."""
     if world() > 1:
         dist.all_reduce(values)
     return values
@@ -130,7 +130,7 @@ def share_statistics(model: nn.Module) -> None:
 
 
 def wrap(model: nn.Module, *, unused: bool = False) -> nn.Module:
-    """Make a net whose backward pass averages gradients over processes; itself when alone.
+    """Wrap a net so that its backward pass averages gradients over processes; not when alone.
 
     `unused` allows for parameters that a step does not touch.
     """

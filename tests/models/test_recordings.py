@@ -10,7 +10,7 @@ from models import evaluate, train
 from models.data.clips import open_clips
 from pipelines.cli import main as beam
 from tests.models.commands import refused
-from tests.models.sounds import KINDS, write_folder
+from tests.models.recordings import KINDS, write_folder
 
 
 @pytest.fixture(scope="module")
