@@ -1,7 +1,9 @@
 """`manifest.json`, the door to a feature store: readers go by it, never by a listing of files."""
 
+import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -138,3 +140,8 @@ def _check_entries(record: Record) -> None:
     if record.content.get("kind") != "media":
         record.items("vocabulary", str)
         Recipe.from_json(record.get("recipe", dict))
+
+
+def subset_id(keys: Iterable[str]) -> str:
+    """Return a hash of the clip keys present, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()[:16]

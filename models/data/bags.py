@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.data.integrity import refuse_miscounted
 from models.data.parquet import allocate, clip_indices, open_part, refuse_nan
 from schemas import FEATURES, SNIPPETS, StoreManifest, TableName, tensor_values
 
@@ -34,6 +35,7 @@ def read_bags(
     """
     order = pa.array(keys)
     column, shape = BAGS[table].column, BAGS[table].shape
+    refuse_miscounted(manifest, table)
     sizes = _sizes(manifest, table, order)
     there = np.zeros((len(keys), max(1, int(sizes.max()))), np.bool_)
     values = allocate((*there.shape, *shape))

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from models.contract.batch import Batch
 from models.contract.config import TrainConfig
+from models.data.integrity import refuse_edited
 from models.data.parquet import read_table
 from schemas import StoreManifest, UsageError, Vocabulary, read_store_manifest
 
@@ -123,6 +124,7 @@ def read_clip_table(root: Path, classes: Sequence[str] | None = None) -> ClipTab
     keys = tuple(clips["clip_key"].to_pylist())
     if not keys:
         raise UsageError(f"{root} holds no clip; its failures say why, `beam validate` lists them")
+    refuse_edited(manifest, keys)
     try:
         labels = vocabulary.multi_hot(clips["labels"].combine_chunks())
     except LookupError as error:

@@ -1,7 +1,8 @@
 """Weights of a net, and saves of a training to go on from, as safetensors."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from models.data.source import ClipSource
 from models.runtime import files
 from models.training.loop import random_state
 from models.training.run_folder import refuse_other_clips, refuse_other_settings
 from models.training.state import Training, TrainState, Weights
 from schemas import UsageError
+from schemas.messages import printable
 
 RENAMED = {"deviation": "std"}
 """Buffers of version 1 and what they are called now."""
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""What Adam keeps for each weight, beside `step`."""
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
@@ -31,12 +36,21 @@ def load_weights(path: Path, model: nn.Module) -> None:
     if not path.is_file():
         raise UsageError(f"{path.parent} has no {path.name}, so no finished training; train first")
     try:
-        model.load_state_dict(current_names(load_file(path)))
-    except SafetensorError as error:
+        weights = current_names(load_file(path))
+        refuse_not_finite(weights)
+        model.load_state_dict(weights)
+    except (SafetensorError, ValueError) as error:
         raise UsageError(f"{path} is damaged ({error}); train the run again") from None
     except RuntimeError as error:
         first = str(error).strip().splitlines()[-1].strip()
         raise UsageError(f"{path} holds the weights of another model: {first}") from None
+
+
+def refuse_not_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError for the first tensor with a value that is not finite."""
+    for name, value in tensors.items():
+        if not torch.isfinite(value).all():
+            raise ValueError(f"{name} holds a value that is not finite")
 
 
 def current_names(weights: Mapping[str, Tensor]) -> Weights:
@@ -79,19 +93,50 @@ def save_training(path: Path, training: Training) -> None:
 def load_training(path: Path, training: Training) -> None:
     """Set a fresh training to where the one of `save_training` stood.
 
-    `UsageError` when that one had other settings or another store.
+    `UsageError` when that one had other settings or another store, or when the file holds what no
+    save of this training holds.
     """
     facts, tensors = _read(path)
-    refuse_other_settings(path.parent, training.config, facts["config"])
-    refuse_other_clips(path.parent, training.data, facts["subset_id"])
-    training.model.load_state_dict(_group(tensors, "model"))
-    training.loss.load_state_dict(_group(tensors, "loss"))
-    training.scaler.load_state_dict(facts["scaler"])
-    _load_optimizer_state(training.optimizer, _group(tensors, "optimizer"))
-    dropped = _group(tensors, "dropped")
-    if dropped:
-        training.data = training.data.without(dropped["audio"], dropped["visual"])
-    training.state = TrainState.from_json(facts, _group(tensors, "kept"), tensors["random"])
+    with _as_damage(path):
+        settings, subset = dict(facts["config"]), str(facts["subset_id"])
+    refuse_other_settings(path.parent, training.config, settings)
+    refuse_other_clips(path.parent, training.data, subset)
+    with _as_damage(path):
+        refuse_not_finite(tensors)
+        state = TrainState.from_json(facts, _group(tensors, "kept"), tensors["random"])
+        state.check(training.config.epochs, training.model.state_dict())
+        training.model.load_state_dict(_group(tensors, "model"))
+        training.loss.load_state_dict(_group(tensors, "loss"))
+        training.scaler.load_state_dict(facts["scaler"])
+        _load_optimizer_state(training.optimizer, _group(tensors, "optimizer"))
+        dropped = _group(tensors, "dropped")
+        if dropped:
+            training.data = _without(training.data, dropped)
+        training.state = state
+
+
+@contextmanager
+def _as_damage(path: Path) -> Iterator[None]:
+    """Turn whatever a file's content does to its reader into a `UsageError`."""
+    try:
+        yield
+    except KeyError as error:
+        raise UsageError(f"{path} is damaged (it lacks {error}); leave --resume out") from None
+    except (
+        AttributeError, IndexError, OverflowError, RuntimeError, SafetensorError, TypeError,
+        ValueError,
+    ) as error:  # fmt: skip
+        said = " ".join(str(error).split())
+        raise UsageError(
+            f"{path} is damaged ({printable(said, 200)}); leave --resume out"
+        ) from None
+
+
+def _without(data: ClipSource, dropped: Weights) -> ClipSource:
+    for labels in dropped.values():
+        if labels.shape != data.labels.shape or labels.dtype != torch.bool:
+            raise ValueError("its dropped labels are of other clips")
+    return data.without(dropped["audio"], dropped["visual"])
 
 
 def _read(path: Path) -> tuple[dict[str, Any], Weights]:
@@ -100,12 +145,11 @@ def _read(path: Path) -> tuple[dict[str, Any], Weights]:
         raise UsageError(
             f"{path.parent} has no {path.name}, so nothing to resume; leave --resume out"
         )
-    try:
-        with safe_open(path, framework="pt") as file:
-            facts = json.loads(file.metadata()["facts"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise UsageError(f"{path} is damaged ({error}); leave --resume out") from None
+    with _as_damage(path), safe_open(path, framework="pt") as file:
+        facts = json.loads((file.metadata() or {})["facts"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if not isinstance(facts, dict):
+            raise TypeError("its facts are no object")
     return facts, current_names(tensors)
 
 
@@ -130,5 +174,10 @@ def _load_optimizer_state(optimizer: torch.optim.Optimizer, tensors: Weights) ->
     for name, value in tensors.items():
         index, moment = name.split(".")
         state.setdefault(int(index), {})[moment] = value
+    parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
+    for number, moments in state.items():
+        shapes = {"step": torch.Size(), **dict.fromkeys(MOMENTS, parameters[number].shape)}
+        if {name: value.shape for name, value in moments.items()} != shapes:
+            raise ValueError(f"its optimiser state {number} is of another net")
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -59,15 +59,28 @@ class TrainState:
     def from_json(cls, data: Mapping[str, Any], kept: Weights, random: Tensor | None) -> Self:
         """Return the state back from `to_json` and its tensors."""
         return cls(
-            epoch=data["epoch"],
-            step=data["step"],
-            sums=data["sums"],
+            epoch=int(data["epoch"]),
+            step=int(data["step"]),
+            sums=dict(data["sums"]),
             random=random if data["step"] else None,
-            kept_epoch=data["kept_epoch"],
-            kept_score=data["kept_score"],
+            kept_epoch=int(data["kept_epoch"]),
+            kept_score=float(data["kept_score"]),
             kept=kept,
-            history=data["history"],
+            history=[dict(line) for line in data["history"]],
         )
+
+    def check(self, epochs: int, weights: Mapping[str, Tensor]) -> None:
+        """Raise ValueError when no training of so many epochs with such weights stands so."""
+        ended = self.epoch - (self.step > 0)
+        if not (0 <= ended <= self.epoch <= epochs and self.step >= 0):
+            raise ValueError(f"it stands in epoch {self.epoch}, step {self.step}, of {epochs}")
+        if len(self.history) != ended or not 0 <= self.kept_epoch <= ended:
+            raise ValueError(f"its history is not that of {ended} epochs")
+        shapes = {name: value.shape for name, value in weights.items()}
+        if self.kept_epoch and {name: value.shape for name, value in self.kept.items()} != shapes:
+            raise ValueError("its kept weights are of another net")
+        if not all(isinstance(value, float) for value in self.sums.values()):
+            raise ValueError("its sums are no numbers")
 
 
 @dataclass(eq=False, kw_only=True)

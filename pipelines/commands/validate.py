@@ -17,7 +17,6 @@ from pipelines.store import files
 from pipelines.store.audit import count_unchecked, find_file_problems
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.media_store import MediaStore
-from pipelines.store.receipts import subset_id
 from schemas import (
     FEATURES,
     SNIPPETS,
@@ -31,6 +30,7 @@ from schemas import (
     tensor_shape,
     tensor_values,
 )
+from schemas.manifest import subset_id
 
 _KEYS: dict[TableName, list[str]] = {
     "clips": ["clip_key"],

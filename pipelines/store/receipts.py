@@ -152,11 +152,6 @@ def merge_provenance(receipts: Iterable[Receipt]) -> dict[str, str]:
     return {name: _SEPARATOR.join(sorted(values)) for name, values in seen.items()}
 
 
-def subset_id(keys: Iterable[str]) -> str:
-    """Return a hash of the clip keys present, whatever their order."""
-    return hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()[:16]
-
-
 def receipts_digest(receipts: Iterable[Receipt]) -> str:
     """Return one hash over what receipts commit, whatever their order."""
     lines = sorted(

@@ -21,10 +21,10 @@ import pyarrow as pa
 from pipelines.store import files
 from pipelines.store.integrity import find_damaged_units, sha256_of
 from pipelines.store.parquet import parquet_bytes
-from pipelines.store.receipts import Receipt, StoreState, receipts_digest, subset_id
+from pipelines.store.receipts import Receipt, StoreState, receipts_digest
 from schemas import SCHEMA_VERSION, Failure, JobError, TableName
 from schemas.checked_json import encode_record
-from schemas.manifest import MANIFEST, decode_manifest
+from schemas.manifest import MANIFEST, decode_manifest, subset_id
 
 _log = logging.getLogger(__name__)
 _BESIDE = ("coverage.json", "coverage.md")

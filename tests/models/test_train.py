@@ -119,7 +119,7 @@ def test_same_seed_gives_the_same_results_and_another_seed_does_not(
     given = ("train.py", "han", "--features", small_store, "--epochs", 2, *SMALL, "--run", tmp_path)
     command(*given)
     assert results(tmp_path) | {"seconds": 0} == first
-    command(*given, "--seed", 5)
+    command(*given, "--seed", 5, "--overwrite")
     assert results(tmp_path)["history"] != first["history"]
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 from pipelines.jobs.download.job import DownloadJob
 from pipelines.store.coverage import Coverage, write_coverage
 from pipelines.store.parquet import failures_table
-from pipelines.store.receipts import subset_id
 from schemas import TableName
+from schemas.manifest import subset_id
 from schemas.secrets import redact_address
 
 

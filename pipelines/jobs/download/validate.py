@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.media_store import SUFFIX
-from pipelines.store.receipts import subset_id
 from schemas import StoreManifest, TableName, table_schema
+from schemas.manifest import subset_id
 
 _TABLES: tuple[TableName, ...] = ("media", "failures")
 

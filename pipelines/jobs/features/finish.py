@@ -13,8 +13,9 @@ import pyarrow as pa
 from pipelines.jobs.features.job import FeaturesJob
 from pipelines.store.coverage import Coverage, read_reasons, write_coverage
 from pipelines.store.parquet import failures_table
-from pipelines.store.receipts import Receipt, StoreState, merge_provenance, subset_id
+from pipelines.store.receipts import Receipt, StoreState, merge_provenance
 from schemas import Clip, Event, Reason, TableName, table_schema
+from schemas.manifest import subset_id
 from schemas.messages import printable
 
 _TOOLS = (

@@ -13,8 +13,8 @@ from pipelines.runners.presets import check_reachable, choose_destination
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.locking import locked
-from pipelines.store.receipts import subset_id
 from schemas import JobError, UsageError
+from schemas.manifest import subset_id
 
 
 def launch(options: Options, rest: list[str]) -> int:
