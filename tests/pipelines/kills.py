@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from io import BufferedWriter
 from types import FrameType
@@ -50,6 +51,7 @@ def _run(step: int, work: Callable[..., object], arguments: tuple[object, ...]) 
             os.kill(os.getpid(), signal.SIGKILL)
         left -= 1
 
+    threading.setprofile(watch)  # for the threads that the work starts
     sys.setprofile(watch)
     try:
         work(*arguments)
