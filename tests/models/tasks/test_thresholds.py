@@ -15,6 +15,7 @@ from models.tasks.tagging import Tags
 from models.tasks.thresholds import best_threshold, class_thresholds, global_threshold
 from tests.places import GOLDENS
 from tests.stores.parsing import ParsingRows
+from tests.stores.tagging import write_tagging_store
 
 GOLDEN = np.load(GOLDENS / "dcase_tagging.npz")
 
@@ -54,6 +55,19 @@ def test_perfect_scores_are_told_apart_with_room_on_both_sides() -> None:
 def test_nothing_true_predicts_nothing() -> None:
     value, _ = best_threshold(np.array([0.3, 0.7]), np.zeros(2, bool))
     assert value > 0.7
+
+
+def test_of_equal_f1_the_highest_threshold_is_taken() -> None:
+    scores = np.array([0.9, 0.7, 0.5, 0.3])
+    labels = np.array([True, False, False, True])  # the first alone and all four: both 2 / 3
+    value, reached = best_threshold(scores, labels)
+    assert (value, reached) == (pytest.approx(0.8), pytest.approx(2 / 3))
+
+
+def test_thresholds_are_tuned_on_val_and_on_train_only_without_it(tmp_path: Path) -> None:
+    stores = [write_tagging_store(tmp_path / f"{val}", val=val) for val in (8, 0)]
+    splits = [tagging.tuned_on(open_clips(store, ("r2plus1d",))) for store in stores]
+    assert splits == ["val", "train"]
 
 
 @pytest.fixture

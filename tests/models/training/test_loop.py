@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models import registry, train
+from models.contract.batch import Batch, Outputs
 from models.contract.config import TrainConfig
 from models.data.clips import in_memory, open_clips
 from models.nets.tagging import fusion
@@ -48,6 +49,28 @@ def test_accumulated_passes_are_one_large_batch(store: Path) -> None:
     for one, other in zip(whole.state.history, parts.state.history, strict=True):
         assert one == pytest.approx(other, rel=1e-4)
     torch.testing.assert_close(whole.model.state_dict(), parts.model.state_dict())
+
+
+class Recording(nn.Module):
+    """A loss that keeps the progress of the batches that it saw."""
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+        self.seen: list[float] = []
+
+    def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
+        """Return the terms of the loss."""
+        self.seen.append(batch.progress)
+        terms: dict[str, Tensor] = self.loss(outputs, batch)
+        return terms
+
+
+def test_progress_counts_epochs_from_one(store: Path) -> None:
+    training = begin(store, epochs=2, batch_size=24)  # 48 clips: two steps per epoch
+    training.loss = recording = Recording(training.loss)
+    loop.fit(training)
+    assert recording.seen == [2 / 4, 3 / 4, 4 / 4, 5 / 4]
 
 
 def test_a_last_clip_alone_joins_the_step_before() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,19 @@ def test_scores_are_probabilities_and_every_parameter_learns(name: str) -> None:
         share = outputs.extra["audio_share"]
         assert share.shape == (6, 7)
         assert ((share >= 0) & (share <= 1)).all()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_scores_of_a_modality_that_a_clip_lacks_do_not_count(name: str) -> None:
+    _, net = net_of(name)
+    batch, lacks = scores_batch(), torch.tensor([True, False] * 3)[:, None]
+    present = {**batch.present, "visual": ~lacks}
+    spoiled = {**batch.features, "visual": batch.features["visual"] + 5.0 * lacks[..., None]}
+    clips = [
+        net.eval()(replace(batch, features=features, present=present)).clip
+        for features in (batch.features, spoiled)
+    ]
+    torch.testing.assert_close(*clips)
 
 
 def test_average_is_the_mean_and_takes_what_there_is() -> None:
