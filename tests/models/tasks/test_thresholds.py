@@ -61,7 +61,8 @@ def test_of_equal_f1_the_highest_threshold_is_taken() -> None:
     scores = np.array([0.9, 0.7, 0.5, 0.3])
     labels = np.array([True, False, False, True])  # the first alone and all four: both 2 / 3
     value, reached = best_threshold(scores, labels)
-    assert (value, reached) == (pytest.approx(0.8), pytest.approx(2 / 3))
+    assert value == pytest.approx(0.8)
+    assert reached == pytest.approx(2 / 3)
 
 
 def test_thresholds_are_tuned_on_val_and_on_train_only_without_it(tmp_path: Path) -> None:
