@@ -10,9 +10,14 @@ from rich.console import Console
 from pipelines.runners.graph import run_pipeline
 from pipelines.runners.presets import Destination
 from pipelines.store import files
+from pipelines.store.interrupts import STOPPED, said_on_signals
 from pipelines.store.progress import Progress
 from schemas import JobError, UsageError
 
+_GOES_ON = (
+    "stopped waiting, but the engine may go on with the job: cancel it there before you give the "
+    "same command again"
+)
 _FREE_BYTES = 200 * 2**20
 _LEFT = {
     "dry_run": "Nothing was sent and nothing done: without --dry_run the same command begins the "
@@ -51,7 +56,8 @@ def run_to_end(
 
     `count` tells how many clips the job will try; it runs beside the job.
     """
-    with Progress(store, label, count):
+    sentence = _GOES_ON if destination.elsewhere else STOPPED
+    with Progress(store, label, count), said_on_signals(sentence):
         run_pipeline(build, destination.arguments)
     if not destination.leaves:
         return True

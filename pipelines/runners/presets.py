@@ -79,6 +79,8 @@ class Destination:
     """The same as a resource hint of the extract step; empty where every worker has the GPU."""
     remote: bool = False
     """Whether the workers are other machines, which see nothing of this one."""
+    elsewhere: bool = False
+    """Whether an engine runs the job, which goes on without this process."""
     leaves: str = ""
     """The option for which the command does not stay until the job is done; empty: it stays."""
 
@@ -134,7 +136,8 @@ def choose_destination(
     FileSystems.set_options(PipelineOptions(arguments))
     hint = "" if everywhere else accelerator or ""
     leaves = next((name for name in _leaving(runner, remote) if given.get(name)), "")
-    return Destination(arguments, everywhere or hint, hint, remote, leaves)
+    elsewhere = runner_class(runner) not in IN_PROCESS
+    return Destination(arguments, everywhere or hint, hint, remote, elsewhere, leaves)
 
 
 def _leaving(runner: str, remote: bool) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ STOPPED = "stopped; the same command goes on where it stopped"
 _LONGEST_S = 10.0
 """What is released may be in a bucket that does not answer."""
 _SHOW_CURSOR = "\r\x1b[?25h\x1b[K"
+_sentences = [STOPPED]
 _releases: list[Callable[[], object]] = []
 _ending = threading.Event()
 _released = threading.Event()
@@ -49,6 +50,16 @@ def released_on_signals(release: Callable[[], object]) -> Iterator[None]:
         _releases.remove(release)
 
 
+@contextlib.contextmanager
+def said_on_signals(sentence: str) -> Iterator[None]:
+    """Say something else than `STOPPED` when a signal ends the process while the block runs."""
+    _sentences.append(sentence)
+    try:
+        yield
+    finally:
+        _sentences.remove(sentence)
+
+
 def wait_if_ending() -> None:
     """Never return once a signal has come; for the moment before something is committed.
 
@@ -65,7 +76,7 @@ def _wait(signals: set[signal.Signals]) -> None:
     _ending.set()
     screen = _SHOW_CURSOR if os.isatty(2) else ""  # a progress bar hides it
     with contextlib.suppress(OSError):
-        os.write(2, f"{screen}{STOPPED}\n".encode())
+        os.write(2, f"{screen}{_sentences[-1]}\n".encode())
     _silence()
     for sign in (signal.SIGSTOP, signal.SIGKILL, signal.SIGKILL):  # none sees another one die
         for child in psutil.Process().children(recursive=True):

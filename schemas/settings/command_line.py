@@ -14,6 +14,7 @@ import tyro
 
 from schemas.failure import JobError, UsageError
 from schemas.messages import ERROR_PREFIX, printable, quoted, unboxed, unknown
+from schemas.secrets import redact
 from schemas.settings.bounds import first_refused
 
 T = TypeVar("T")
@@ -78,13 +79,13 @@ def parse_known_options(
 def exit_status(command: Callable[[], int | None], stopped: str) -> int:
     """Run a command and return its exit status; say in one sentence why it is not 0.
 
-    `stopped` is the sentence of one that is interrupted.
+    What is secret in an address is hidden. `stopped` is the sentence of one that is interrupted.
     """
     _escape_unprintable()
     try:
         return command() or 0
     except (UsageError, JobError) as error:
-        sys.stderr.write(f"{ERROR_PREFIX}{printable(str(error))}\n")
+        sys.stderr.write(f"{ERROR_PREFIX}{printable(redact(str(error)))}\n")
         return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         sys.stderr.write(f"{stopped}\n")
