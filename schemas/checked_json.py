@@ -25,16 +25,21 @@ def encode_record(content: Mapping[str, Any]) -> bytes:
 
 def decode_record(data: bytes) -> "Record":
     """Read a record; ValueError when it is no JSON object or was changed since it was written."""
-    try:
-        content = json.loads(data)
-    except RecursionError:
-        raise ValueError("its JSON is nested too deeply") from None
+    content = parse_json(data)
     if not isinstance(content, dict):
         raise ValueError(f"it holds {_shown(content)} where an object should be")
     written = content.pop(_CHECKSUM, None)
     if written is not None and written != _checksum(content):
         raise ValueError("its content is not what was written: the checksum differs")
     return Record(content, checked=written is not None)
+
+
+def parse_json(data: bytes) -> Any:
+    """Read JSON; ValueError for what is none, however deep it is nested."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("its JSON is nested too deeply") from None
 
 
 class Record:

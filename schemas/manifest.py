@@ -1,7 +1,6 @@
 """`manifest.json`, the door to a feature store: readers go by it, never by a listing of files."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from schemas.checked_json import Record, decode_record
+from schemas.checked_json import Record, decode_record, parse_json
 from schemas.failure import UsageError
 from schemas.recipe import Recipe
 from schemas.tables import SCHEMA_VERSION, TableName
@@ -63,7 +62,7 @@ class StoreManifest:
     def coverage(self) -> dict[str, Any]:
         """What `coverage.json` says of splits and classes; empty when there is none to read."""
         try:
-            data = json.loads((self.root / "coverage.json").read_text())
+            data = parse_json((self.root / "coverage.json").read_bytes())
         except (OSError, ValueError):
             return {}
         return data if isinstance(data, dict) else {}
@@ -137,7 +136,11 @@ def _check_entries(record: Record) -> None:
         for name in ("clips_in", "clips_done", "clips_failed"):
             counts.get(name, int)
         counts.mapping("rows", int, {})
-    if record.content.get("kind") != "media":
+    if record.content.get("kind") == "media":
+        record.get("counts", dict)
+        if record.content.get("features") is not None:
+            record.get("features", str)
+    else:
         record.items("vocabulary", str)
         Recipe.from_json(record.get("recipe", dict))
 

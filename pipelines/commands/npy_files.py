@@ -2,6 +2,7 @@
 
 import math
 import os
+import tokenize
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +27,10 @@ _STEM = 11
 """Characters of a clip's key that name its files."""
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _ZIP = b"PK"
+_BAD_HEADER = (
+    ValueError, TypeError, SyntaxError, RecursionError, MemoryError, EOFError, tokenize.TokenError
+)  # fmt: skip
+"""What numpy raises for headers that it cannot read."""
 
 
 def stem_of(key: str) -> str:
@@ -77,7 +82,7 @@ def _read_header(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.d
         if version not in _HEADERS:
             raise ValueError(f"its header is of version {version}")
         shape, fortran, kind = _HEADERS[version](file)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, EOFError) as error:
+    except _BAD_HEADER as error:
         detail = (str(error).splitlines() or ["the header is damaged"])[0][:200]
         raise KnownError(Reason.CORRUPT, f"{name} is no .npy file: {detail}") from None
     return shape, fortran, kind

@@ -31,6 +31,7 @@ from schemas import (
     tensor_values,
 )
 from schemas.manifest import subset_id
+from schemas.messages import printable
 
 _KEYS: dict[TableName, list[str]] = {
     "clips": ["clip_key"],
@@ -67,7 +68,7 @@ def run(options: Options, rest: list[str]) -> int:
     store = _store_of(manifest)
     of_kind = find_media_problems if isinstance(store, MediaStore) else find_problems
     problems = [*find_file_problems(store, manifest), *of_kind(manifest)]
-    lines = [f"- {problem}" for problem in problems[:_SHOWN]]
+    lines = [f"- {printable(problem)}" for problem in problems[:_SHOWN]]
     if len(problems) > _SHOWN:
         lines.append(f"... and {len(problems) - _SHOWN} more")
     if unchecked := count_unchecked(store, manifest):

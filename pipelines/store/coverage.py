@@ -18,6 +18,7 @@ from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.store import files
 from schemas import Clip, UsageError
+from schemas.checked_json import parse_json
 from schemas.machine.clock import utc_stamp
 from schemas.manifest import MANIFEST, decode_manifest
 
@@ -165,7 +166,7 @@ def write_coverage(store: str, coverage: Coverage) -> None:
     path = files.join(store, "coverage.json")
     if files.exists(path):
         try:
-            coverage.keep_other_splits(json.loads(files.read(path)))
+            coverage.keep_other_splits(parse_json(files.read(path)))
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             _log.warning("%s is not readable (%r) and is written anew", path, error)
     text = json.dumps(coverage.to_json(), indent=1)

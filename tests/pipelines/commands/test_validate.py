@@ -147,6 +147,7 @@ def test_manifest_that_lacks_an_entry(store: Path) -> None:
 
 def test_media_are_no_features(store: Path) -> None:
     media = {"schema_version": 1, "kind": "media", "dataset": "a", "tables": {}, "subset_id": "b"}
+    media["counts"] = {"clips_in": 0, "clips_done": 0, "clips_failed": 0}
     (store / "manifest.json").write_text(json.dumps(media))
     with pytest.raises(UsageError, match="holds media; give the --out of a features job"):
         read_store_manifest(store)
