@@ -45,16 +45,8 @@ def peak_tflops(dtype: torch.dtype) -> float:
     maps = torch.randn(16, 512, 28, 28).to(dtype).to(memory_format=layout)
     kernel = torch.randn(512, 512, 3, 3).to(dtype).to(memory_format=layout)
     product = 2 * size**3 / _best_of_five(lambda: torch.mm(one, other))
-    convolution = (
-        2
-        * 16
-        * 28
-        * 28
-        * 512
-        * 512
-        * 9
-        / _best_of_five(lambda: torch.conv2d(maps, kernel, padding=1))
-    )
+    products = 2 * 16 * 28 * 28 * 512 * 512 * 9
+    convolution = products / _best_of_five(lambda: torch.conv2d(maps, kernel, padding=1))
     return max(product, convolution) / 1e12
 
 

@@ -17,7 +17,6 @@ from models.training import results
 from tests.bench.machine import describe
 from tests.places import BENCHMARKS
 
-OUT = BENCHMARKS
 SEEDS = (1, 2, 3)
 FUSIONS = (
     "attention", "mlp", "regression", "average", "self", "cross", "without-transforms",
@@ -69,10 +68,10 @@ def test_every_fusion_on_the_demo_world(tmp_path: Path) -> None:
             name: {one: found[one] for one in ("map", "mauc")} for name, found in scores.items()
         },
     }
-    (OUT / "fusion.json").write_text(json.dumps(report, indent=1) + "\n")
+    (BENCHMARKS / "fusion.json").write_text(json.dumps(report, indent=1) + "\n")
     analysis.main(["--run", str(root / f"attention-{SEEDS[0]}")])
     for name in ("ap-by-modality.png", "gain.png", "attention.png"):
         drawn = root / f"attention-{SEEDS[0]}" / "analysis-test" / name
-        shutil.copyfile(drawn, OUT / f"fusion-{name}")
+        shutil.copyfile(drawn, BENCHMARKS / f"fusion-{name}")
     best = max(scores["audio"]["map"]["mean"], scores["visual"]["map"]["mean"])
     assert scores["average"]["map"]["mean"] > 0.5 * best

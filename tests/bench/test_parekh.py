@@ -20,7 +20,6 @@ from pipelines.demo import DemoOptions, demo_folder, generate
 from tests.bench.machine import describe
 from tests.places import BENCHMARKS
 
-OUT = BENCHMARKS
 SEEDS = (1, 2, 3)
 BAGS = ("--epochs", "15", "--learning-rate", "5e-4", "--batch-size", "12")
 ROWS = {
@@ -62,7 +61,7 @@ def seeds_of(name: str) -> tuple[int, ...]:
 
 def record(name: str, value: Any) -> None:
     """Put one result into docs/benchmarks/parekh.json."""
-    path = OUT / "parekh.json"
+    path = BENCHMARKS / "parekh.json"
     known = json.loads(path.read_text()) if path.exists() else {"machine": describe()}
     path.write_text(json.dumps(known | {name: value}, indent=1) + "\n")
 
@@ -96,7 +95,7 @@ def test_rows_and_classes(runs: Path) -> None:
         for name, one in classes.items()
     }
     record("average_precision_of_groups", groups)
-    draw(classes, OUT / "parekh-classes.png")
+    draw(classes, BENCHMARKS / "parekh-classes.png")
     best = max(scores[name]["map"][0] for name in ("two_stream-audio", "two_stream-video"))
     assert scores["two_stream"]["map"][0] > best
 

@@ -23,7 +23,6 @@ from tests.bench.scheduler import played, wasted
 from tests.places import BENCHMARKS
 from tests.stores.units import WIDTHS, add_units
 
-OUT = BENCHMARKS
 LIVES_H = (1, 4, 24)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 UNITS = 40_000
@@ -88,7 +87,7 @@ def start_seconds() -> float:
 def test_waste_against_unit_size(media: Path, tmp_path: Path) -> None:
     machine = describe()
     unit, commit, start = unit_seconds(media, tmp_path), commit_seconds(tmp_path), start_seconds()
-    extract = json.loads((OUT / "extract.json").read_text())
+    extract = json.loads((BENCHMARKS / "extract.json").read_text())
     clip_s = extract["every_extractor"]["bf16"]["total"]
     unit_s = round(
         unit["first_decode"] + max(0.0, unit["folder_threads_and_receipt"])
@@ -122,8 +121,8 @@ def test_waste_against_unit_size(media: Path, tmp_path: Path) -> None:
         }
         for seconds in (0.1, 0.3, 1.0, 3.0, 7.2)
     }
-    (OUT / "preemption.json").write_text(json.dumps(report, indent=1) + "\n")
-    draw(curves, default, OUT / "preemption.png")
+    (BENCHMARKS / "preemption.json").write_text(json.dumps(report, indent=1) + "\n")
+    draw(curves, default, BENCHMARKS / "preemption.png")
 
 
 def waste(work: Workload, curve: list[float], default: int) -> dict[str, Any]:

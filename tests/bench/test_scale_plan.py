@@ -12,7 +12,6 @@ from tests.bench.machine import describe
 from tests.bench.memory import run_beam
 from tests.places import BENCHMARKS
 
-OUT = BENCHMARKS
 LINES = 2_041_789
 """Clips of AudioSet's unbalanced_train."""
 LETTERS = string.ascii_letters + string.digits + "-_"
@@ -59,7 +58,7 @@ def test_two_million_clips(shared: Path, tmp_path: Path) -> None:
     }
     media_list(tmp_path / "media", 200_000)
     report["with_a_folder_of_200000_files"] = plan(*words, "--media", str(tmp_path / "media"))
-    (OUT / "scale_plan.json").write_text(json.dumps(report, indent=1) + "\n")
+    (BENCHMARKS / "scale_plan.json").write_text(json.dumps(report, indent=1) + "\n")
     for found in (report["without_media"], report["with_a_folder_of_200000_files"]):
         assert isinstance(found, dict)
         assert found["seconds"] < 60

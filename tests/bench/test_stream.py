@@ -19,7 +19,6 @@ from tests.bench.machine import describe
 from tests.places import BENCHMARKS
 from tests.stores.tagging import CLASSES, write_tagging_store
 
-OUT = BENCHMARKS
 CLIPS, CLIPS_A_FILE, BATCH, BUFFER = 100_000, 16, 64, 1024
 MARKS = 20
 """How often the memory is looked at in an epoch."""
@@ -95,8 +94,8 @@ def test_streaming_100_000_clips(tmp_path: Path) -> None:
         "seconds_to_open": round(opened, 2),
         **found,
     }
-    (OUT / "stream.json").write_text(json.dumps(report, indent=1) + "\n")
-    draw(found, OUT / "stream.png")
+    (BENCHMARKS / "stream.json").write_text(json.dumps(report, indent=1) + "\n")
+    draw(found, BENCHMARKS / "stream.png")
     for name, one in found.items():
         early, late = one["memory_mb"][MARKS // 4], max(one["memory_mb"][MARKS // 4 :])
         assert late < early + 150, name
