@@ -174,15 +174,11 @@ def own_threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("own_threads")
-@pytest.mark.parametrize(
-    ("name", "most"),
-    [("logmel", 0.0), ("resnet152", 0.0), ("r2plus1d", 0.0), ("vggish", 1e-5), ("segments", 1e-5)],
-)
-def test_number_of_threads_changes_only_the_last_digits_of_vggish(
-    media: ClipMedia, name: str, most: float
-) -> None:
+@pytest.mark.parametrize("name", ["logmel", "resnet152", "r2plus1d", "vggish", "segments"])
+def test_number_of_threads_changes_only_the_last_digits(media: ClipMedia, name: str) -> None:
+    """Sums of float32 in another order: `docs/extractors.md` promises 1e-4, on every CPU."""
     found = []
     for count in (1, 2):
         torch.set_num_threads(count)
         found.append(rows(extract(name, media)))
-    assert np.abs(found[0] - found[1]).max() <= most
+    assert np.abs(found[0] - found[1]).max() <= 1e-4
