@@ -1,9 +1,11 @@
 """The table of features: its promises, and that stores stay as version 1 wrote them."""
 
+from dataclasses import asdict
+
 import pyarrow as pa
 import pytest
 
-from schemas import FEATURES, RECIPES, SNIPPETS, TABLES, table_schema, tensor_shape
+from schemas import FEATURES, RECIPES, SNIPPETS, TABLES, Recipe, table_schema, tensor_shape
 from schemas.features import DEFAULT_EXTRACTORS, extractor_of
 
 RECIPE = RECIPES["llp-eccv20"]
@@ -38,6 +40,28 @@ def test_order_of_recipes_and_columns_stays() -> None:
         "clip_key", "snippet_index", "start_s", "valid", "vggish", "resnet152", "r2plus1d",
         "logmel",
     ]  # fmt: skip
+
+
+def test_every_setting_is_in_the_hash() -> None:
+    changes: list[dict[str, object]] = [
+        {"name": "other"}, {"version": 9}, {"frames_per_second": 4}, {"sample_rate": 8000},
+        {"sampler": "timestamp", "jpeg": False}, {"resnet152_resize": 240},
+        {"resnet152_frames": "keep"}, {"vggish_relu": False}, {"vggish_pca": True},
+        {"proposals_per_snippet": 3}, {"proposals_edges": "structured"},
+        {"extractors": ("vggish",)}, {"weights": "seeded:0"}, {"precision": "bf16"},
+    ]  # fmt: skip
+    assert {name for change in changes for name in change} == set(asdict(RECIPE))
+    hashes = {RECIPE.hash, *(RECIPE.with_(**change).hash for change in changes)}
+    assert len(hashes) == len(changes) + 1
+    assert all(
+        Recipe.from_json(RECIPE.with_(**change).to_json()).hash in hashes for change in changes
+    )
+
+
+@pytest.mark.parametrize(("sampler", "jpeg"), [("ffmpeg-r", False), ("timestamp", True)])
+def test_sampler_and_jpeg_go_together(sampler: str, jpeg: bool) -> None:
+    with pytest.raises(ValueError, match=f"sampler '{sampler}' with jpeg={jpeg} is not made"):
+        RECIPE.with_(sampler=sampler, jpeg=jpeg)
 
 
 def test_recipe_settles_shape_and_rows() -> None:
