@@ -12,7 +12,6 @@ number of encoder threads (the same 82 frames take 0.40 MB on one thread, 0.55 M
 import errno
 import math
 import os
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from pipelines.media.ffmpeg import MOST_MEMORY, plain_number, run_child
 from pipelines.media.frames import ImageFile, PickedFrames
 from pipelines.media.probe import MOST_HOURS, Probe, Track
 from pipelines.media.reader import MediaReader
+from pipelines.media.scratch_room import ScratchRoom
 from schemas import SAMPLE_RATE, Clip, ClipMedia, KnownError, Reason, Recipe
 from schemas.machine.ffmpeg import ffmpeg_binary
 
@@ -37,8 +37,6 @@ _SOURCE = "<source>"
 """Stands for the media file, whose name need not be UTF-8, as ffmpeg-python wants it to be."""
 _CUT_SLACK_S = 1.0
 """A file named by its video alone counts as the whole video when it outlasts its clip by this."""
-_LITTLE_ROOM = 2**30
-"""With less room for temporary files than this, a clip that fills it is not to blame."""
 
 
 @dataclass(frozen=True)
@@ -131,19 +129,20 @@ class ClipDecoder:
         video = file.probe.video if self.recipe.sampler == "ffmpeg-r" else None
         both = (video, file.probe.audio)
         ends = time.monotonic() + self._limit_s(file)
-        most_bytes = self._room(folder)
+        room = ScratchRoom.of(folder, self.room_share)
         for tracks in [both, (both[0], None), (None, both[1])] if all(both) else [both]:
             if not any(tracks):
                 return
             status = run_child(
-                self._command(file, tracks, folder, most_bytes),
+                self._command(file, tracks, folder, room.most_bytes),
                 timeout_s=max(1.0, ends - time.monotonic()),
                 log=folder / LOG,
                 most_memory=MOST_MEMORY,
             )
             if status and _FULL in _messages(folder, file.path):
                 raise OSError(errno.ENOSPC, _FULL, str(folder))
-            _check_room(folder, most_bytes)
+            for path in (folder / FRAMES, folder / AUDIO):
+                room.check(path.stat().st_size if path.exists() else 0)
             if status == 0 and tracks == both:
                 return
 
@@ -222,34 +221,17 @@ class ClipDecoder:
                 file.window.start_s + (np.arange(n) + 0.5) / per_second,
                 folder / FRAMES,
                 timeout_s=self._limit_s(file),
-                most_bytes=self._room(folder),
+                room=ScratchRoom.of(folder, self.room_share),
             )
         return PickedFrames(images, picked + picked[-1:] * ((n_snippets - n_video) * per_second))
 
     def _limit_s(self, file: ClipFile) -> float:
         return max(self.timeout_s, file.window.length_s)
 
-    def _room(self, folder: Path) -> int:
-        """Return how many bytes one temporary file may have."""
-        return max(1, int(shutil.disk_usage(folder).free * self.room_share))
-
 
 def _whole_seconds(length_s: float) -> int:
     """Count the seconds of the grid: one counts when at least half of it is there."""
     return math.floor(length_s + 0.5)
-
-
-def _check_room(folder: Path, most_bytes: int) -> None:
-    """Refuse a clip whose temporary files met their limit, so that ffmpeg stopped early."""
-    for path in (folder / FRAMES, folder / AUDIO):
-        if path.exists() and path.stat().st_size >= most_bytes:
-            if most_bytes < _LITTLE_ROOM:
-                raise OSError(errno.ENOSPC, _FULL, str(folder))
-            raise KnownError(
-                Reason.TOO_LARGE,
-                f"its frames or samples take over {most_bytes / 1e9:.1f} GB of temporary files, "
-                f"the share of one clip in the room of {folder.parent}",
-            )
 
 
 def _messages(folder: Path, path: Path) -> str:

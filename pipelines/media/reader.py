@@ -14,6 +14,7 @@ from pipelines.media.child_process import ChildDiedError, ChildProcess, ChildTim
 from pipelines.media.frames import ImageFile
 from pipelines.media.probe import Probe, Track
 from pipelines.media.regular_file import check_regular
+from pipelines.media.scratch_room import ScratchRoom
 from schemas import KnownError, Reason
 
 _BYTES_PER_S = 4 * 2**20
@@ -47,7 +48,7 @@ class MediaReader:
         target: Path,
         *,
         timeout_s: float,
-        most_bytes: int,
+        room: ScratchRoom,
     ) -> tuple[ImageFile, list[int]]:
         """Return the frame shown at each time, and which image of the file it is.
 
@@ -55,9 +56,14 @@ class MediaReader:
         """
         request = {
             "do": "frames", "path": str(path), "track": track, "times": times.tolist(),
-            "target": str(target), "timeout_s": timeout_s, "most_bytes": most_bytes,
+            "target": str(target), "timeout_s": timeout_s, "most_bytes": room.most_bytes,
         }  # fmt: skip
-        answer = self._ask(request, timeout_s + _GRACE_S)
+        try:
+            answer = self._ask(request, timeout_s + _GRACE_S)
+        except KnownError as error:
+            if error.reason is Reason.TOO_LARGE and target.exists():
+                room.check(target.stat().st_size)
+            raise
         return ImageFile(target, answer["starts"]), answer["picked"]
 
     def close(self) -> None:

@@ -8,7 +8,6 @@ of a store.
 
 import functools
 import os
-import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -22,11 +21,13 @@ from google.api_core.exceptions import GoogleAPIError, NotFound
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage.exceptions import InvalidResponse
 
+from pipelines.media.scratch_room import ScratchRoom
 from pipelines.store.interrupts import wait_if_ending
 from schemas import JobError, UsageError
 from schemas.media_names import files_under
 
 TEMPORARY = ".tmp-"
+_BLOCK = 2**20
 
 
 def is_local(uri: str) -> bool:
@@ -233,15 +234,17 @@ def delete(uris: list[str]) -> None:
 
 
 @contextmanager
-def local_copy(uri: str, work: Path) -> Iterator[Path]:
-    """Yield the file as a local path: itself when it is local, else a copy in `work`."""
+def local_copy(uri: str, room: ScratchRoom) -> Iterator[Path]:
+    """Yield the file as a local path: itself when it is local, else a copy in the room's folder."""
     if is_local(uri):
         yield Path(uri)
         return
-    copy = work / uri.rsplit("/", 1)[1]
-    with as_beam_errors(), open_read(uri) as source, copy.open("wb") as target:
-        shutil.copyfileobj(source, target)
+    copy = room.folder / uri.rsplit("/", 1)[1]
     try:
+        with as_beam_errors(), open_read(uri) as source, copy.open("wb") as target:
+            while block := source.read(_BLOCK):
+                target.write(block)
+                room.check(target.tell())
         yield copy
     finally:
         copy.unlink(missing_ok=True)

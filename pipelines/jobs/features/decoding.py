@@ -14,6 +14,7 @@ from pipelines.media.decode import ClipDecoder, ClipFile, find_window
 from pipelines.media.probe import Probe
 from pipelines.media.reader import MediaReader, ReaderPool
 from pipelines.media.regular_file import check_regular
+from pipelines.media.scratch_room import ScratchRoom
 from pipelines.store import files
 from pipelines.store.units import ClipTask
 from schemas import ClipMedia, Failure, KnownError, Reason, Recipe
@@ -36,6 +37,7 @@ class DecodingPool:
 
     def __init__(self, recipe: Recipe, threads: int, timeout_s: float) -> None:
         self._recipe, self._threads, self._timeout_s = recipe, threads, timeout_s
+        self._share = 0.5 / threads  # frames and samples of every thread fit together
         self._readers = ReaderPool(threads)
 
     def decode(
@@ -74,7 +76,7 @@ class DecodingPool:
                 )
             folder = Path(tempfile.mkdtemp(dir=scratch))
             with (
-                files.local_copy(task.media.uri, folder) as path,
+                files.local_copy(task.media.uri, ScratchRoom.of(folder, self._share)) as path,
                 self._readers.reader() as reader,
             ):
                 check_regular(path)
@@ -102,5 +104,4 @@ class DecodingPool:
         return sha256, ClipFile(task.clip, path, probe, window)
 
     def _decoder(self, reader: MediaReader) -> ClipDecoder:
-        share = 0.5 / self._threads  # frames and samples of every thread fit together
-        return ClipDecoder(self._recipe, reader, self._timeout_s, share)
+        return ClipDecoder(self._recipe, reader, self._timeout_s, self._share)

@@ -1,5 +1,6 @@
 """Media files read in a process of their own."""
 
+import errno
 import os
 import signal
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pipelines.media.probe import probe
 from pipelines.media.reader import MediaReader, ReaderPool
 from pipelines.media.reader_process import answer
 from pipelines.media.regular_file import sha256_of
+from pipelines.media.scratch_room import ScratchRoom
 from schemas import KnownError, Reason
 from tests.pipelines.conftest import make_clip
 
@@ -40,22 +42,26 @@ def test_file_is_measured_as_in_this_process(reader: MediaReader, clip: Path) ->
 
 def test_frames_come_through(reader: MediaReader, clip: Path, tmp_path: Path) -> None:
     times = np.array([0.05, 0.06, 1.5])
-    images, picked = reader.frames_at(
-        clip, 0, times, tmp_path / "frames", timeout_s=20, most_bytes=10**7
-    )
+    room = ScratchRoom(tmp_path, 10**7)
+    images, picked = reader.frames_at(clip, 0, times, tmp_path / "frames", timeout_s=20, room=room)
     assert picked == [0, 0, 1]
     assert len(images) == 2
     assert images.image(0).startswith(b"\x89PNG")
 
 
-def test_frames_that_fill_the_disk_are_too_large(
-    reader: MediaReader, clip: Path, tmp_path: Path
+def test_frames_that_fill_the_disk_are_too_large_or_the_disk_is_small(
+    reader: MediaReader, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(KnownError) as caught:
-        reader.frames_at(
-            clip, 0, np.arange(20) / 10, tmp_path / "frames", timeout_s=20, most_bytes=9000
-        )
-    assert caught.value.reason is Reason.TOO_LARGE
+    def ending() -> Exception:
+        times, target = np.arange(20) / 10, tmp_path / "frames"
+        room = ScratchRoom(tmp_path, 9000)
+        with pytest.raises((KnownError, OSError)) as caught:
+            reader.frames_at(clip, 0, times, target, timeout_s=20, room=room)
+        return caught.value
+
+    assert getattr(ending(), "errno", None) == errno.ENOSPC
+    monkeypatch.setattr("pipelines.media.scratch_room.LITTLE_ROOM", 1)
+    assert getattr(ending(), "reason", None) is Reason.TOO_LARGE
 
 
 def test_script_is_told_from_media_without_tracks(reader: MediaReader, tmp_path: Path) -> None:

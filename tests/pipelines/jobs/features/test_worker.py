@@ -1,12 +1,14 @@
 """The work on one unit, with extractors that do what the test wants."""
 
 import errno
+import io
 import math
 import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import numpy as np
@@ -270,6 +272,21 @@ def test_bucket_that_does_not_answer_is_trouble_of_the_network(
     clip = Clip("x", 0.0, 3.0)
     failed = failure(do(tmp_path, [ClipTask(clip, MediaFile("gs://bucket/x.mp4", cut=True), 1)]))
     assert (failed.step, failed.reason) == ("find", Reason.NETWORK)
+
+
+def test_object_that_fills_the_disk_is_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Endless(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            return bytes(size)
+
+    monkeypatch.setattr("pipelines.store.files.open_read", lambda uri: Endless())
+    monkeypatch.setattr("pipelines.media.scratch_room.LITTLE_ROOM", 1)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10**7))
+    clip = Clip("x", 0.0, 3.0)
+    failed = failure(do(tmp_path, [ClipTask(clip, MediaFile("gs://bucket/x.mp4", cut=True), 1)]))
+    assert (failed.step, failed.reason) == ("find", Reason.TOO_LARGE)
 
 
 def test_progress_that_cannot_be_written_hurts_nothing(tmp_path: Path) -> None:
