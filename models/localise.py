@@ -82,11 +82,12 @@ def main(arguments: Sequence[str]) -> None:
 
 def localise(run: Run, media: Path, options: Options) -> None:
     """Score the instances of one media file; write a table and a figure per class."""
+    out = options.out or Path(f"{shortened(media.stem)}-localised")
+    files.refuse_unwritable(out)
     with new_features([media], run, weights_dir=options.weights_dir) as features:
         instances = Locator(run, features.open(run)).locate(0)
     instances.refuse_empty(media, run)
     labels = [options.label] if options.label else detected_labels(run, instances.clip, media.name)
-    out = options.out or Path(f"{shortened(media.stem)}-localised")
     write_localisation(out, media, run, instances, labels)
     screen = console()
     screen.print(instance_table(run, instances, labels))

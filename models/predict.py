@@ -28,6 +28,7 @@ from models.applications.media_files import shortened
 from models.applications.new_media import Run, new_features, open_run
 from models.data.clips import ClipData
 from models.runtime import command_line as cli
+from models.runtime import files
 from models.runtime.console import console
 from schemas import JobError, UsageError
 
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str]) -> None:
     options = cli.read(Options, arguments, PROGRAM, __doc__)
     if options.run is None or not options.media:
         raise UsageError(f"say which run, and which media: {PROGRAM} --run RUN MEDIA")
+    files.refuse_unwritable(options.out)
     run = open_run(options.run)
     detection.refuse_tagging(run)
     with new_features(options.media, run, weights_dir=options.weights_dir) as features:

@@ -31,6 +31,7 @@ from models.applications.sources import (
     write_separation,
 )
 from models.runtime import command_line as cli
+from models.runtime import files
 from models.runtime.console import console
 from schemas import UsageError
 
@@ -67,6 +68,8 @@ def main(arguments: Sequence[str]) -> None:
     if options.run is None or options.media is None:
         raise UsageError(f"say which run and which media: {PROGRAM} --run RUN MEDIA --label LABEL")
     media, run = options.media, open_run(options.run)
+    out = options.out or Path(f"{shortened(media.stem)}-separated")
+    files.refuse_unwritable(out)
     refuse_other_models(run)
     if options.label is not None:
         known_label(run, options.label)
@@ -77,7 +80,6 @@ def main(arguments: Sequence[str]) -> None:
     labels = [options.label] if options.label else detected_labels(run, scores.clip, media.name)
     columns = {label: run.classes.index(label) for label in labels}
     sources = separate_sources(waveform, scores, columns, options.mask, options.tau)
-    out = options.out or Path(f"{shortened(media.stem)}-separated")
     write_separation(out, waveform, sources)
     screen = console()
     screen.print(source_table(sources))

@@ -3,7 +3,6 @@
 Letters: K components, F bins, S samples.
 """
 
-import tempfile
 import wave
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from torch import Tensor
 from models.applications import separation as nmf
 from models.applications.component_scores import ComponentScores, score_components
 from models.applications.media_files import write_waveform
-from models.applications.new_media import Run, new_features
+from models.applications.new_media import Run, new_features, scratch_folder
 from models.tasks import tagging
 from schemas import SAMPLE_RATE, JobError, UsageError
 from schemas.demo import SOURCES_FOLDER
@@ -96,8 +95,8 @@ def measure_mixtures(
     weights_dir: Path | None = None,
 ) -> list[dict[str, float]]:
     """Return the gains of every source of all mixtures; `keep` is a folder for the waveforms."""
-    with tempfile.TemporaryDirectory(prefix="earsight-") as folder:
-        paths = [Path(folder, f"mixture{index:04d}.wav") for index in range(len(mixtures))]
+    with scratch_folder() as folder:
+        paths = [folder / f"mixture{index:04d}.wav" for index in range(len(mixtures))]
         for path, mixture in zip(paths, mixtures, strict=True):
             write_waveform(path, mixture.waveform)
         with new_features(paths, run, weights_dir=weights_dir) as features:

@@ -73,6 +73,10 @@ def open_run(folder: Path) -> Run:
     results = RunResults.read(folder / runs.RESULTS)
     if started.recipe is None:
         raise UsageError(f"{folder} does not say how its features were made; train the run again")
+    try:
+        recipe = Recipe.from_json(dict(started.recipe))
+    except ValueError as error:
+        raise UsageError(f"{folder / runs.CONFIG} is damaged: {error}; train again") from None
     method = registry.load(registry.find(started.experiment)[0])
     config = method.config.from_json(started.settings)
     model = method.build(config)
@@ -84,7 +88,7 @@ def open_run(folder: Path) -> Run:
         config=config,
         needs=method.features(config),
         classes=started.classes,
-        recipe=Recipe.from_json(dict(started.recipe)),
+        recipe=recipe,
         results=results,
     )
 
@@ -115,8 +119,8 @@ def new_features(
     `UsageError` for a path that is no media file and for whatever the job calls wrong use,
     `JobError` with the job's own sentence when the job fails or no file gave features.
     """
-    with tempfile.TemporaryDirectory(prefix="earsight-") as name:
-        folder, store = Path(name, "media"), Path(name, "store")
+    with scratch_folder() as scratch:
+        folder, store = scratch / "media", scratch / "store"
         folder.mkdir()
         by_key = {clip_name(index): path for index, path in enumerate(media)}
         for key, path in by_key.items():
@@ -132,6 +136,20 @@ def new_features(
             more = f" (and {len(failures) - 1} more files gave none)" if failures[1:] else ""
             raise JobError(f"{failures[0]}{more}")
         yield NewFeatures(store=store, media=by_key, failures=failures)
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Make a temporary folder that goes at the end; `JobError` when there is no place for it."""
+    try:
+        scratch = tempfile.TemporaryDirectory(prefix="earsight-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise JobError(
+            f"no temporary folder can be made ({error.strerror or error}); set TMPDIR to a folder "
+            "with room"
+        ) from None
+    with scratch as name:
+        yield Path(name)
 
 
 def run_job(command: Sequence[str]) -> tuple[int, str]:

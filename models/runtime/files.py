@@ -44,6 +44,17 @@ def as_job_errors(path: Path) -> Iterator[None]:
         ) from None
 
 
+def refuse_unwritable(folder: Path) -> None:
+    """Raise `UsageError` when files cannot be written into a folder, which need not exist yet."""
+    try:
+        place = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+        usable = place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be a folder ({error.strerror or error})") from None
+    if not usable:
+        raise UsageError(f"{folder} cannot be written, because {place} cannot; give another --out")
+
+
 def write_text(path: Path, text: str) -> None:
     r"""Write UTF-8 text, whole; bytes that a name has outside UTF-8 are written as `\udc..`."""
     content = text.encode("utf-8", "backslashreplace")

@@ -1,9 +1,11 @@
 """The command predict: from a real film to events, files that give none, and what it refuses."""
 
 import csv
+import shutil
 from pathlib import Path
 
 from models import predict, train
+from models.runtime import files
 from tests.complaints import sentence
 from tests.models.commands import refused, run_command
 from tests.stores.bags import write_bag_store
@@ -34,6 +36,31 @@ def test_film_goes_through_the_real_features_job_and_a_broken_one_beside_it_is_n
     assert "film.mp4" in done.stdout
     assert "$\\frac$.mp4" in done.stdout
     assert all(row["label"] in done.stdout for row in rows)
+
+
+def test_job_that_fails_says_why_in_its_own_sentence(
+    parsing_run: Path, film: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(parsing_run, run)
+    config = files.read_json(run / "config.json", "")
+    config["recipe"]["name"] = "llp-eccv21"
+    files.write_json(run / "config.json", config)
+    assert "config.json is damaged: its recipe has" in refused(predict.main, film, "--run", run)
+    del config["recipe"]["hash"]
+    files.write_json(run / "config.json", config)
+    complaint = refused(predict.main, film, "--run", run, "--out", tmp_path / "out")
+    start = "the features job says: unknown recipe 'llp-eccv21'; did you mean 'llp-eccv20'?"
+    assert complaint.startswith(start)
+    assert not (tmp_path / "out").exists()
+
+
+def test_place_for_the_answer_is_looked_at_before_the_work(
+    parsing_run: Path, film: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    complaint = refused(predict.main, film, "--run", parsing_run, "--out", tmp_path / "file")
+    assert "file cannot be written, because" in complaint
 
 
 def test_run_that_tags_is_refused(tmp_path: Path, film: Path) -> None:

@@ -3,9 +3,9 @@
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +13,18 @@ import pytest
 
 from models import predict
 from models.applications import new_media
-from models.applications.media_files import write_waveform
 from models.runtime.interrupts import interruptible
-from schemas import JobError, UsageError
+from schemas import JobError
 from tests.models.commands import refused
-from tests.models.waveforms import tone
 
 
-@pytest.fixture
-def audio(tmp_path: Path) -> Path:
-    path = tmp_path / "tone.wav"
-    write_waveform(path, tone(440, 0, 2))
-    return path
-
-
-def test_job_that_fails_says_why_in_its_own_sentence(parsing_run: Path, audio: Path) -> None:
+def test_without_a_temporary_folder_it_says_what_to_do(
+    parsing_run: Path, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     run = new_media.open_run(parsing_run)
-    run = replace(run, recipe=replace(run.recipe, name="llp-eccv21"))
-    sentence = r"^the features job says: unknown recipe 'llp-eccv21'; did you mean 'llp-eccv20'"
-    with pytest.raises(UsageError, match=sentence), new_media.new_features([audio], run):
+    sentence = r"^no temporary folder can be made \(No such file or directory\); set TMPDIR"
+    with pytest.raises(JobError, match=sentence), new_media.new_features([film], run):
         pass
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from models.runtime import files
-from schemas import JobError
+from schemas import JobError, UsageError
 
 
 def broken(error: BaseException) -> Callable[[Path], None]:
@@ -48,3 +48,12 @@ def test_cells_of_a_csv_come_back_as_they_were(tmp_path: Path) -> None:
     with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == rows
     assert (tmp_path / "a.csv").read_bytes().startswith(b'a,b\n"x\ry","1"\n')
+
+
+def test_folder_that_cannot_be_is_refused_before_the_work(tmp_path: Path) -> None:
+    files.refuse_unwritable(tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"file/out cannot be written, because .*/file cannot; g"):
+        files.refuse_unwritable(tmp_path / "file" / "out")
+    with pytest.raises(UsageError, match=r"cannot be a folder \(File name too long\)"):
+        files.refuse_unwritable(tmp_path / ("x" * 300))
