@@ -78,9 +78,10 @@ def report_events(run: Run, data: ClipData, media: Sequence[Path], out: Path) ->
     screen = console()
     for path, detected in zip(media, events, strict=True):
         screen.print(detection.events_table(path.name, detected))
+    lengths = detection.clip_seconds(data)
     for row, path in enumerate(media):
         figure = out / f"{row:04d}-{shortened(path.stem)}.png"
-        save_predictions(figure, path.name, predictions, data, row)
+        save_predictions(figure, path.name, predictions, data, row, lengths[row])
     screen.print(f"Events: {out / 'events.csv'}. Figures beside it.")
 
 

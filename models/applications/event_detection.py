@@ -58,11 +58,9 @@ def predict_clips(run: Run, data: ClipData) -> Predictions:
     Each clip is predicted alone in its own length, so that its events do not depend on the clips
     beside it.
     """
-    clips = read_table(data.manifest, "clips", ["clip_key", "n_snippets"]).to_pylist()
-    seconds = {clip["clip_key"]: clip["n_snippets"] for clip in clips}
     parts = []
-    for row, key in enumerate(data.keys):
-        single = single_clip(data, row, seconds[key])
+    for row, seconds in enumerate(clip_seconds(data)):
+        single = single_clip(data, row, seconds)
         part = predict(run.model, single, torch.tensor([0]), run.config)
         parts.append(padded(part, data.seconds))
     predictions = Predictions(
@@ -74,6 +72,13 @@ def predict_clips(run: Run, data: ClipData) -> Predictions:
         if feature in data.present:
             decided[modality] &= data.present[feature].numpy()[:, :, None]
     return predictions
+
+
+def clip_seconds(data: ClipData) -> list[int]:
+    """Return the length of each clip on the second grid, [N]."""
+    rows = read_table(data.manifest, "clips", ["clip_key", "n_snippets"]).to_pylist()
+    seconds = {row["clip_key"]: int(row["n_snippets"]) for row in rows}
+    return [seconds[key] for key in data.keys]
 
 
 def single_clip(data: ClipData, row: int, seconds: int) -> ClipData:

@@ -19,9 +19,12 @@ EVENT_COLOUR = "#e07a1f"
 
 
 def save_predictions(
-    path: Path, title: str, predictions: Predictions, data: ClipData, row: int
+    path: Path, title: str, predictions: Predictions, data: ClipData, row: int, seconds: int
 ) -> None:
-    """Draw the probabilities of one clip, audio above visual, with a frame round each event."""
+    """Draw the probabilities of one clip, audio above visual, with a frame round each event.
+
+    `seconds` is the clip's own length; of more classes than `MOST_CLASSES` the highest are drawn.
+    """
     highest = np.maximum(predictions.audio[row], predictions.visual[row]).max(axis=0)
     shown = np.sort(np.argsort(-highest, kind="stable")[:MOST_CLASSES])
     names = [literal(data.vocabulary.names[column]) for column in shown]
@@ -32,7 +35,7 @@ def save_predictions(
         ("visual", predictions.seen, predictions.visual),
     )
     for ax, (modality, decided, probability) in zip(axes, sides, strict=True):
-        plot_probabilities(probability[row][:, shown], decided[row][:, shown], ax)
+        plot_probabilities(probability[row][:seconds, shown], decided[row][:seconds, shown], ax)
         ax.set_yticks(np.arange(len(names)) + 0.5, names, fontsize=8)
         ax.set_ylabel(modality)
         figure.colorbar(ax.images[0], ax=ax, label="probability")
