@@ -1,4 +1,4 @@
-"""Non-negative components of a clip's sound, each with its VGGish: proposals for classification.
+"""Non-negative components of a clip's waveform, each with its VGGish: proposals for classification.
 
 Paper: Parekh, Essid, Ozerov, Duong, Perez, Richard, "Identify, Locate and Separate: Audio-Visual
     Object Extraction in Large Video Collections Using Weak Supervision", TASLP 2019.
@@ -20,7 +20,7 @@ from schemas.media import SAMPLE_RATE, ClipMedia, Components
 COMPONENTS, WINDOW, HOP, UPDATES = 20, 1024, 512, 200
 WINDOW_HOP_S, LOUDEST = 0.96, 5
 """A component's VGGish is the mean over so many windows, those in which it is loudest, of windows
-that follow each other. (All windows every 0.48 s take 6.5 s a clip on one core.)"""
+that follow each other. (All windows every 0.48 s take 6.5 s per clip on one core.)"""
 EPSILON = 1e-10
 
 
@@ -41,7 +41,7 @@ def nmf_kl(x: Tensor, w: Tensor, h: Tensor, updates: int) -> tuple[Tensor, Tenso
 def components(magnitude: Tensor) -> tuple[Tensor, Tensor]:
     """Return w [F, K], its columns summing to 1, and h [K, N] for a magnitude [F, N].
 
-    The start is random but always the same, so the same sound gives the same components.
+    The start is random but always the same, so the same waveform gives the same components.
     """
     generator = torch.Generator().manual_seed(0)
     bins, frames = magnitude.shape
@@ -50,27 +50,27 @@ def components(magnitude: Tensor) -> tuple[Tensor, Tensor]:
     h = scale * (0.1 + torch.rand(COMPONENTS, frames, generator=generator))
     w, h = nmf_kl(magnitude, w, h, UPDATES)
     size = w.sum(dim=0)
-    empty = size <= EPSILON  # a component of no sound: an even spectrum that never acts
+    empty = size <= EPSILON  # a component of no energy: an even spectrum that never acts
     w = torch.where(empty, torch.full_like(w, 1.0 / bins), w / size.clamp_min(EPSILON))
     return w, h * torch.where(empty, 0.0, size)[:, None]
 
 
-def loudest(sound: Array, examples: Array) -> Array:
-    """Of the examples [E, 96, 64] of a sound [S] those of its loudest windows, in order.
+def loudest(waveform: Array, examples: Array) -> Array:
+    """Return those examples [E, 96, 64] of a waveform [S] whose windows are loudest, in order.
 
     Five at most; of equally loud windows the first.
     """
     size = round(WINDOW_HOP_S * SAMPLE_RATE)
-    energy = [float((sound[i * size : (i + 1) * size] ** 2).sum()) for i in range(len(examples))]
+    energy = [float((waveform[i * size : (i + 1) * size] ** 2).sum()) for i in range(len(examples))]
     chosen = np.argsort(-np.array(energy), kind="stable")[:LOUDEST]
     kept: Array = examples[np.sort(chosen)]
     return kept
 
 
 class NCP(VGGishExtractor):
-    """K = 20 components of the whole clip's sound: `Components`.
+    """K = 20 components of the whole clip's waveform: `Components`.
 
-    The VGGish of a component is that of its own sound (soft mask on the clip's spectrogram, with
+    The VGGish of a component is that of its own waveform (soft mask on the clip's spectrogram, with
     the clip's phase), averaged over the windows of 0.96 s in which it is loudest.
     """
 
@@ -81,14 +81,14 @@ class NCP(VGGishExtractor):
         if media.waveform is None:
             return None
         hann = torch.hann_window(WINDOW)
-        sound = torch.from_numpy(media.waveform)
-        spectrum = torch.stft(sound, WINDOW, HOP, window=hann, return_complex=True)
+        waveform = torch.from_numpy(media.waveform)
+        spectrum = torch.stft(waveform, WINDOW, HOP, window=hann, return_complex=True)
         w, h = components(spectrum.abs())
         whole = (w @ h).clamp_min(EPSILON)
         rows = []
         for k in range(COMPONENTS):
             masked = spectrum * (w[:, k : k + 1] * h[k] / whole)
-            own = torch.istft(masked, WINDOW, HOP, window=hann, length=len(sound))
+            own = torch.istft(masked, WINDOW, HOP, window=hann, length=len(waveform))
             rows.append(loudest(own.numpy(), log_mel_examples(own.numpy(), WINDOW_HOP_S)))
         vggish: Array = self.embedder(np.concatenate(rows))
         vggish = vggish.reshape(COMPONENTS, -1, vggish.shape[1]).mean(axis=1)

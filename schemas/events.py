@@ -34,15 +34,15 @@ def second_grid(
     modality: Modality,
     n_seconds: int = 10,
 ) -> NDArray[np.bool_]:
-    """Truth of N clips as bool [N, T, C]: second t is positive when onset <= t < offset.
+    """Return the truth of N clips, bool [N, T, C]: second t is positive when onset <= t < offset.
 
     Events of other clips or of the other modality are passed over; onset and offset are cut to
     whole seconds as the official LLP evaluation does (floor of the onset, floor of the offset).
     """
-    place = {key: row for row, key in enumerate(clip_keys)}
+    row_of = {key: row for row, key in enumerate(clip_keys)}
     grid = np.zeros((len(clip_keys), n_seconds, len(vocabulary)), dtype=np.bool_)
     for event in events:
-        if event.modality == modality and event.clip_key in place:
+        if event.modality == modality and event.clip_key in row_of:
             seconds = slice(int(event.onset_s), max(int(event.onset_s), int(event.offset_s)))
-            grid[place[event.clip_key], seconds, vocabulary.index(event.label)] = True
+            grid[row_of[event.clip_key], seconds, vocabulary.index(event.label)] = True
     return grid

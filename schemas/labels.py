@@ -27,7 +27,7 @@ class Vocabulary:
         return len(self.names)
 
     def index(self, name: str) -> int:
-        """Position of a class name; LookupError with the known names when there is none."""
+        """Return the position of a class; LookupError with the known names when there is none."""
         try:
             return self.names.index(name)
         except ValueError:

@@ -26,7 +26,7 @@ class StoreManifest:
     """The whole of `manifest.json`."""
 
     def paths(self, table: TableName) -> list[Path]:
-        """Parquet files of one table, in order; empty when the store has no such rows."""
+        """Return the Parquet files of one table, in order; empty when there are no such rows."""
         return [self.root / name for name in self.data["tables"].get(table, [])]
 
     @property

@@ -18,11 +18,11 @@ class Frames(Protocol):
     """Frames of a clip in order, decoded when asked for, so that a long clip fits in memory."""
 
     def __len__(self) -> int:
-        """Number of frames, `n_snippets * per_snippet`."""
+        """Return the number of frames, `n_snippets * per_snippet`."""
         ...
 
     def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
-        """Frame `index` as RGB uint8 [H, W, 3], upright."""
+        """Return frame `index` as RGB uint8 [H, W, 3], upright."""
         ...
 
 

@@ -62,11 +62,11 @@ def verify(file: PublishedFile, folder: Path) -> dict[str, str]:
     `UsageError` when it is incomplete, is not what is pinned, or is not what was first used here.
     """
     path = folder / file.name
-    found = _hashes(file, path)
-    _check_pinned(file, found, str(path))
+    hashes = _hashes(file, path)
+    _check_pinned(file, hashes, str(path))
     if not file.sha256:
-        _check_first_use(file, found, path.with_name(f"{file.name}.sha256"))
-    return found
+        _check_first_use(file, hashes, path.with_name(f"{file.name}.sha256"))
+    return hashes
 
 
 def fetch(file: PublishedFile, folder: Path, otherwise: str = "") -> Path:
@@ -137,20 +137,20 @@ def _hashes(file: PublishedFile, path: Path) -> dict[str, str]:
 
 
 def _check_pinned(
-    file: PublishedFile, found: Mapping[str, str], place: str, advice: str = ""
+    file: PublishedFile, hashes: Mapping[str, str], where: str, advice: str = ""
 ) -> None:
-    if file.holds or found[file.name].startswith(file.sha256):
+    if file.holds or hashes[file.name].startswith(file.sha256):
         return
     expected = file.sha256 if len(file.sha256) == 64 else f"{file.sha256}..."
     raise UsageError(
-        f"{place} has sha256 {found[file.name]}, expected {expected} of the published "
+        f"{where} has sha256 {hashes[file.name]}, expected {expected} of the published "
         f"{file.name}; {advice or f'delete it and fetch {file.address} again'}"
     )
 
 
-def _check_first_use(file: PublishedFile, found: Mapping[str, str], record: Path) -> None:
-    """Compare with what was found when the file was first used; keep it when this is the first."""
-    text = "".join(f"{digest}  {name}\n" for name, digest in found.items())
+def _check_first_use(file: PublishedFile, hashes: Mapping[str, str], record: Path) -> None:
+    """Compare with what was hashes when the file was first used; keep it when this is the first."""
+    text = "".join(f"{digest}  {name}\n" for name, digest in hashes.items())
     try:
         known = record.read_text()
     except FileNotFoundError:
@@ -160,7 +160,7 @@ def _check_first_use(file: PublishedFile, found: Mapping[str, str], record: Path
         raise UsageError(f"{record} cannot be read ({error}); delete it") from None
     if known != text:
         raise UsageError(
-            f"{file.name} in {record.parent} has sha256 {' '.join(found.values())}, but had "
+            f"{file.name} in {record.parent} has sha256 {' '.join(hashes.values())}, but had "
             f"{' '.join(known.split()[::2])} when it was first used; if you trust the change, "
             f"delete {record}, else fetch {file.address} again"
         )

@@ -20,14 +20,14 @@ class Recipe:
     version: int = 2
     """Raised whenever a change of the code changes a feature's bytes."""
     frames_per_second: int = 8
-    """Frames kept for each second of picture."""
+    """Frames kept per second of video."""
     sampler: Literal["ffmpeg-r", "timestamp"] = "ffmpeg-r"
     """`ffmpeg-r`: `ffmpeg -r 8`, then round(linspace(0, n-1, 8 T)) over the n frames that exist;
     `timestamp`: the frame shown at the middle of each eighth of a second."""
     jpeg: bool = True
     """Pass frames through ffmpeg's JPEG at its default quality, as the LLP authors did."""
     sample_rate: int = 16_000
-    """Sound is mixed to mono at this rate, in Hz."""
+    """Audio is mixed to mono at this sample rate, in Hz."""
     resnet152_resize: int = 256
     """Shorter side before the 224 crop, in pixels (bilinear)."""
     resnet152_frames: Literal["mean", "keep"] = "mean"
@@ -45,7 +45,7 @@ class Recipe:
     weights: str = "pretrained"
     """`pretrained`, or `seeded:<n>` for calibrated random weights."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Arithmetic of the two picture nets."""
+    """Precision of the visual nets."""
 
     def __post_init__(self) -> None:
         if self.jpeg != (self.sampler == "ffmpeg-r"):
@@ -61,7 +61,7 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def to_json(self) -> dict[str, Any]:
-        """All settings and the hash, ready for `manifest.json`."""
+        """Return all settings and the hash, ready for `manifest.json`."""
         return {**asdict(self), "hash": self.hash}
 
     @classmethod
@@ -98,7 +98,7 @@ class Recipe:
         )
 
     def with_(self, **changes: Any) -> "Recipe":
-        """A copy with some settings changed."""
+        """Return a copy with some settings changed."""
         return replace(self, **changes)
 
 

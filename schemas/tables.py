@@ -28,7 +28,7 @@ TABLES: tuple[TableName, ...] = ("clips", SNIPPETS, *feature_tables(), "failures
 
 
 def tensor_shape(field: pa.Field) -> tuple[int, ...] | None:
-    """Shape of one row of a feature column, None for any other column."""
+    """Return the shape of one row of a feature column, None for any other column."""
     shape = (field.metadata or {}).get(b"shape")
     return tuple(json.loads(shape)) if shape else None
 
@@ -57,7 +57,7 @@ def tensor_array(
 def tensor_values(
     column: pa.ListArray, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """A feature column as float32 [R, *shape], zero where absent, and presence bool [R].
+    """Return a feature column as float32 [R, *shape], zero where absent, and presence bool [R].
 
     ValueError when a row has another number of values than `shape`.
     """

@@ -1,1 +1,1 @@
-"""Nets behind the extractors: structure, weights, arithmetic."""
+"""Nets behind the extractors: structure, weights, precision."""

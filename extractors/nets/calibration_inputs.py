@@ -1,4 +1,4 @@
-"""Drawn pictures, videos and sounds for calibrating random weights: all made from a seed.
+"""Drawn frames, videos and waveforms for calibrating random weights: all made from a seed.
 
 They show what a net should tell apart: shapes, colours, textures, directions of motion, timbres,
 pitches, rhythms. Letters: N items, F frames.
@@ -27,7 +27,7 @@ def draw_videos(n: int, frames: int, side: int, seed: int) -> NDArray[np.uint8]:
     return out
 
 
-def draw_pictures(n: int, side: int, seed: int) -> NDArray[np.uint8]:
+def draw_frames(n: int, side: int, seed: int) -> NDArray[np.uint8]:
     """Return [N, side, side, 3]: one frame of N drawn videos."""
     return draw_videos(n, 1, side, seed)[:, 0]
 
@@ -90,10 +90,10 @@ def _texture(rng: np.random.Generator) -> Callable[[Grid, Grid], Grid]:
     return lambda u, v: first + (second - first) * share(u, v)[..., None]
 
 
-def draw_sounds(n: int, seconds: float, seed: int) -> NDArray[np.float32]:
+def draw_waveforms(n: int, seconds: float, seed: int) -> NDArray[np.float32]:
     """Return float32 [N, samples] at 16 kHz: tones, chirps, noises and beats, one or two at a time.
 
-    >>> draw_sounds(3, 0.5, seed=0).shape
+    >>> draw_waveforms(3, 0.5, seed=0).shape
     (3, 8000)
     """
     rng = np.random.default_rng(seed)
@@ -107,7 +107,7 @@ def draw_sounds(n: int, seconds: float, seed: int) -> NDArray[np.float32]:
 
 
 def _voice(rng: np.random.Generator, time: Grid) -> Grid:
-    """One source: a carrier under a rhythm."""
+    """Return one source: a carrier under a rhythm."""
     kind, pitch = rng.integers(4), 60.0 * 2 ** rng.uniform(0, 5.5)
     if kind == 0:  # harmonic tone with its own timbre and vibrato
         partials = np.arange(1, 1 + int(min(20, 7500 // pitch)))

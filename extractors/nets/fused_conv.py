@@ -1,6 +1,6 @@
 """Convolutions that do in one kernel what follows them: add the shortcut, rectify.
 
-For processors. oneDNN, the library under PyTorch's convolutions, can finish each tile of an output
+For CPUs. oneDNN, the library under PyTorch's convolutions, can finish each tile of an output
 while it is still in the cache; without that each ReLU and each addition of a residual block is one
 more walk through memory. Measured with AVX-512, one thread: ResNet-152 takes 10 % less time in bf16
 and 13 % less in fp32, R(2+1)D 5 % and 43 % less.
@@ -19,7 +19,7 @@ _Node = Any
 
 
 def can_fuse(device: torch.device) -> bool:
-    """Whether PyTorch has the kernels on this device."""
+    """Return whether PyTorch has the kernels on this device."""
     has_kernels = hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
     return device.type == "cpu" and torch.backends.mkldnn.is_available() and has_kernels  # type: ignore[no-untyped-call]
 
@@ -29,7 +29,7 @@ class FusedConv(nn.Module):
 
     `forward(x)` convolves and rectifies if `relu`; `forward(x, shortcut)` adds a map of the
     output's shape before it rectifies. With `overwrite` the sum is written over the shortcut,
-    which saves a walk through memory. Only for evaluation on a processor.
+    which saves a walk through memory. Only for evaluation on a CPU.
     """
 
     def __init__(self, conv: nn.Conv2d | nn.Conv3d, *, relu: bool, overwrite: bool = False) -> None:
@@ -102,13 +102,13 @@ def _merge_sum(net: fx.GraphModule, relu: _Node, total: _Node) -> None:
 
 
 def _is_free(value: _Node, when: _Node) -> bool:
-    """Whether nothing reads a value after `when`, and no one outside the graph holds it."""
+    """Return whether nothing reads a value after `when`, and no one outside the graph holds it."""
     order = {node: place for place, node in enumerate(when.graph.nodes)}
     return value.op == "call_module" and all(order[user] <= order[when] for user in value.users)
 
 
 def _conv(net: fx.GraphModule, node: _Node) -> Any:
-    """The convolution that a node calls, None if it does something else."""
+    """Return the convolution that a node calls, None if it does something else."""
     module = net.get_submodule(node.target) if node.op == "call_module" else None
     return module if isinstance(module, _CONVS) else None
 

@@ -1,8 +1,8 @@
-"""Random weights from a seed, calibrated on drawn pictures, videos and sounds.
+"""Random weights from a seed, calibrated on drawn frames, videos and waveforms.
 
 For tests, for the generated data set and for machines without network. Such a net knows nothing of
-the world, yet its features are finite, of unit size, and differ where pictures or sounds differ,
-so that a model can learn from them. Every output channel has mean 0 and deviation 1 over drawn
+the world, yet its features are finite, of unit size, and differ where frames or waveforms differ,
+so that a model can learn from them. Every output channel has mean 0 and std 1 over drawn
 material. The same seed gives the same numbers in every process.
 
 The weights are drawn anew at each load; what calibration measured (a small file) is kept in the
@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from extractors.base import Array
-from extractors.nets.calibration_inputs import draw_pictures, draw_sounds, draw_videos
+from extractors.nets.calibration_inputs import draw_frames, draw_videos, draw_waveforms
 from extractors.nets.torchvision_trunks import TRUNKS
 from extractors.nets.vggish_input import log_mel_examples
 from extractors.nets.vggish_net import Net as VGGishNet
@@ -39,7 +39,7 @@ VERSION = 2
 BRANCH = {"resnet152": 0.1, "r2plus1d": 0.5}
 """Scale of the residual branches: small in the deep net, so that depth does not wash out detail.
 
-A linear probe on ResNet-152 features of 12 drawn things (chance 0.08, 192 test pictures) scored
+A linear probe on ResNet-152 features of 12 drawn things (chance 0.08, 192 test frames) scored
 0.67 so, 0.62 with branches of 0.3, 0.61 without the drawn first layer, 0.37 without thresholds.
 """
 
@@ -65,7 +65,7 @@ def seeded_net(name: str, seed: int) -> tuple[nn.Module, tuple[Tensor, Tensor] |
     if name == "vggish":
         _apply_vggish(net, _cached(f"{name}-{seed}", lambda: _calibrate_vggish(net, seed)))
         return net.eval(), None
-    state = _cached(f"{name}-{seed}", lambda: _calibrate_pictures(net, name, seed))
+    state = _cached(f"{name}-{seed}", lambda: _calibrate_visual(net, name, seed))
     standard = state["standard.scale"], state["standard.shift"]
     net.load_state_dict({k: v for k, v in state.items() if "running" in k}, strict=False)
     return net.eval(), standard
@@ -118,14 +118,14 @@ def _shrink_branches(net: nn.Module, scale: float) -> None:
             last.bias.data *= scale
 
 
-def _calibrate_pictures(net: nn.Module, name: str, seed: int) -> State:
-    """Measure batch statistics on drawn material, and mean and deviation of the outputs."""
+def _calibrate_visual(net: nn.Module, name: str, seed: int) -> State:
+    """Measure batch statistics on drawn material, and mean and std of the outputs."""
     if name == "r2plus1d":
         drawn = draw_videos(32, 8, 112, seed).transpose(0, 4, 1, 2, 3)
     else:
-        drawn = draw_pictures(48, 224, seed).transpose(0, 3, 1, 2)
-    pictures = (torch.from_numpy(drawn.copy()).float() / 255.0 - 0.45) / 0.225
-    batches = torch.split(pictures, 16)
+        drawn = draw_frames(48, 224, seed).transpose(0, 3, 1, 2)
+    frames = (torch.from_numpy(drawn.copy()).float() / 255.0 - 0.45) / 0.225
+    batches = torch.split(frames, 16)
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
             module.momentum = None  # the plain mean over all batches
@@ -133,8 +133,8 @@ def _calibrate_pictures(net: nn.Module, name: str, seed: int) -> State:
     with torch.inference_mode():
         features = torch.cat([net(batch).flatten(2).mean(2) for batch in batches])
     measured = {k: v for k, v in net.state_dict().items() if "running" in k}
-    deviation, mean = torch.std_mean(features, dim=0)
-    scale = 1.0 / deviation.clamp_min(0.5 * deviation.median())  # no silent channel blown up
+    std, mean = torch.std_mean(features, dim=0)
+    scale = 1.0 / std.clamp_min(0.5 * std.median())  # no silent channel blown up
     return measured | {"standard.scale": scale, "standard.shift": -mean * scale}
 
 
@@ -148,8 +148,8 @@ def _calibrate_vggish(net: nn.Module, seed: int) -> State:
     measured: State = {}
 
     def standardise(_: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
-        deviation, mean = torch.std_mean(output.transpose(0, 1).flatten(1), dim=1)
-        scale = 1.0 / (deviation + 1e-3)
+        std, mean = torch.std_mean(output.transpose(0, 1).flatten(1), dim=1)
+        scale = 1.0 / (std + 1e-3)
         measured[f"scale.{len(measured) // 2}"] = scale
         measured[f"shift.{len(measured) // 2}"] = -mean * scale
         shape = (1, -1, *[1] * (output.ndim - 2))
@@ -174,8 +174,10 @@ def _apply_vggish(net: nn.Module, measured: State) -> None:
 
 
 def _drawn_examples(seed: int) -> Array:
-    """Log-mel examples [96, 96, 64] of drawn sounds."""
-    return np.concatenate([log_mel_examples(sound) for sound in draw_sounds(96, 1.0, seed)])
+    """Return log-mel examples [96, 96, 64] of drawn waveforms."""
+    return np.concatenate(
+        [log_mel_examples(waveform) for waveform in draw_waveforms(96, 1.0, seed)]
+    )
 
 
 def seeded_pca(seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -195,7 +197,7 @@ def _cached(name: str, measure: Callable[[], State]) -> State:
     path = cache_folder() / "seeded" / f"{name}-v{VERSION}.safetensors"
     if path.is_file():
         return load_file(path)
-    log.info("calibrating seeded weights %s, once for this machine", name)
+    log.info("calibrating seeded weights %s, once per machine", name)
     state = {key: value.contiguous() for key, value in measure().items()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The two picture nets of torchvision without their classifiers, as maps out of pictures.
+"""The two visual nets of torchvision without their classifiers: frames in, maps out.
 
 The layers keep torchvision's names, so that its published weights fit.
 """
@@ -11,7 +11,7 @@ from torchvision.models.video import r2plus1d_18
 
 
 def resnet_trunk() -> nn.Sequential:
-    """ResNet-152 up to its last map: [N, 3, H, W] -> [N, 2048, H/32, W/32].
+    """Return ResNet-152 up to its last map: [N, 3, H, W] -> [N, 2048, H/32, W/32].
 
     He et al., "Deep Residual Learning for Image Recognition", CVPR 2016. The mean of the map is
     the 2048-d feature below the classifier.
@@ -20,7 +20,7 @@ def resnet_trunk() -> nn.Sequential:
 
 
 def video_trunk() -> nn.Sequential:
-    """R(2+1)D-18 up to its last map: [N, 3, F, H, W] -> [N, 512, F/8, H/16, W/16].
+    """Return R(2+1)D-18 up to its last map: [N, 3, F, H, W] -> [N, 512, F/8, H/16, W/16].
 
     Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR 2018.
     """

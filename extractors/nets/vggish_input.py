@@ -19,7 +19,7 @@ EXAMPLE_FRAMES = 96
 
 
 def log_mel_examples(waveform: NDArray[np.floating], hop_s: float = 0.96) -> Array:
-    """Cut a sound into VGGish's log-mel examples.
+    """Cut a waveform into VGGish's log-mel examples.
 
     `waveform` is [S] in -1..1 at 16 kHz; the result is float32 [N, 96, 64]: windows of 0.96 s
     every `hop_s` seconds (rounded to 10 ms), without padding, so that 15,600 samples are the least
@@ -40,7 +40,7 @@ def log_mel_examples(waveform: NDArray[np.floating], hop_s: float = 0.96) -> Arr
 
 
 def _log_mel(waveform: NDArray[np.floating]) -> Array:
-    """[S] -> float32 [frames, 64]; frames are framed without padding, a rest is dropped."""
+    """Return a waveform [S] as float32 [frames, 64], without padding; a rest is dropped."""
     if waveform.ndim != 1 or not np.issubdtype(waveform.dtype, np.floating):
         raise ValueError(
             f"waveform is {waveform.dtype} {waveform.shape}; need floating point [samples] in -1..1"
@@ -50,7 +50,7 @@ def _log_mel(waveform: NDArray[np.floating]) -> Array:
     frames = sliding_window_view(waveform, WINDOW)[::HOP]
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi / WINDOW * np.arange(WINDOW))
     log_mel = np.empty((len(frames), BANDS), dtype=np.float32)
-    for start in range(0, len(frames), 4096):  # bounds the memory of a long sound
+    for start in range(0, len(frames), 4096):  # bounds the memory of a long waveform
         block = slice(start, start + 4096)
         magnitude = np.abs(np.fft.rfft(frames[block] * hann, FFT))
         log_mel[block] = np.log(magnitude @ _mel_matrix() + 0.01)
@@ -59,7 +59,7 @@ def _log_mel(waveform: NDArray[np.floating]) -> Array:
 
 @cache
 def _mel_matrix() -> NDArray[np.float64]:
-    """Weights [257, 64] of the bands: triangles on the mel axis, no area norm, nothing at 0 Hz."""
+    """Return weights [257, 64] of the bands: triangles on the mel axis, no area norm, 0 at 0 Hz."""
 
     def mel(hz: NDArray[np.float64] | float) -> NDArray[np.float64]:
         return 1127.0 * np.log1p(np.asarray(hz) / 700.0)

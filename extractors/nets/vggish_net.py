@@ -36,7 +36,7 @@ class Net(nn.Module):
         self.fc2 = nn.Linear(4096, 128)
 
     def hidden(self, examples: Tensor) -> Tensor:
-        """[N, 96, 64] -> [N, 4096], the layer below the outputs."""
+        """Return the layer below the outputs, [N, 4096], of examples [N, 96, 64]."""
         x = examples[:, None]
         x = nn.functional.max_pool2d(self.conv1(x).relu(), 2)
         x = nn.functional.max_pool2d(self.conv2(x).relu(), 2)
@@ -46,7 +46,7 @@ class Net(nn.Module):
         return self.fc1_2(self.fc1_1(x).relu()).relu()
 
     def forward(self, examples: Tensor) -> Tensor:
-        """[N, 96, 64] -> [N, 128]."""
+        """Return [N, 128] of examples [N, 96, 64]."""
         out: Tensor = self.fc2(self.hidden(examples))
         return out
 
@@ -54,7 +54,7 @@ class Net(nn.Module):
 def from_saved_model(folder: Path) -> dict[str, Tensor]:
     """Read the weights of a VGGish SavedModel as a state dict of `Net`.
 
-    The model must take a sound [S] at 16 kHz and give [N, 128]. Variables are found by name
+    The model must take a waveform [S] at 16 kHz and give [N, 128]. Variables are found by name
     (`conv4_1/weights`) or, where names were lost, by shape; then a fixed noise is sent through
     both nets, and among assignments that shapes leave open the one that agrees is taken.
     Raises `UsageError` if variables are missing or no assignment agrees. TensorFlow is imported
@@ -65,9 +65,9 @@ def from_saved_model(folder: Path) -> dict[str, Tensor]:
 
     tf.config.set_visible_devices([], "GPU")
     model = hub.load(str(folder))
-    sound = np.random.default_rng(0).normal(0.0, 0.1, 2 * 16_000).astype(np.float32)
-    published = np.maximum(_run_saved_model(model, sound), 0.0)
-    examples = torch.from_numpy(log_mel_examples(sound))
+    waveform = np.random.default_rng(0).normal(0.0, 0.1, 2 * 16_000).astype(np.float32)
+    published = np.maximum(_run_saved_model(model, waveform), 0.0)
+    examples = torch.from_numpy(log_mel_examples(waveform))
     worst = np.inf
     for state in _assignments(_variables(model, folder), folder):
         net = Net()
@@ -79,31 +79,31 @@ def from_saved_model(folder: Path) -> dict[str, Tensor]:
             return state
     raise UsageError(
         f"the model in {folder} is not VGGish: with its variables the network differs from it by "
-        f"{worst:.3g} on a known sound; fetch {WEIGHTS['vggish'].address} again"
+        f"{worst:.3g} on a known waveform; fetch {WEIGHTS['vggish'].address} again"
     )
 
 
-def _run_saved_model(model: Any, sound: NDArray[np.float32]) -> NDArray[np.float32]:
+def _run_saved_model(model: Any, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     """Call the model itself or, if it cannot be called, its serving signature."""
     import tensorflow as tf
 
     if callable(model):
-        return np.asarray(model(tf.constant(sound)))
+        return np.asarray(model(tf.constant(waveform)))
     serve = model.signatures["serving_default"]
     (argument,) = serve.structured_input_signature[1]
-    (output,) = serve(**{argument: tf.constant(sound)}).values()
+    (output,) = serve(**{argument: tf.constant(waveform)}).values()
     return np.asarray(output)
 
 
 def _variables(model: Any, folder: Path) -> dict[str, NDArray[np.float32]]:
-    """Every trained array of the model by name, or by its place in the file if it has none."""
+    """Return every trained array of the model by name, or by its place in the file."""
     import tensorflow as tf
 
-    found = list(getattr(model, "variables", []))
+    variables = list(getattr(model, "variables", []))
     for function in getattr(model, "signatures", {}).values():
-        found += function.variables
-    if found:
-        return {variable.name: np.asarray(variable) for variable in found}
+        variables += function.variables
+    if variables:
+        return {variable.name: np.asarray(variable) for variable in variables}
     reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
     return {
         key: reader.get_tensor(key)
@@ -138,6 +138,6 @@ def _assignments(
 
 
 def _turned(value: NDArray[np.float32]) -> NDArray[np.float32]:
-    """TensorFlow's order of axes to torch's: [h, w, in, out] and [in, out] to out first."""
+    """Return an array in torch's order of axes: [h, w, in, out] and [in, out] to out first."""
     order = {4: (3, 2, 0, 1), 2: (1, 0)}.get(value.ndim)
     return np.ascontiguousarray(value.transpose(order) if order else value)

@@ -33,20 +33,20 @@ class DatasetReader(Protocol):
         """Where its files come from, for error messages."""
 
     def read_clips(self, folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
-        """Clips of one split or of all."""
+        """Yield the clips of one split or of all."""
         ...
 
     def read_events(self, folder: Path, split: str | None, repair: bool) -> Iterator[Event]:
-        """Second-wise truth where the data set has it."""
+        """Yield the dense truth where the data set has it."""
         ...
 
     def vocabulary(self, folder: Path) -> Vocabulary:
-        """Class names in order."""
+        """Return the class names in order."""
         ...
 
 
 def reader(dataset: str) -> DatasetReader:
-    """The module that reads a data set; `UsageError` with a suggestion for an unknown name."""
+    """Return the module that reads a data set; `UsageError` with a suggestion for none."""
     if dataset not in DATASETS:
         raise UsageError(unknown("data set", dataset, DATASETS))
     return cast(DatasetReader, import_module(DATASETS[dataset]))
@@ -55,7 +55,7 @@ def reader(dataset: str) -> DatasetReader:
 def read_manifest(
     dataset: str, annotations_dir: Path | str, split: str | None = None, *, repair: bool = False
 ) -> Iterator[Clip]:
-    """Clips of a data set, one by one, from its original files in `annotations_dir`.
+    """Yield the clips of a data set, one by one, from its original files in `annotations_dir`.
 
     `split=None` gives every split in turn; keys do not repeat. `repair=True` mends the known
     defects of the released files, which the module of the data set lists; published numbers are
@@ -70,7 +70,7 @@ def read_manifest(
 def read_events(
     dataset: str, annotations_dir: Path | str, split: str | None = None, *, repair: bool = False
 ) -> Iterator[Event]:
-    """Second-wise truth of a data set, one event after the other; empty where there is none.
+    """Yield the dense truth of a data set, event by event; empty where there is none.
 
     Events are as in the files, also those that match no clip or cover no time; `repair=True`
     leaves these out or mends them. Errors as for `read_manifest`.
@@ -79,5 +79,5 @@ def read_events(
 
 
 def vocabulary(dataset: str, annotations_dir: Path | str) -> Vocabulary:
-    """Class names of a data set in the order of its arrays; errors as for `read_manifest`."""
+    """Return the class names of a data set, in order; errors as for `read_manifest`."""
     return reader(dataset).vocabulary(Path(annotations_dir))

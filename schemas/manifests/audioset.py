@@ -28,7 +28,7 @@ CLASS_FILE = "class_labels_indices.csv"
 
 
 def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
-    """Clips of one split, or of every list that is there; labels are display names.
+    """Yield the clips of one split, or of every list that is there; labels are display names.
 
     Segments that are not ten seconds long stay as they are. `repair` changes nothing.
     """
@@ -52,7 +52,7 @@ def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
 
 
 def segment_parser(split: str, display: dict[str, str]) -> Callable[[str], Clip]:
-    """A parser of one line of a segment list; `display` maps mids to display names."""
+    """Return a parser of one line of a segment list; `display` maps mids to display names."""
 
     def parse(line: str) -> Clip:
         row = comma_fields(line)
@@ -68,7 +68,7 @@ def segment_parser(split: str, display: dict[str, str]) -> Callable[[str], Clip]
 
 
 def display_names(folder: Path) -> dict[str, str]:
-    """Display name of each mid, in index order."""
+    """Return the display name of each mid, in index order."""
     (path,) = require_files("audioset", folder, [CLASS_FILE], HOME)
     display: dict[str, str] = {}
 
@@ -85,13 +85,13 @@ def display_names(folder: Path) -> dict[str, str]:
 
 
 def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event]:
-    """None: these lists hold weak labels only."""
+    """Return no events: these lists hold weak labels only."""
     require_split("audioset", split, (*FILES, *ALIASES))
     return iter(())
 
 
 def vocabulary(folder: Path) -> Vocabulary:
-    """The 527 display names in index order."""
+    """Return the 527 display names in index order."""
     try:
         return Vocabulary(tuple(display_names(folder).values()))
     except ValueError as error:

@@ -47,7 +47,7 @@ SPLITS = ("train", "val", "test")
 
 
 def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
-    """Clips of one split in the order of its file, or of train, val and test.
+    """Yield the clips of one split in the order of its file, or of train, val and test.
 
     Lines that no split lists come last, with an empty split and a warning.
     """
@@ -55,7 +55,7 @@ def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
 
 
 def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event]:
-    """The event of each clip, which is both heard and seen: an audio and a visual event."""
+    """Yield the event of each clip, which is both heard and seen: an audio and a visual event."""
     events = (
         replace(event, modality=modality)
         for _, (_, event) in samples(folder, split)
@@ -65,7 +65,7 @@ def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event
 
 
 def samples(folder: Path, split: str | None) -> Iterator[tuple[str, tuple[Clip, Event]]]:
-    """Split name and annotation line of every sample asked for."""
+    """Yield split name and annotation line of every sample asked for."""
     require_split("ave", split, SPLITS)
     splits = SPLITS if split is None else (split,)
     files = [f"{name}_order.h5" for name in splits]
@@ -87,7 +87,7 @@ def samples(folder: Path, split: str | None) -> Iterator[tuple[str, tuple[Clip, 
 
 
 def read_annotations(path: Path) -> Iterator[tuple[Clip, Event]]:
-    """Clip and event (modality audio) of each line."""
+    """Yield clip and event (modality audio) of each line."""
     lines_of_video: Counter[str] = Counter()
 
     def parse(line: str) -> tuple[Clip, Event]:
@@ -104,7 +104,7 @@ def read_annotations(path: Path) -> Iterator[tuple[Clip, Event]]:
 
 
 def read_order(path: Path, n_lines: int) -> list[int]:
-    """Line indices of one split; `UsageError` when the file is not what AVE publishes."""
+    """Return the line indices of one split; `UsageError` when the file is no such list."""
     import h5py
 
     try:
@@ -125,5 +125,5 @@ def read_order(path: Path, n_lines: int) -> list[int]:
 
 
 def vocabulary(folder: Path) -> Vocabulary:
-    """The 28 classes; `folder` is not read."""
+    """Return the 28 classes; `folder` is not read."""
     return Vocabulary(CLASSES)

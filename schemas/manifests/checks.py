@@ -17,7 +17,7 @@ NAMED = 5
 
 
 def require_split(dataset: str, split: str | None, allowed: Sequence[str]) -> None:
-    """`UsageError` with the allowed names unless `split` is None or one of them."""
+    """Raise `UsageError` with the known names unless `split` is None or one of them."""
     if split is not None and split not in allowed:
         raise UsageError(
             f"data set {dataset} has no split {quoted(split)}{suggestion(split, allowed)}"
@@ -25,7 +25,7 @@ def require_split(dataset: str, split: str | None, allowed: Sequence[str]) -> No
 
 
 def require_files(dataset: str, folder: Path, names: Sequence[str], source: str) -> list[Path]:
-    """Paths of the named files in `folder`; `UsageError` that lists the missing ones.
+    """Return the paths of the named files in `folder`; `UsageError` that lists the missing ones.
 
     `source` says where the files come from.
     """
@@ -44,7 +44,7 @@ def require_files(dataset: str, folder: Path, names: Sequence[str], source: str)
 
 
 def merge_repeats(dataset: str, read: Callable[[], Iterator[Clip]]) -> Iterator[Clip]:
-    """The clips of `read()`, each key once: labels of repeats join the first, with a warning.
+    """Yield the clips of `read()`, each key once; labels of repeats join the first, with a warning.
 
     Reads twice, so that a repeat is known before its first clip is yielded; only the keys of the
     first reading are held in memory. The first clip's split and place in the order stay.
@@ -81,7 +81,7 @@ def warn_of_repeats(dataset: str, keys: Sequence[str]) -> None:
 
 
 def drop_empty(dataset: str, events: Iterable[Event]) -> Iterator[Event]:
-    """Events with onset < offset; the others are counted in a warning at the end."""
+    """Yield events with onset < offset; the others are counted in a warning at the end."""
     dropped = 0
     for event in events:
         if event.onset_s < event.offset_s:

@@ -37,7 +37,7 @@ CHALLENGE_NAMES = {"train": "training", "val": "testing", "test": "evaluation"}
 
 
 def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
-    """Clips of one split, or of train, val and test, in order of first appearance.
+    """Yield the clips of one split, or of train, val and test, in order of first appearance.
 
     The files are ordered by class, so one split is held in memory. `repair` changes nothing.
     """
@@ -54,7 +54,7 @@ def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
 
 
 def clips_of_rows(path: Path, split: str) -> Iterator[Clip]:
-    """The rows of a weak file, (clip, label) each, gathered into clips."""
+    """Yield the rows of a weak file, (clip, label) each, gathered into clips."""
 
     def parse(line: str) -> Clip:
         name, start, end, label = fields(line, 4, "\t")
@@ -73,7 +73,7 @@ def clips_of_rows(path: Path, split: str) -> Iterator[Clip]:
 
 
 def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event]:
-    """Audio events of val and test, in seconds from the clip's start; train has none."""
+    """Yield audio events of val and test, in seconds from the clip's start; train has none."""
     require_split("dcase2017", split, tuple(CHALLENGE_NAMES))
     splits = [name for name in ("val", "test") if split in (None, name)]
     files = [f"groundtruth_strong_label_{CHALLENGE_NAMES[name]}_set.csv" for name in splits]
@@ -90,5 +90,5 @@ def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event
 
 
 def vocabulary(folder: Path) -> Vocabulary:
-    """The 17 classes; `folder` is not read."""
+    """Return the 17 classes; `folder` is not read."""
     return Vocabulary(CLASSES)

@@ -24,7 +24,7 @@ SPLITS = ("train", "val", "test")
 
 
 def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
-    """Clips of one split or of all, in the order of the file; file names are the keys."""
+    """Yield the clips of one split or of all, in the order of the file; file names are the keys."""
     require_split("demo", split, SPLITS)
     (path,) = require_files("demo", folder, [CLIPS_FILE], HOME)
     names = vocabulary(folder).names
@@ -38,7 +38,7 @@ def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
 
 
 def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event]:
-    """Audio events, then visual events; `repair` leaves out those that cover no time."""
+    """Yield audio events, then visual events; `repair` leaves out those that cover no time."""
     require_split("demo", split, SPLITS)
     names = (AUDIO_FILE, VISUAL_FILE)
     audio, visual = require_files("demo", folder, names, HOME)
@@ -53,7 +53,7 @@ def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event
 
 
 def vocabulary(folder: Path) -> Vocabulary:
-    """The classes of `demo_classes.txt`, in its order."""
+    """Return the classes of `demo_classes.txt`, in its order."""
     (path,) = require_files("demo", folder, [CLASSES_FILE], HOME)
     try:
         return Vocabulary(tuple(line.strip() for _, line in read_lines(path)))

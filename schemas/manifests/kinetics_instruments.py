@@ -36,7 +36,7 @@ COLUMNS = "label,youtube_id,time_start,time_end"
 
 
 def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
-    """Clips of one split, or of every list that is there; the file's name gives the split.
+    """Yield the clips of one split, or of every list that is there; its name is the split.
 
     `repair` changes nothing.
     """
@@ -54,7 +54,7 @@ def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
 
 
 def clips_of_list(path: Path, split: str) -> Iterator[Clip]:
-    """The instrument clips of one list."""
+    """Yield the instrument clips of one list."""
     number, first = next(read_lines(path), (1, ""))
     if not first.startswith(COLUMNS):
         raise bad_line(path, number, first, f"a header that starts with {COLUMNS!r}")
@@ -73,11 +73,11 @@ def clips_of_list(path: Path, split: str) -> Iterator[Clip]:
 
 
 def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event]:
-    """None: Kinetics labels whole clips."""
+    """Return no events: Kinetics labels whole clips."""
     require_split("kinetics-instruments", split, tuple(FILES))
     return iter(())
 
 
 def vocabulary(folder: Path) -> Vocabulary:
-    """The 22 classes; `folder` is not read."""
+    """Return the 22 classes; `folder` is not read."""
     return Vocabulary(CLASSES)

@@ -40,8 +40,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     with handle:
         for number, ended in enumerate(handle, start=1):
             line = ended.removesuffix("\n")
-            if not line.isprintable() and (found := UNREADABLE.search(line)):
-                wanted = "text in UTF-8" if found[0] >= "\ud800" else "no control character"
+            if not line.isprintable() and (unreadable := UNREADABLE.search(line)):
+                wanted = "text in UTF-8" if unreadable[0] >= "\ud800" else "no control character"
                 raise bad_line(path, number, _bytes_shown(line), wanted)
             if line.strip():
                 yield number, line

@@ -50,7 +50,7 @@ FILES = {"train": "AVVP_train.csv", "val": "AVVP_val_pd.csv", "test": "AVVP_test
 
 
 def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
-    """Clips of one split, or of train, val and test in this order; file names are the keys.
+    """Yield the clips of one split, or of train, val and test in this order; names are keys.
 
     `repair` changes nothing here: the lists of clips have no known defect but one label that
     stands twice in a line.
@@ -67,7 +67,7 @@ def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
 
 
 def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event]:
-    """Audio events, then visual events, in whole seconds; of all rows, or of one split's clips.
+    """Yield audio, then visual events, in whole seconds; of all rows, or of one split's clips.
 
     Train has none. Names that match no clip belong to no split.
     """
@@ -87,7 +87,7 @@ def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event
 
 
 def mend_names(events: Sequence[Event], clips: Sequence[Clip]) -> Iterator[Event]:
-    """Events whose name is a clip's key or is mended to one by the rule above, rest warned of."""
+    """Yield events whose name is a clip's key or can be mended to one; warn of the rest."""
     weak = {clip.key: set(clip.labels) for clip in clips}
     lost: dict[str, set[str]] = defaultdict(set)
     for event in events:
@@ -112,5 +112,5 @@ def mend_names(events: Sequence[Event], clips: Sequence[Clip]) -> Iterator[Event
 
 
 def vocabulary(folder: Path) -> Vocabulary:
-    """The 25 classes; `folder` is not read."""
+    """Return the 25 classes; `folder` is not read."""
     return Vocabulary(CLASSES)

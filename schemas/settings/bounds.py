@@ -158,7 +158,7 @@ def check(record: Any) -> None:
 
 
 def _allowed(annotation: Any, value: Any) -> str:
-    """What the type allows, when the value is not of it; empty when it is."""
+    """Return what the type allows, when the value is not of it; empty when it is."""
     bounds: tuple[Bound, ...] = ()
     if get_origin(annotation) is Annotated:
         annotation, *extras = get_args(annotation)

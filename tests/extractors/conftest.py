@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from extractors.nets.calibration_inputs import draw_sounds, draw_videos
+from extractors.nets.calibration_inputs import draw_videos, draw_waveforms
 from schemas.media import SAMPLE_RATE, ClipMedia
 
 SECONDS = 2
@@ -28,7 +28,7 @@ def make_media(seconds: int, *, width: int = 160, height: int = 120, seed: int =
     return ClipMedia(
         clip_key="drawn",
         n_snippets=seconds,
-        waveform=draw_sounds(1, seconds, seed)[0],
+        waveform=draw_waveforms(1, seconds, seed)[0],
         frames=CountedFrames(drawn),
         audio_valid=np.ones(seconds, dtype=np.bool_),
         frames_valid=np.ones(seconds, dtype=np.bool_),

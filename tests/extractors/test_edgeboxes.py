@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from extractors.edgeboxes import EdgeBoxes, edge_boxes, gradient_edges
-from extractors.nets.calibration_inputs import draw_pictures
+from extractors.nets.calibration_inputs import draw_frames
 from extractors.nets.shared import Net
 
 
@@ -83,7 +83,7 @@ def test_flat_frame_gives_the_whole_frame() -> None:
 
 
 def test_edges_do_not_depend_on_where_arrays_lie() -> None:
-    frame = draw_pictures(1, 240, seed=3)[0]
+    frame = draw_frames(1, 240, seed=3)[0]
     dice = np.random.default_rng(0)
     seen = set()
     for _ in range(40):

@@ -13,7 +13,7 @@ from sklearn.linear_model import RidgeClassifier
 
 from extractors.base import LoadOptions
 from extractors.nets import seeded
-from extractors.nets.calibration_inputs import draw_sounds
+from extractors.nets.calibration_inputs import draw_waveforms
 from extractors.registry import create
 from extractors.vggish import Embedder, log_mel_examples
 from schemas.recipe import RECIPES
@@ -71,7 +71,7 @@ def test_seeds_differ() -> None:
 def test_vggish_outputs_are_of_unit_size() -> None:
     embed = Embedder(RAW)
     embed.open(LoadOptions(weights="seeded"))
-    examples = np.concatenate([log_mel_examples(s) for s in draw_sounds(24, 1.0, seed=99)])
+    examples = np.concatenate([log_mel_examples(s) for s in draw_waveforms(24, 1.0, seed=99)])
     out = embed(examples)
     assert abs(out.mean()) < 0.3
     assert 0.5 < out.std() < 2.0
