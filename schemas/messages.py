@@ -47,6 +47,12 @@ def printable(text: str, most: int = MOST_SENTENCE) -> str:
     )
 
 
+def printable_lines(text: str, most: int) -> str:
+    """Return `printable` lines of bounded length together; of a longer text the end is kept."""
+    safe = "\n".join(printable(line, most) for line in text[-most:].split("\n"))
+    return safe if len(safe) <= most else "..." + safe[3 - most :]
+
+
 def listed(names: Iterable[str], most: int = MOST_NAMES) -> str:
     """Return names separated by commas, the first `most` of many; `none` when there are none.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from apache_beam.io.filesystem import BeamIOError
 
+from pipelines.jobs.clip_failure import failure_of
 from pipelines.jobs.download.fetch.addresses import (
     check_name,
     mirror_address,
@@ -90,8 +91,10 @@ class UnitFetcher:
         try:
             check_name(task.clip.key)
             return self._try_until_done(task, *self._locate(task))
-        except KnownError as error:
-            return _failed(task, "request", error.reason, error.detail)
+        except OSError:
+            raise  # the disk's trouble rather than the clip's
+        except Exception as error:  # noqa: BLE001 no clip ends a job
+            return Outcome(task.clip.key, task.attempt, failure=failure_of(task, "request", error))
 
     def _try_until_done(self, task: ClipTask, location: str, extent: MediaExtent) -> Outcome:
         """Try until the clip is here, the failure is its own, or the tries are used up."""

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.jobs.features.clip_failure import failure_of
+from pipelines.jobs.clip_failure import failure_of
 from pipelines.media.decode import ClipDecoder, ClipFile, find_window
 from pipelines.media.probe import Probe
 from pipelines.media.reader import MediaReader, ReaderPool

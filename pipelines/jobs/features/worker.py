@@ -18,7 +18,7 @@ import pyarrow as pa
 from extractors.base import Extractor
 from extractors.frames import extract_together
 from extractors.registry import create
-from pipelines.jobs.features.clip_failure import failure_of, no_room
+from pipelines.jobs.clip_failure import failure_of, no_room
 from pipelines.jobs.features.decoding import DecodedClip, DecodingPool
 from pipelines.jobs.features.rows import Extracted, clip_tables, join_tables
 from pipelines.media.ffmpeg import ffmpeg_version

@@ -17,16 +17,21 @@ import pyarrow.parquet as pq
 from pipelines.media.child_process import answer_requests
 from schemas import KnownError, Reason
 from schemas.media_names import MEDIA_SUFFIXES, clip_name
+from schemas.messages import printable
 
 LISTING_MEMORY = 2**30
 """What listing archives may allocate, in bytes."""
+_MOST_MESSAGE = 500
 _BLOCK = 2**20
 _TAR_BLOCK = 512
 _KEYS = ("clip_key", "__key__", "key", "video_id", "youtube_id", "ytid", "id")
 
 
 class ArchiveError(Exception):
-    """An archive cannot be listed; the message says which and why."""
+    """An archive cannot be listed; the message says which and why, in one printable line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message, _MOST_MESSAGE))
 
 
 @dataclass(frozen=True, slots=True)

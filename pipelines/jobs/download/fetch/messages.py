@@ -24,6 +24,8 @@ class Limits:
     """Time for one try of one clip, in seconds."""
     section_above: int = 50 * 2**20
     """A video above this many bytes is not fetched whole."""
+    first_pause_s: float = 0.5
+    """Pause after the first break of a file, in seconds; it doubles with each one."""
 
 
 @dataclass(frozen=True, kw_only=True)

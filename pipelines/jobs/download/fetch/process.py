@@ -8,6 +8,7 @@ parent.
 import hashlib
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +20,8 @@ from pipelines.jobs.download.fetch.cut import FinishedClip, cut_clip
 from pipelines.jobs.download.fetch.local_sources import extract_media
 from pipelines.jobs.download.fetch.messages import FetchedMedia, FetchRequest, FetchResult
 from pipelines.media.child_process import answer_requests
-from schemas import KnownError
-from schemas.messages import printable
+from schemas import KnownError, Reason
+from schemas.messages import printable, printable_lines
 from schemas.secrets import redact, secrets_of_address
 
 if TYPE_CHECKING:  # yt-dlp takes a second to import and is not needed for local files
@@ -45,8 +46,14 @@ class Fetcher:
         What is said holds no secret of the request and nothing that a terminal would obey.
         """
         result = self._fetch(request)
-        detail = printable(redact(result.detail, _secrets(request)), _MOST_DETAIL)
+        clean = printable_lines if result.reason == Reason.INTERNAL else printable
+        detail = clean(redact(result.detail, _secrets(request)), _MOST_DETAIL)
         return replace(result, detail=detail)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        for downloader in self._downloaders.values():
+            downloader.close()
 
     def _fetch(self, request: FetchRequest) -> FetchResult:
         step, downloader = "fetch", None
@@ -61,7 +68,7 @@ class Fetcher:
             return FetchResult(key=request.key, path=str(clip.path), facts=_facts(clip, fetched))
         except KnownError as error:
             return FetchResult(key=request.key, step=step, reason=error.reason, detail=error.detail)
-        except Exception as error:  # noqa: BLE001 whatever a site makes yt-dlp raise is one clip's
+        except Exception as error:  # noqa: BLE001 no clip ends the process
             return _failed(request, step, error, downloader)
 
     def _from_files(self, request: FetchRequest) -> FetchedMedia:
@@ -95,6 +102,9 @@ def _secrets(request: FetchRequest) -> Iterator[str]:
 def _failed(
     request: FetchRequest, step: str, error: Exception, downloader: "Downloader | None"
 ) -> FetchResult:
+    if downloader is None and not isinstance(error, MemoryError):
+        detail = "".join(traceback.format_exception(error))
+        return FetchResult(key=request.key, step=step, reason=Reason.INTERNAL, detail=detail)
     from pipelines.jobs.download.fetch.reasons import classify_error
 
     failure = classify_error(
@@ -141,6 +151,7 @@ def main() -> None:
         return fetcher.fetch(FetchRequest.decode(line.decode())).encode().encode()
 
     answer_requests(answer, _MOST_MEMORY, prepare)
+    fetcher.close()
 
 
 if __name__ == "__main__":

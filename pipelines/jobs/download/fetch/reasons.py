@@ -4,14 +4,16 @@ An HTTP status and the kind of an exception count first; then the words, most sp
 nobody knows counts as `network`: it may pass, and no clip is given up for an unknown sentence.
 """
 
+import http.client
 import re
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import mktime_tz, parsedate_tz
 
 from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError
-from yt_dlp.utils import ContentTooShortError, GeoRestrictedError
+from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, YoutubeDLError
 
 from schemas import KnownError, Reason
 
@@ -102,12 +104,22 @@ def classify_error(
         return FetchFailure(known.reason, known.detail)
     text = _message(error)
     detail = " | ".join(dict.fromkeys([text, *warnings[-3:]]))[:_MOST_DETAIL]
-    http = next((link for link in chain if isinstance(link, HTTPError)), None)
-    reason = _of_exceptions(chain, http, site) or _of_words(text)
+    answer = next((link for link in chain if isinstance(link, HTTPError)), None)
+    reason = _of_exceptions(chain, answer, site) or _of_words(text)
     if reason is None and error_responses:
         reason = _of_status(error_responses[-1].status, site)
     waits = (retry_after(answer.response.get_header("Retry-After")) for answer in error_responses)
+    if reason is None and not _is_of_site(error):
+        return FetchFailure(Reason.INTERNAL, "".join(traceback.format_exception(error)))
     return FetchFailure(reason or Reason.NETWORK, detail, max(filter(None, waits), default=None))
+
+
+def _is_of_site(error: BaseException) -> bool:
+    """Tell what a site or the network caused from a bug of ours: by its kind, or where it arose."""
+    if isinstance(error, YoutubeDLError | OSError | http.client.HTTPException | EOFError):
+        return True
+    frames = list(traceback.walk_tb(error.__traceback__))
+    return bool(frames) and "yt_dlp" in frames[-1][0].f_globals.get("__name__", "")
 
 
 def _of_exceptions(

@@ -20,7 +20,6 @@ from pipelines.jobs.download.fetch.guard import GuardedYoutubeDL
 
 _BLOCK = 2**18
 _RETRIES = 2
-_FIRST_PAUSE_S = 0.5
 _READ_AHEAD = 2**16
 """A jump of fewer bytes forwards is read through rather than asked for anew."""
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
@@ -58,9 +57,16 @@ class RemoteFile:
     """A file at an address; `chunk` bytes are asked for at once, 0 for all of them."""
 
     def __init__(
-        self, ydl: GuardedYoutubeDL, address: str, headers: dict[str, str], chunk: int = 0
+        self,
+        ydl: GuardedYoutubeDL,
+        address: str,
+        headers: dict[str, str],
+        *,
+        chunk: int = 0,
+        first_pause_s: float = 0.5,
     ) -> None:
         self._ydl, self._address, self._chunk = ydl, address, chunk
+        self._first_pause_s = first_pause_s
         self._headers = {**headers, "Accept-Encoding": "identity"}
         self._version = _UNKNOWN
 
@@ -124,8 +130,12 @@ class RemoteFile:
                     if breaks == _RETRIES or not _may_pass(error):
                         raise
                 breaks += 1
-                self._ydl.allowance.check_time()
-                time.sleep(_FIRST_PAUSE_S * 2 ** (breaks - 1))
+                self.pause(breaks)
+
+    def pause(self, breaks: int) -> None:
+        """Wait before the file is asked for again."""
+        self._ydl.allowance.check_time()
+        time.sleep(self._first_pause_s * 2 ** (breaks - 1))
 
     def _copy_to(self, file: IO[bytes]) -> None:
         while True:
@@ -168,7 +178,7 @@ class RemoteReader:
                 if breaks == _RETRIES or not _may_pass(error):
                     raise
                 breaks += 1
-                time.sleep(_FIRST_PAUSE_S * 2 ** (breaks - 1))
+                self._remote.pause(breaks)
             else:
                 self._position += len(block)
                 return block

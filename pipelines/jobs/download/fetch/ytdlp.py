@@ -91,7 +91,9 @@ class Downloader:
         self._ydl.media_only = True
         path = Path(request.folder, "source.media")
         headers = dict(self._ydl.params["http_headers"])
-        RemoteFile(self._ydl, request.location, headers).download(path)
+        pause_s = request.limits.first_pause_s
+        remote = RemoteFile(self._ydl, request.location, headers, first_pause_s=pause_s)
+        remote.download(path)
         _check_head(path)
         return FetchedMedia(str(path), None, redact_address(request.location), "mirror", None)
 
@@ -146,7 +148,7 @@ def _check_info(request: FetchRequest, info: Any) -> list[dict[str, Any]]:
 def _remote_file(ydl: GuardedYoutubeDL, info: dict[str, Any], chosen: dict[str, Any]) -> RemoteFile:
     headers = {**info.get("http_headers", {}), **chosen.get("http_headers", {})}
     chunk = int((chosen.get("downloader_options") or {}).get("http_chunk_size") or 0)
-    return RemoteFile(ydl, chosen["url"], headers, chunk)
+    return RemoteFile(ydl, chosen["url"], headers, chunk=chunk)
 
 
 def _is_section(

@@ -25,14 +25,13 @@ Remote = Callable[..., RemoteFile]
 
 
 @pytest.fixture
-def remote(site: Site, monkeypatch: pytest.MonkeyPatch) -> Remote:
+def remote(site: Site) -> Remote:
     """Open a file of the site."""
-    monkeypatch.setattr("pipelines.jobs.download.fetch.remote._FIRST_PAUSE_S", 0.01)
     ydl = GuardedYoutubeDL({"quiet": True})
     ydl.allowance = Allowance(("127.0.0.1",), 10**8, 60.0)
 
     def open_remote(path: str, chunk: int = 0) -> RemoteFile:
-        return RemoteFile(ydl, site.address + path, {}, chunk)
+        return RemoteFile(ydl, site.address + path, {}, chunk=chunk, first_pause_s=0.01)
 
     return open_remote
 

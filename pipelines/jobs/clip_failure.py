@@ -9,7 +9,7 @@ from pipelines.store import files
 from pipelines.store.units import ClipTask
 from schemas import Failure, JobError, KnownError, Reason, UsageError
 from schemas.machine.clock import utc_stamp
-from schemas.messages import printable
+from schemas.messages import printable_lines
 
 _log = logging.getLogger(__name__)
 _NO_ROOM = (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
@@ -25,7 +25,7 @@ def failure_of(task: ClipTask, step: str, error: Exception) -> Failure:
     """
     known = _as_known(task, step, error)
     _log.debug("%s: %s at %s: %s", task.clip.key, known.reason, step, known.detail)
-    detail = _printable(known.detail)
+    detail = printable_lines(known.detail, _MOST_DETAIL)
     return Failure(task.clip.key, step, known.reason, detail, task.attempt, utc_stamp())
 
 
@@ -61,10 +61,3 @@ def _unreadable(task: ClipTask, error: OSError) -> KnownError:
     remote = task.media is not None and not files.is_local(task.media.uri)
     reason = Reason.NETWORK if remote else Reason.CORRUPT
     return KnownError(reason, f"the file cannot be read: {error}")
-
-
-def _printable(text: str) -> str:
-    """Return text that every table and terminal can hold, of bounded length."""
-    lines = (printable(line, _MOST_DETAIL) for line in text[-_MOST_DETAIL:].split("\n"))
-    safe = "\n".join(lines)
-    return safe if len(safe) <= _MOST_DETAIL else "..." + safe[3 - _MOST_DETAIL :]
