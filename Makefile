@@ -31,13 +31,13 @@ $(VENV)/runtime.done: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; assert sys.version_info[:2] == (3, 11), sys.version' || \
 		(echo "earsight needs Python 3.11; name it with: make PYTHON=/path/to/python3.11 ..." && false)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-compile -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-compile --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation -e . \
 		--config-settings editable_mode=compat
 	@touch $@
 
 $(VENV)/dev.done: $(VENV)/runtime.done requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-compile -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-compile --require-hashes -r requirements-dev.lock
 	@touch $@
 
 install: $(VENV)/runtime.done ## set up the environment only
@@ -81,7 +81,7 @@ bench: $(VENV)/dev.done ## measure speed, write docs/benchmarks
 
 lock: $(VENV)/dev.done ## pin every package anew
 	@$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url \
-		--no-emit-trusted-host --no-emit-find-links --no-annotate --allow-unsafe \
+		--no-emit-trusted-host --no-emit-find-links --no-annotate --allow-unsafe --generate-hashes \
 		-o requirements.lock pyproject.toml
 	@$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url \
 		--no-emit-trusted-host --no-emit-find-links --no-annotate --allow-unsafe --extra dev \

@@ -3,7 +3,11 @@
 # hold the same libraries a second time. Build it first, from the folder above:
 #
 #   docker build -f docker/base.Dockerfile -t earsight-base:0.1.0 .
-FROM debian:bookworm-20251229-slim
+#
+# Tags can be moved by those who publish the images; --build-arg DEBIAN=debian@sha256:... takes the
+# digest that your registry shows for it.
+ARG DEBIAN=debian:bookworm-20251229-slim
+FROM ${DEBIAN}
 
 COPY docker/install-system.sh /build/
 RUN /build/install-system.sh

@@ -1,6 +1,6 @@
 # Workers without a GPU, for downloads and for features on processors.
 #
-#   docker build -f docker/worker-cpu.Dockerfile -t REGION-docker.pkg.dev/PROJECT/REPO/earsight-worker-cpu:0.1.0 .
+#   docker build -f docker/worker-cpu.Dockerfile --build-arg RUN_AS=0 -t REGION-docker.pkg.dev/PROJECT/REPO/earsight-worker-cpu:0.1.0 .
 #
 # With --build-arg WEIGHTS=none no weights are in it: mount them to /var/cache/earsight/weights.
 ARG BASE=earsight-base:0.1.0
@@ -28,8 +28,8 @@ RUN /build/install-earsight.sh /app
 ENV RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1 \
     OMP_NUM_THREADS=1
 
-# Dataflow's boot program writes to folders of the machine that only root may write; Flink, Spark and
-# a worker pool of your own do not: --build-arg RUN_AS=1000.
-ARG RUN_AS=0
+# Dataflow's boot program writes to folders of the machine that only root may write, so images for
+# Dataflow take --build-arg RUN_AS=0; Flink, Spark and a worker pool of your own need no root.
+ARG RUN_AS=1000
 USER ${RUN_AS}
 ENTRYPOINT ["/opt/apache/beam/boot"]

@@ -31,7 +31,7 @@ def test_linter_finds_nothing(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.stem)
 def test_every_foreign_image_is_pinned(path: Path) -> None:
     text = path.read_text()
-    images = re.findall(r"^FROM (\S+)|--from=(\S+)|^ARG (?:BASE|WORKER)=(\S+)", text, re.M)
+    images = re.findall(r"^FROM (\S+)|--from=(\S+)|^ARG (?:DEBIAN|BASE|WORKER)=(\S+)", text, re.M)
     names = [name for found in images for name in found if name and "$" not in name]
     assert names
     for name in names:
@@ -52,7 +52,7 @@ def test_what_is_copied_is_in_the_context(path: Path) -> None:
 
 
 def test_beam_of_the_images_is_beam_of_the_lock() -> None:
-    locked = re.search(r"^apache-beam==(.+)$", (ROOT / "requirements.lock").read_text(), re.M)
+    locked = re.search(r"^apache-beam==(\S+)", (ROOT / "requirements.lock").read_text(), re.M)
     assert locked is not None
     for path in ROOT.glob("docker/worker*.Dockerfile"):
         assert f"apache/beam_python3.11_sdk:{locked[1]} " in path.read_text()
@@ -74,9 +74,34 @@ def test_scripts_stop_at_the_first_error(path: Path) -> None:
     assert path.stat().st_mode & 0o111
 
 
-def test_trainer_is_not_root() -> None:
-    steps = list(read_dockerfile(ROOT / "docker/trainer.Dockerfile"))
-    assert [rest for keyword, rest in steps if keyword == "USER"][-1] == "1000"
+@pytest.mark.parametrize("name", ["base", "trainer", "worker", "worker-cpu"])
+def test_images_are_not_root_unless_they_are_built_so(name: str) -> None:
+    steps = list(read_dockerfile(ROOT / f"docker/{name}.Dockerfile"))
+    defaults = dict(rest.split("=", 1) for keyword, rest in steps if keyword == "ARG")
+    last = [rest for keyword, rest in steps if keyword == "USER"][-1]
+    assert defaults.get(last.strip("${}"), last) == "1000"
+
+
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-dev.lock", "docker/tools.lock"]
+)
+def test_every_locked_package_has_hashes_and_no_host(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    for entry in re.split(r"\n(?=\S)", text.strip()):
+        assert re.match(r"[\w.-]+==\S+ \\(\n    --hash=sha256:[0-9a-f]{64}( \\)?)+$", entry), entry
+
+
+def test_packages_are_installed_by_their_hashes() -> None:
+    installers = [*SCRIPTS, ROOT / "Makefile"]
+    lines = [
+        line
+        for path in installers
+        for line in path.read_text().replace("\\\n", " ").splitlines()
+        if "pip install" in line and " -r " in line
+    ]
+    assert len(lines) == 4
+    assert all("--require-hashes" in line for line in lines)
 
 
 def test_parameters_of_the_template_are_options() -> None:
