@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pipelines.media.containers import READ_OPTIONS
 from pipelines.media.ffmpeg import MOST_MEMORY, plain_number, run_child
 from pipelines.media.frames import ImageFile, PickedFrames
-from pipelines.media.probe import MOST_HOURS, Probe, Track
+from pipelines.media.probe import MOST_S, Probe, Track
 from pipelines.media.reader import MediaReader
 from pipelines.media.scratch_room import ScratchRoom
 from schemas import SAMPLE_RATE, Clip, ClipMedia, KnownError, Reason, Recipe
@@ -68,10 +68,8 @@ def find_window(clip: Clip, probe: Probe, *, cut: bool) -> Window:
     if math.isinf(clip.end_s):
         return Window(0.0, probe.duration_s)
     length = clip.end_s - clip.start_s
-    if length > MOST_HOURS * 3600:
-        raise KnownError(
-            Reason.TOO_LARGE, f"the clip spans {length / 3600:.1f} h, {MOST_HOURS} h at most"
-        )
+    if length > MOST_S:
+        raise KnownError(Reason.TOO_LARGE, f"the clip spans {length:g} s, {MOST_S} s (8 h) at most")
     if cut or probe.duration_s <= length + _CUT_SLACK_S:
         return Window(0.0, length + _CUT_SLACK_S)  # all of it: cuts are rarely exact
     if clip.start_s >= probe.duration_s:

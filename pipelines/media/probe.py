@@ -19,8 +19,8 @@ from schemas import KnownError, Reason
 
 _log = logging.getLogger(__name__)
 _READ_TIMEOUT_S = 20.0
-MOST_HOURS = 8
-"""Neither a file nor a clip may last longer."""
+MOST_S = 8 * 3600
+"""Neither a file nor a clip may last longer, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def probe(path: Path) -> Probe:
     except (av.error.FFmpegError, ValueError, OSError) as error:
         detail = f"the file cannot be opened: {getattr(error, 'strerror', None) or error}"
         raise refusal(error) or KnownError(Reason.CORRUPT, detail) from None
-    if tracks.duration_s > MOST_HOURS * 3600:
-        hours = tracks.duration_s / 3600
-        raise KnownError(Reason.TOO_LARGE, f"the file lasts {hours:.1f} h, {MOST_HOURS} h at most")
+    if tracks.duration_s > MOST_S:
+        length = f"{tracks.duration_s:g} s"
+        raise KnownError(Reason.TOO_LARGE, f"the file lasts {length}, {MOST_S} s (8 h) at most")
     return tracks
 
 

@@ -72,6 +72,11 @@ def features(media: Mapping[str, Path], folder: Path, recipe: Recipe = RECIPE) -
         ClipTask(Clip(key, 0.0, math.inf, name=key), MediaFile(str(path), cut=True), 1)
         for key, path in media.items()
     ]
+    return do_tasks(tasks, folder, recipe)
+
+
+def do_tasks(tasks: Sequence[ClipTask], folder: Path, recipe: Recipe) -> Receipt:
+    """Do some clips as one unit of a features job into `folder/out`."""
     (folder / "out").mkdir()
     (folder / "tmp").mkdir()
     store, runtime = FeatureStore(str(folder / "out")), Runtime(clip_timeout_s=10.0)

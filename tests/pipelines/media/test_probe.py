@@ -79,7 +79,7 @@ def test_file_of_more_than_eight_hours_is_too_large(
         assert probe(path).duration_s == pytest.approx(second_frame_s, abs=1)
         return
     assert refusal(path).reason is Reason.TOO_LARGE
-    assert refusal(path).detail == "the file lasts 8.0 h, 8 h at most"
+    assert refusal(path).detail == "the file lasts 28901 s, 28800 s (8 h) at most"
 
 
 def test_file_without_tracks_holds_neither(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_clip_that_spans_days_is_too_large(tmp_path: Path) -> None:
     (tmp_path / "good.mp4").rename(path)
     failed = failure(do(tmp_path, [task_of(path, 1e5 + 1)]))
     assert failed.reason is Reason.TOO_LARGE
-    assert "27.8 h" in failed.detail
+    assert "the clip spans 100001 s, 28800 s (8 h) at most" in failed.detail
 
 
 SUBTITLES = {
