@@ -16,6 +16,8 @@ from models.data.source import ClipSource
 from models.runtime import distributed as parallel
 from models.runtime import files
 from schemas import UsageError
+from schemas.checked_json import Record
+from schemas.messages import printable
 
 CONFIG, RESULTS, PREDICTIONS = "config.json", "results.json", "predictions.parquet"
 CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
@@ -50,9 +52,26 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return the fields back from `to_json`; fields of other versions are passed over."""
+        """Return the fields back from `to_json`; fields of other versions are passed over.
+
+        ValueError for a field of another type.
+        """
+        record = Record(dict(data))
         known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
-        return cls(**{**known, "classes": tuple(known["classes"])})
+        for name in ("experiment", "model"):
+            record.get(name, str)
+        record.get("settings", dict)
+        for name, kind in (("features", str), ("annotations", str), ("recipe", dict)):
+            if known.get(name) is not None:
+                record.get(name, kind)
+        classes = record.items("classes", str)
+        if not classes:
+            raise ValueError("it has no classes")
+        fold = known.get("fold")
+        if fold is not None:
+            folds, tested = record.get("fold", list)
+            fold = (int(folds), str(tested))
+        return cls(**{**known, "classes": classes, "fold": fold})
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -203,6 +222,6 @@ def refuse_other_clips(folder: Path, data: ClipSource, subset: str) -> None:
     """Raise `UsageError` when a training was started on another subset than that of `data`."""
     if subset != data.manifest.subset_id:
         raise UsageError(
-            f"{folder} was started on other clips (subset {subset}, now "
+            f"{folder} was started on other clips (subset {printable(subset, 40)}, now "
             f"{data.manifest.subset_id}); start anew in another --run folder"
         )

@@ -63,7 +63,8 @@ def list_archive(path: Path) -> Iterator[tuple[str, str]]:
         RecursionError,
     ) as error:  # fmt: skip
         kind = "tar" if tar else "Parquet"
-        raise ArchiveError(f"{path} cannot be read as a {kind} file ({error})") from None
+        said = printable(" ".join(str(error).split()), 200)
+        raise ArchiveError(f"{path} cannot be read as a {kind} file ({said})") from None
 
 
 def _tar_members(path: Path) -> Iterator[tuple[str, str]]:
