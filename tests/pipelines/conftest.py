@@ -14,14 +14,12 @@ from tests.complaints import Done, run_here
 Beam = Callable[..., Done]
 
 
-def make_clip(
-    path: Path, seconds: float = 3.0, *, picture: bool = True, sound: bool = True
-) -> Path:
+def make_clip(path: Path, seconds: float = 3.0, *, video: bool = True, audio: bool = True) -> Path:
     """A test card with a tone, as H.264 and AAC."""
     command = [ffmpeg_binary(), "-v", "error", "-nostdin", "-y"]
-    if picture:
+    if video:
         command += ["-f", "lavfi", "-i", f"testsrc2=size=160x120:rate=25:duration={seconds}"]
-    if sound:
+    if audio:
         command += ["-f", "lavfi", "-i", f"sine=frequency=440:duration={seconds}"]
     subprocess.run([*command, "-pix_fmt", "yuv420p", "-threads", "1", str(path)], check=True)
     return path
@@ -33,8 +31,8 @@ def small_media(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("media")
     for index in range(9):
         make_clip(folder / f"clip{index}.mp4", 1.0 + index % 3)
-    make_clip(folder / "mute.mp4", sound=False)
-    make_clip(folder / "heard.wav", picture=False)
+    make_clip(folder / "mute.mp4", audio=False)
+    make_clip(folder / "heard.wav", video=False)
     (folder / "broken.mp4").write_bytes(b"this is not a film")
     return folder
 

@@ -93,8 +93,8 @@ def test_file_without_tracks_holds_neither(tmp_path: Path) -> None:
 
 
 def test_audio_alone_and_video_alone(tmp_path: Path) -> None:
-    mute = probe(make_clip(tmp_path / "mute.mp4", 1.0, sound=False))
-    heard = probe(make_clip(tmp_path / "heard.wav", 1.0, picture=False))
+    mute = probe(make_clip(tmp_path / "mute.mp4", 1.0, audio=False))
+    heard = probe(make_clip(tmp_path / "heard.wav", 1.0, video=False))
     assert (mute.audio, heard.video) == (None, None)
     assert mute.duration_s == pytest.approx(1.0)
     assert heard.duration_s == pytest.approx(1.0)

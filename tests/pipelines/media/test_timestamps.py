@@ -74,6 +74,6 @@ def test_time_limit_ends_the_decoding(corner: Path, tmp_path: Path) -> None:
 
 
 def test_time_before_the_first_frame_shows_it(tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "clip.mp4", 1.0, sound=False)
+    clip = make_clip(tmp_path / "clip.mp4", 1.0, audio=False)
     frames = frames_of(clip, tmp_path / "frames", [-5.0, 0.0])
     np.testing.assert_array_equal(frames[0], frames[1])

@@ -20,8 +20,8 @@ NOBODY = "localhost:9"
 def test_job_service_gives_the_same_tables(
     media: Path, tmp_path: Path, beam: Beam, loopback: tuple[str, ...]
 ) -> None:
-    make_clip(media / "mute.mp4", 2.0, sound=False)
-    make_clip(media / "heard.wav", 1.0, picture=False)
+    make_clip(media / "mute.mp4", 2.0, audio=False)
+    make_clip(media / "heard.wav", 1.0, video=False)
     (media / "broken.mp4").write_bytes(b"this is not a film")
     words = (*JOB, "--media", media, "--unit-size", "1")
     assert beam(*words, "--out", tmp_path / "local").returncode == 0
