@@ -1,12 +1,13 @@
 """Which earsight this is, and the versions that the launcher and its workers must share."""
 
 import importlib.metadata
-import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from schemas import JobError
+
+_PACKAGES = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,14 @@ def version_line() -> str:
     return f"earsight {importlib.metadata.version('earsight')} (commit {commit or 'unknown'})"
 
 
-def find_commit() -> str | None:
-    """Return the commit of the checkout that this code lies in, or that it was installed from."""
-    root = Path(__file__).resolve().parents[2]
-    if (root / ".git").exists():
-        command = ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"]
-        try:
-            asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
-        except (OSError, subprocess.TimeoutExpired):  # no git on this machine
-            return None
-        return asked.stdout.strip() or None
-    installed = importlib.metadata.distribution("earsight")
-    built = installed.read_text("commit.txt")  # what a wheel was built from
-    source = json.loads(installed.read_text("direct_url.json") or "{}")  # what pip installed from
-    return (built or source.get("vcs_info", {}).get("commit_id", ""))[:12].strip() or None
+def find_commit(packages: Path = _PACKAGES) -> str | None:
+    """Return the commit of the checkout that the packages lie in, or were built from."""
+    if not (packages / ".git").exists():
+        built = packages / "pipelines" / "commit.txt"  # written by setup.py
+        return built.read_text()[:12] if built.is_file() else None
+    command = ["git", "-C", str(packages), "rev-parse", "--short=12", "HEAD"]
+    try:
+        asked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):  # no git on this machine
+        return None
+    return asked.stdout.strip() or None

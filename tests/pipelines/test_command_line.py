@@ -3,11 +3,13 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from pipelines.cli import COMMANDS
 from pipelines.runners.option_names import beam_option_names
+from pipelines.runners.versions import find_commit
 from tests.places import ROOT
 
 HEAVY = (
@@ -82,6 +84,13 @@ def test_version_names_release_and_commit() -> None:
     assert done.returncode == 0
     assert re.fullmatch(r"earsight \d+\.\d+\.\d+ \(commit ([0-9a-f]{12}|unknown)\)\n", done.stdout)
     assert not imported
+
+
+def test_commit_of_a_wheel_is_the_one_that_it_was_built_from(tmp_path: Path) -> None:
+    assert find_commit(tmp_path) is None
+    (tmp_path / "pipelines").mkdir()
+    (tmp_path / "pipelines/commit.txt").write_text("93922ffb9dbb5827c11ce6e673f81410dd6ee5b9\n")
+    assert find_commit(tmp_path) == "93922ffb9dbb"
 
 
 def test_names_in_beams_source_are_those_of_its_parser() -> None:
