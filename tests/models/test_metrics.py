@@ -203,6 +203,29 @@ def test_micro_scores_are_those_of_sed_eval() -> None:
     assert micro_scores(golden["predictions"] & False, golden["labels"])["micro_precision"] == 0.0
 
 
+def test_micro_scores_of_one_clip_are_whole() -> None:
+    assert set(micro_scores([[1]], [[1]]).values()) == {1.0}
+    assert set(micro_scores([[0]], [[1]]).values()) == {0.0}
+
+
+def test_labels_are_bool_or_zero_and_one() -> None:
+    scores, labels = np.array([[0.1], [0.9]]), np.array([[0], [1]])
+    assert tagging_scores(scores, labels) == tagging_scores(scores, labels > 0)
+    with pytest.raises(ValueError, match="must be bool or 0 and 1"):
+        tagging_scores(scores, 2 * labels)
+
+
+def test_no_clips_have_no_score() -> None:
+    with pytest.raises(ValueError, match="no clips to score"):
+        tagging_scores(np.zeros((0, 3)), np.zeros((0, 3), bool))
+
+
+def test_class_of_one_kind_has_no_area() -> None:
+    scores = np.array([[0.1, 0.2, 0.3], [0.9, 0.8, 0.7]])
+    area = roc_auc(scores, np.array([[0, 0, 1], [1, 0, 1]]))
+    assert np.isnan(area).tolist() == [False, True, True]
+
+
 def test_bootstrap_interval_holds_the_score_and_narrows_with_clips() -> None:
     masks, _ = official("gt_corrupted_20pct")
     clips = avvp_clip_scores(*masks)
