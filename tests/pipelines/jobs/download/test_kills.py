@@ -6,18 +6,23 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from pipelines.cli import main
+from pipelines.jobs.download.command import Options
+from pipelines.jobs.download.finish import finish
+from pipelines.jobs.download.launch import make_job
+from pipelines.jobs.download.worker import UnitFetcher
 from pipelines.store.interrupts import STOPPED
 from pipelines.store.media_store import MediaStore
 from tests.pipelines.conftest import Beam
 from tests.pipelines.jobs.download.conftest import counts, make_film, read_media, write_clips
 from tests.pipelines.jobs.download.server import Fault, Site
+from tests.pipelines.jobs.download.test_measured import note
 from tests.pipelines.kills import is_killed_at
 from tests.places import ROOT
 
@@ -47,8 +52,21 @@ def rows_of(media: Path) -> dict[str, dict[str, Any]]:
     return {key: {**row, "fetched_at": ""} for key, row in sorted(rows.items())}
 
 
-def run(job: list[str]) -> None:
-    assert main(job) == 0
+def run(source: str, clips: str, media: str) -> None:
+    """Do the whole job as its steps do it, without an engine around them."""
+    job = make_job(
+        Options(
+            dataset="audioset", annotations=clips, split="train", source=source, media=media,
+            state=f"{media}-state", unit_size=2, parallel=1,
+        )
+    )  # fmt: skip
+    store = job.store()
+    store.open(job.dataset, job.limits.height)
+    store.recover_journals()
+    with closing(UnitFetcher(job)) as fetcher:
+        for unit in job.units():
+            fetcher.do(unit)
+    finish(job)
 
 
 def committed(media: Path) -> dict[str, int]:
@@ -65,32 +83,29 @@ def committed(media: Path) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("first", [3, 8])
-def test_kills_at_changes_of_the_disk_change_nothing(
-    source: Path, tmp_path: Path, beam: Beam, first: int
-) -> None:
+def kill_and_compare(
+    source: Path, folder: Path, beam: Beam, *, first: int, stride: int
+) -> dict[str, int]:
+    """Kill one job at every `stride`-th change of the disk, let it end, and compare."""
     asked = [(f"clip{number}", 0.0, 3.0) for number in range(N_CLIPS)]
-    clips = write_clips(tmp_path / "clips", [*asked, ("absent", 0.0, 3.0)])
-    whole = tmp_path / "whole"
-    assert beam(*words(source, clips, whole)).returncode == 0
+    clips = write_clips(folder / "clips", [*asked, ("absent", 0.0, 3.0)])
+    whole, media = folder / "whole", folder / "media"
+    run(str(source), str(clips), str(whole))
     undisturbed = rows_of(whole)
-    media = tmp_path / "media"
     stood: set[str] = set()
-    kills, step = 0, first
-    while is_killed_at(step, run, words(source, clips, media)):
+    kills, with_commits, step = 0, 0, first
+    while is_killed_at(step, run, str(source), str(clips), str(media)):
         kills += 1
         now = committed(media)
         assert stood <= now.keys()  # what was committed once stays
         for key in now.keys() - stood:
             assert (media / f"{key}.mp4").exists()
         stood = set(now)
-        step += 11
-    assert kills >= 3
-    assert stood
+        with_commits += bool(stood)
+        step += stride
     assert beam(*words(source, clips, media)).returncode == 0
     assert rows_of(media) == undisturbed
-    store = MediaStore(str(media))
-    attempts = store.media_state().attempts
+    attempts = MediaStore(str(media)).media_state().attempts
     assert {attempts[key] for key in undisturbed} == {1}  # none was fetched after it was committed
     for key in undisturbed:
         assert (media / f"{key}.mp4").read_bytes() == (whole / f"{key}.mp4").read_bytes()
@@ -99,6 +114,29 @@ def test_kills_at_changes_of_the_disk_change_nothing(
     assert not [path for path in media.rglob("*") if ".tmp-" in path.name]
     assert not list(media.glob("journal/*"))
     assert beam("validate", media).returncode == 0
+    return {"kills": kills, "with_commits": with_commits}
+
+
+def test_kills_at_changes_of_the_disk_change_nothing(
+    source: Path, tmp_path: Path, beam: Beam
+) -> None:
+    found = kill_and_compare(source, tmp_path, beam, first=14, stride=25)
+    assert found["kills"] >= 2
+    assert found["with_commits"] >= 1
+
+
+@pytest.mark.bench
+def test_kills_at_many_changes_of_the_disk_change_nothing(
+    source: Path, tmp_path: Path, beam: Beam
+) -> None:
+    runs = []
+    for first in range(8):
+        folder = tmp_path / str(first)
+        folder.mkdir()
+        runs.append(kill_and_compare(source, folder, beam, first=first, stride=8))
+    total = {name: sum(found[name] for found in runs) for name in runs[0]}
+    assert total["with_commits"] >= 20
+    note("kills_at_changes_of_the_disk", {"jobs": len(runs), **total})
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
