@@ -1,7 +1,6 @@
 """The features job end to end: every clip has one fate, whatever happens on the way."""
 
 import json
-import random
 import shutil
 import signal
 import subprocess
@@ -22,9 +21,9 @@ from pipelines.jobs.features.command import Options
 from pipelines.jobs.features.launch import make_recipe
 from pipelines.store.feature_store import FeatureStore
 from schemas import TableName, read_store_manifest
-from tests.pipelines.conftest import Beam, make_clip
+from tests.pipelines.conftest import Beam, make_clip, sentence
 from tests.places import ROOT
-from tests.stores.compare import counts, read_table, same_rows
+from tests.stores.compare import all_bytes, counts, read_table, same_rows
 
 LIGHT = ("--extractors", "logmel", "--weights", "seeded")
 """Log-mel needs no weights, so the job itself is what is tested."""
@@ -100,28 +99,31 @@ def test_second_run_does_nothing(undisturbed: Path, small_media: Path, beam: Bea
     assert before == {path: path.stat().st_mtime_ns for path in undisturbed.glob("*/*.parquet")}
 
 
-def test_ten_kills_lose_nothing(undisturbed: Path, small_media: Path, tmp_path: Path) -> None:
+def test_kills_after_a_receipt_lose_and_repeat_nothing(
+    undisturbed: Path, small_media: Path, tmp_path: Path, beam: Beam
+) -> None:
     out = tmp_path / "out"
-    dice = random.Random(4)
-    killed = 0
-    for _ in range(10):
+    words = command(small_media, out, "--unit-size", "1")
+    kept: dict[str, bytes] = {}
+    for more in (1, 3, 3):
         job = subprocess.Popen(
-            [sys.executable, "-m", "pipelines", *command(small_media, out)],
+            [sys.executable, "-m", "pipelines", *words],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_for_start(out, job)
-        time.sleep(dice.uniform(0.0, 1.2))
-        killed += job.poll() is None
+        wait_for_receipts(out, len(kept) + more, job)
+        assert job.poll() is None, "it was killed at work"
         job.send_signal(signal.SIGKILL)
         job.wait()
-    assert killed >= 3  # or nothing was tested
-    last = subprocess.run(
-        [sys.executable, "-m", "pipelines", *command(small_media, out)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        assert not (out / "manifest.json").exists()
+        receipts = all_bytes(out / "receipts")
+        assert len(receipts) >= len(kept) + more
+        assert kept.items() <= receipts.items(), "what was committed is not done again"
+        kept = receipts
+    last = beam(*words)
     assert last.returncode == 0, last.stderr
+    assert kept.items() <= all_bytes(out / "receipts").items()
     same_rows(undisturbed, out, ("clips", "snippets", "failures"))
     assert not list(out.rglob(".tmp-*"))
     named = {path for table in TABLES_MADE for path in read_store_manifest(out).paths(table)}
@@ -131,11 +133,32 @@ def test_ten_kills_lose_nothing(undisturbed: Path, small_media: Path, tmp_path: 
 TABLES_MADE: tuple[TableName, ...] = ("clips", "snippets", "failures", "events")
 
 
-def wait_for_start(out: Path, job: "subprocess.Popen[bytes]") -> None:
-    """Until the job is at work: its lock is there, and the manifest is not yet written."""
-    deadline = time.monotonic() + 60
-    while not (out / ".lock").exists() and job.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+def wait_for_receipts(out: Path, least: int, job: "subprocess.Popen[bytes]") -> None:
+    """Wait until so many units are committed."""
+    deadline = time.monotonic() + 120
+    while job.poll() is None and time.monotonic() < deadline:
+        if len(list(out.glob("receipts/unit-*.json"))) >= least:
+            return
+        time.sleep(0.01)
+
+
+def test_damaged_parts_are_made_again(
+    undisturbed: Path, small_media: Path, tmp_path: Path, beam: Beam
+) -> None:
+    out = Path(shutil.copytree(undisturbed, tmp_path / "out"))
+    cut, flipped = sorted((out / "snippets").iterdir())[0], sorted((out / "clips").iterdir())[1]
+    cut.write_bytes(cut.read_bytes()[:-100])
+    data = bytearray(flipped.read_bytes())
+    data[100] ^= 16
+    flipped.write_bytes(data)
+    assert beam("validate", out).returncode == 1
+    said = sentence(beam(*command(small_media, out)), 1)  # sees the size, and labels unreadable
+    assert flipped.name in said
+    assert "again with --verify" in said
+    done = beam(*command(small_media, out, "--verify"))
+    assert done.returncode == 0, done.stderr
+    assert beam("validate", out).returncode == 0
+    same_rows(undisturbed, out, ("clips", "snippets", "failures"))
 
 
 @pytest.mark.parametrize(
