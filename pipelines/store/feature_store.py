@@ -11,10 +11,10 @@ The receipt of a pack names the units that it replaces: once it is written, thei
 count.
 """
 
-import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -126,7 +126,7 @@ class FeatureStore(UnitStore):
             column = pa.array(values, field.type)
             table = table.set_column(table.schema.get_field_index(name), field, column)
         data = parquet_bytes(table)
-        digest = hashlib.sha256(data).hexdigest()
+        digest = sha256(data).hexdigest()
         path = f"clips/{receipt.unit}-{digest[:16]}.parquet"
         files.write(files.join(self.out, *path.split("/")), data)
         changed = receipt.with_part("clips", path, len(data), digest)
@@ -134,11 +134,15 @@ class FeatureStore(UnitStore):
         return changed
 
     def _read_clips(self, receipt: Receipt) -> pa.Table:
+        """Read table `clips` of a unit; `JobError` unless it is what was written."""
         path = files.join(self.out, *receipt.parts["clips"].split("/"))
         try:
-            return pq.read_table(io.BytesIO(files.read(path)), page_checksum_verification=True)
+            data = files.read(path)
+            if receipt.has_checksums and sha256(data).hexdigest() != receipt.sha256["clips"]:
+                raise OSError("its content was changed since it was written")
+            return pq.read_table(io.BytesIO(data))
         except (OSError, BeamIOError, pa.ArrowException) as error:
             raise JobError(
-                f"{path} cannot be read ({str(error).splitlines()[0][:200]}); run the same command "
+                f"{path} is damaged ({str(error).splitlines()[0][:200]}); run the same command "
                 "again with --verify, which does the clips of damaged files anew"
             ) from error

@@ -106,6 +106,18 @@ def test_changed_bytes_are_found_where_all_parts_are_verified(store: Path) -> No
     assert len(reopened(store, verify=True).done) == 4
 
 
+def test_labels_of_a_damaged_part_are_not_changed(store: Path) -> None:
+    """Or it would get a checksum that is right."""
+    path = part(store, "clips")
+    state = reopened(store)
+    data = bytearray(path.read_bytes())
+    data[100] ^= 16
+    path.write_bytes(data)
+    clips = {key: Clip(key, 0, 2, "test", ("Dog",), key) for key in state.done}
+    with pytest.raises(JobError, match=r"is damaged \(.*run the same command again with --verify"):
+        FeatureStore(str(store)).update_labels(state, clips)
+
+
 def test_store_of_version_1_is_not_done_again(store: Path) -> None:
     as_version_1(store)
     clips = {key: Clip(key, 0, 2, "test", ("Dog",), key) for key in reopened(store).done}

@@ -21,7 +21,8 @@ from pipelines.jobs.features.command import Options
 from pipelines.jobs.features.launch import make_recipe
 from pipelines.store.feature_store import FeatureStore
 from schemas import TableName, read_store_manifest
-from tests.pipelines.conftest import Beam, make_clip, sentence
+from tests.complaints import sentence
+from tests.pipelines.conftest import Beam, make_clip
 from tests.places import ROOT
 from tests.stores.compare import all_bytes, counts, read_table, same_rows
 
