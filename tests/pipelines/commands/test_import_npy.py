@@ -8,10 +8,12 @@ from typing import Literal
 import numpy as np
 import pytest
 
+from pipelines.cli import main
 from pipelines.commands.npy_files import read_features, stem_of
 from schemas import KnownError, tensor_values
 from tests.pipelines.conftest import Beam
-from tests.stores.compare import counts, read_table
+from tests.pipelines.kills import is_killed_at
+from tests.stores.compare import counts, read_table, same_rows
 
 SHAPES = {"vggish": (10, 128), "resnet152": (80, 2048), "r2plus1d": (10, 512)}
 KEYS = ["BjCEufrlXm4_20_30", "7nSYwyaP4QE_50_60", "AOBMyd9CPGg_20_30"]
@@ -190,3 +192,24 @@ def test_other_kinds_of_real_numbers_are_cast(
 def test_key_that_leads_out_of_the_folder(key: str) -> None:
     with pytest.raises(KnownError, match=r"unsafe_input: .* is not the name of a file"):
         stem_of(key)
+
+
+@pytest.mark.parametrize("stride", [17, pytest.param(1, marks=pytest.mark.faults)])
+def test_import_that_is_killed_goes_on(
+    beam: Beam, annotations: Path, published: dict[str, Path], tmp_path: Path, stride: int
+) -> None:
+    calm = tmp_path / "calm"
+    assert beam(*words(annotations, published, calm)).returncode == 0
+    step, killed = 0, True
+    while killed:
+        out = tmp_path / str(step)
+        command = [str(word) for word in words(annotations, published, out)]
+        killed = is_killed_at(step, main, command)
+        done = beam(*command)
+        assert done.returncode == 0, (step, done.stderr)
+        same_rows(calm, out, ("clips", "snippets", "failures"))
+        assert counts(out) == counts(calm)
+        assert not list(out.rglob(".tmp-*"))
+        shutil.rmtree(out)
+        step += stride
+    assert step > 3 * 5  # three files of a commit, and more for the manifest
