@@ -19,7 +19,7 @@ def find_media_problems(manifest: StoreManifest) -> Iterator[str]:
     """Read every file of a media store back; yield one sentence for each problem."""
     rows: dict[str, dict[str, dict[str, Any]]] = {}
     for name in _TABLES:
-        found: dict[str, dict[str, Any]] = {}
+        records: dict[str, dict[str, Any]] = {}
         for path in manifest.paths(name):
             try:
                 table = pq.read_table(path)
@@ -29,8 +29,8 @@ def find_media_problems(manifest: StoreManifest) -> Iterator[str]:
             if table.schema.names != table_schema(name).names:
                 yield f"{path.name}: its columns are not those of table {name}"
                 continue
-            found |= {row["clip_key"]: row for row in table.to_pylist()}
-        rows[name] = found
+            records |= {row["clip_key"]: row for row in table.to_pylist()}
+        rows[name] = records
     yield from _check_files(manifest, rows["media"])
     yield from _check_counts(manifest, rows["failures"])
 
