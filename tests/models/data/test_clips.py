@@ -52,6 +52,18 @@ def test_splits_are_filtered(small_store: Path) -> None:
         clips.rows("dev")
 
 
+def test_audiosets_names_of_splits_are_understood(spoiled_store: Spoil) -> None:
+    names = {"train": "unbalanced_train", "val": "balanced_train", "test": "eval"}
+
+    def rename(rows: ParsingRows) -> None:
+        for row in rows.clips:
+            row["split"] = names[row["split"]]
+
+    clips = open_clips(spoiled_store(rename), ())
+    assert len(clips.rows("train")) == COUNTS["train"] + COUNTS["val"]
+    assert len(clips.rows("test")) == COUNTS["test"]
+
+
 def test_order_of_an_epoch_depends_on_seed_and_epoch_only() -> None:
     rows = torch.arange(100, 160)
     assert shuffled(rows, 1, 1).tolist() == shuffled(rows, 1, 1).tolist()

@@ -171,6 +171,19 @@ def test_folds_are_the_stores_own_splits_or_even_parts(store: Path) -> None:
         list(splits.folds(data, 100))
 
 
+def test_folds_leave_out_clips_without_labels_and_have_no_dense_truth(
+    store: Path, small_store: Path
+) -> None:
+    data = open_clips(store, ())
+    data.labels[[2, 5]] = 0.0
+    for _, part in splits.folds(data, 4):
+        assert [str(name) for name in part.splits[[2, 5]]] == ["", ""]
+        assert set(part.splits.tolist()) == {"train", "test", ""}
+    dense = open_clips(small_store, ("vggish",))
+    assert dense.dense_splits == {"val", "test"}
+    assert all(not part.dense_splits for _, part in splits.folds(dense, 3))
+
+
 def test_validation_clips_are_held_out_of_large_sets_alone(store: Path) -> None:
     data = open_clips(store, ())
     without = replace(data, splits=np.where(data.splits == "val", "train", data.splits))
