@@ -64,6 +64,13 @@ def test_audiosets_names_of_splits_are_understood(spoiled_store: Spoil) -> None:
     assert len(clips.rows("test")) == COUNTS["test"]
 
 
+def test_store_may_fix_the_length_of_the_grid(spoiled_store: Spoil) -> None:
+    clips = open_clips(spoiled_store(lambda rows: None, n_seconds=12), ("vggish",))
+    assert clips.seconds == 12
+    assert clips.features["vggish"].shape[1] == clips.truth["audio"].shape[1] == 12
+    assert not clips.present["vggish"][:, 10:].any()
+
+
 def test_order_of_an_epoch_depends_on_seed_and_epoch_only() -> None:
     rows = torch.arange(100, 160)
     assert shuffled(rows, 1, 1).tolist() == shuffled(rows, 1, 1).tolist()
