@@ -32,6 +32,12 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what killed processes had begun to write into a folder that is ours alone."""
+    for path in folder.glob(".*.partial*"):
+        path.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def as_job_errors(path: Path) -> Iterator[None]:
     """Turn what the system says when `path` cannot be written into a `JobError`."""

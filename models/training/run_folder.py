@@ -163,8 +163,8 @@ def _claimed(path: Path) -> bool:
 def held(folder: Path) -> Iterator[None]:
     """Hold a run folder alone; `UsageError` while another training has it.
 
-    The lock is on the folder itself and ends with the process. A folder that is empty in the end
-    is removed.
+    The lock is on the folder itself and ends with the process. What a killed training had begun to
+    write is removed, and so is a folder that is empty in the end.
     """
     if parallel.rank() > 0:
         yield
@@ -174,6 +174,7 @@ def held(folder: Path) -> Iterator[None]:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         _lock(handle, folder)
+        files.sweep(folder)
         try:
             yield
         finally:
