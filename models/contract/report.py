@@ -1,5 +1,6 @@
 """What a task reports about a split: numbers only, ready for JSON."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -36,6 +37,9 @@ class SplitReport:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Return the report back from `to_json`."""
+        for name, value in data["metrics"].items():
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"score {name} is {value}")
         return cls(metrics=data["metrics"], **{name: data.get(name) for name in PARTS})
 
 
@@ -55,4 +59,7 @@ class Thresholds:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Return the thresholds back from `to_json`."""
-        return cls(tuned_on=str(data["tuned_on"]), values=tuple(map(float, data["values"])))
+        values = tuple(map(float, data["values"]))
+        if not all(map(math.isfinite, values)):
+            raise ValueError("a threshold is not finite")
+        return cls(tuned_on=str(data["tuned_on"]), values=values)

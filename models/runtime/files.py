@@ -32,6 +32,10 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number in JSON")
+
+
 def sweep(folder: Path) -> None:
     """Remove what killed processes had begun to write into a folder that is ours alone."""
     for path in folder.glob(".*.partial*"):
@@ -89,7 +93,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     `what` says in that sentence what the folder is without the file.
     """
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(), parse_constant=_refuse_constant)
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"{path.parent} has no {path.name}, so it is {what}") from None
     except OSError as error:

@@ -1,5 +1,6 @@
 """Weights of a net, and saves of a training to go on from, as safetensors."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from models.data.source import ClipSource
@@ -28,7 +29,8 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 def save_weights(path: Path, model: nn.Module) -> None:
     """Write the net's weights."""
     state = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
-    files.write_whole(path, lambda place: place.write_bytes(save(state)))
+    content = save(state, metadata={"sha256": _digest(state)})
+    files.write_whole(path, lambda place: place.write_bytes(content))
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
@@ -36,7 +38,12 @@ def load_weights(path: Path, model: nn.Module) -> None:
     if not path.is_file():
         raise UsageError(f"{path.parent} has no {path.name}, so no finished training; train first")
     try:
-        weights = current_names(load_file(path))
+        with safe_open(path, framework="pt") as file:
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            expected = (file.metadata() or {}).get("sha256")
+        if expected is not None and _digest(stored) != expected:
+            raise ValueError("its values are not those that were written")
+        weights = current_names(stored)
         refuse_not_finite(weights)
         model.load_state_dict(weights)
     except (SafetensorError, ValueError) as error:
@@ -44,6 +51,16 @@ def load_weights(path: Path, model: nn.Module) -> None:
     except RuntimeError as error:
         first = str(error).strip().splitlines()[-1].strip()
         raise UsageError(f"{path} holds the weights of another model: {first}") from None
+
+
+def _digest(tensors: Mapping[str, Tensor], facts: str = "") -> str:
+    """Return a hash of tensors and facts; version 1 stored none."""
+    digest = hashlib.sha256(facts.encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def refuse_not_finite(tensors: Mapping[str, Tensor]) -> None:
@@ -86,7 +103,8 @@ def save_training(path: Path, training: Training) -> None:
         **training.state.to_json(),
     }
     held = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    content = save(held, metadata={"facts": json.dumps(facts)})
+    text = json.dumps(facts)
+    content = save(held, metadata={"facts": text, "sha256": _digest(held, text)})
     files.write_whole(path, lambda place: place.write_bytes(content))
 
 
@@ -105,6 +123,7 @@ def load_training(path: Path, training: Training) -> None:
         refuse_not_finite(tensors)
         state = TrainState.from_json(facts, _group(tensors, "kept"), tensors["random"])
         state.check(training.config.epochs, training.model.state_dict())
+        _check_random(tensors["random"])
         training.model.load_state_dict(_group(tensors, "model"))
         training.loss.load_state_dict(_group(tensors, "loss"))
         training.scaler.load_state_dict(facts["scaler"])
@@ -132,6 +151,13 @@ def _as_damage(path: Path) -> Iterator[None]:
         ) from None
 
 
+def _check_random(state: Tensor) -> None:
+    """Raise for what is no state of the random numbers; leave them as they are."""
+    current = torch.get_rng_state()
+    torch.set_rng_state(state[: len(current)])
+    torch.set_rng_state(current)
+
+
 def _without(data: ClipSource, dropped: Weights) -> ClipSource:
     for labels in dropped.values():
         if labels.shape != data.labels.shape or labels.dtype != torch.bool:
@@ -146,8 +172,11 @@ def _read(path: Path) -> tuple[dict[str, Any], Weights]:
             f"{path.parent} has no {path.name}, so nothing to resume; leave --resume out"
         )
     with _as_damage(path), safe_open(path, framework="pt") as file:
-        facts = json.loads((file.metadata() or {})["facts"])
+        metadata = file.metadata() or {}
+        facts = json.loads(metadata["facts"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if metadata.get("sha256") not in (None, _digest(tensors, metadata["facts"])):
+            raise ValueError("its values are not those that were written")
         if not isinstance(facts, dict):
             raise TypeError("its facts are no object")
     return facts, current_names(tensors)

@@ -13,11 +13,19 @@ from models.contract.report import PARTS, Scores, SplitReport, Thresholds
 from models.data.source import ClipSource
 from models.runtime import files
 from schemas import StoreManifest, UsageError
+from schemas.messages import printable
 
 FREE_SETTINGS = (
     "seed", "device", "classes", "audio_run", "visual_run", "stream", "buffer_clips", "workers",
 )  # fmt: skip
 """Settings that may differ from the experiment's without making it another experiment."""
+
+
+KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "experiment": str, "model": str, "paper": dict, "metrics": dict, "features": dict,
+    "caveats": list, "kept_epoch": int, "history": list, "seed": int, "seconds": (int, float),
+}  # fmt: skip
+"""Fields of `results.json` that every run has, and what they hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,13 +98,15 @@ class RunResults(Evaluation):
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Return the results back from `to_json`; LookupError, TypeError, ValueError for others."""
-        splits = data["metrics"]
-        parts = {part: data.get(part) or {} for part in ("metrics", *PARTS)}
+        for name, kind in KINDS.items():
+            if not isinstance(data[name], kind) or isinstance(data[name], bool):
+                raise TypeError(f"{name} is {printable(repr(data[name]), 60)}")
+        parts = {part: dict(data.get(part) or {}) for part in ("metrics", *PARTS)}
         reports = {
             split: SplitReport.from_json(
                 {part: by_split[split] for part, by_split in parts.items() if split in by_split}
             )
-            for split in splits
+            for split in parts["metrics"]
         }
         tuned = data.get("thresholds")
         return cls(
@@ -104,7 +114,7 @@ class RunResults(Evaluation):
             paper=data["paper"],
             reports=reports,
             features=data["features"],
-            caveats=tuple(data["caveats"]),
+            caveats=tuple(map(str, data["caveats"])),
             model=data["model"],
             thresholds=None if tuned is None else Thresholds.from_json(tuned),
             kept_epoch=data["kept_epoch"],

@@ -88,9 +88,10 @@ def read_config(folder: Path) -> RunConfig:
         config = RunConfig.from_json(data)
         name, _ = registry.find(config.experiment)
         registry.load(name).config.from_json(config.settings)
-    except (LookupError, TypeError, ValueError) as error:
+    except (LookupError, OverflowError, TypeError, ValueError) as error:
         raise UsageError(
-            f"{path} is of another version of this program ({error}); train it again"
+            f"{path} is of another version of this program ({printable(str(error), 300)}); train "
+            "it again"
         ) from None
     return config
 
@@ -213,9 +214,10 @@ def refuse_other_settings(folder: Path, config: TrainConfig, settings: Mapping[s
     wanted, started = config.to_json(), type(config)().to_json() | dict(settings)
     changed = [name for name in wanted if name != "device" and wanted[name] != started[name]]
     if changed:
+        before, now = (printable(repr(values[changed[0]]), 60) for values in (started, wanted))
         raise UsageError(
-            f"{folder} was started with {changed[0]} {started[changed[0]]!r}, not "
-            f"{wanted[changed[0]]!r}; go on with the same settings or take another --run folder"
+            f"{folder} was started with {changed[0]} {before}, not {now}; go on with the same "
+            "settings or take another --run folder"
         )
 
 

@@ -71,6 +71,7 @@ def test_save_that_nobody_touched_goes_on(saved: Path, small_store: Path, tmp_pa
         (lambda facts, tensors: facts.pop("config"), "it lacks 'config'"),
         (lambda facts, tensors: facts.pop("subset_id"), "it lacks 'subset_id'"),
         (lambda facts, tensors: tensors.pop("random"), "it lacks 'random'"),
+        (lambda facts, tensors: tensors.update(random=torch.zeros(2, 3)), "RNG state must be"),
         (lambda facts, tensors: facts.update(epoch=99), "it stands in epoch 99, step 1, of 3"),
         (lambda facts, tensors: facts.update(epoch=-1), "it stands in epoch -1"),
         (lambda facts, tensors: facts.update(step="one"), "invalid literal"),
@@ -115,6 +116,29 @@ def test_save_that_was_changed_is_refused_in_one_sentence(
     assert sentence in said
     assert said.endswith("; leave --resume out")
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("name", ["resume", "checkpoint"])
+def test_every_flipped_byte_is_noticed(
+    saved: Path, small_store: Path, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / f"{name}.safetensors"
+    training = fresh(small_store)
+    checkpoint.save_weights(path, training.model)
+    content = saved.read_bytes() if name == "resume" else path.read_bytes()
+
+    def read(path: Path) -> None:
+        if name == "resume":
+            checkpoint.load_training(path, training)
+        else:
+            checkpoint.load_weights(path, training.model)
+
+    for place in torch.randint(len(content), (60,), generator=torch.Generator().manual_seed(0)):
+        flipped = bytearray(content)
+        flipped[int(place)] ^= 1
+        path.write_bytes(flipped)
+        with pytest.raises(UsageError, match=r"is damaged|holds the weights of another model"):
+            read(path)
 
 
 def test_save_without_facts_is_refused(small_store: Path, tmp_path: Path) -> None:

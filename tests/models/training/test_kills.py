@@ -44,7 +44,7 @@ def train_until(kill: int, moment: Moment, arguments: list[str]) -> None:
         count += 1
         return rename(self, target)
 
-    Path.replace = replace  # type: ignore[method-assign]
+    Path.replace = replace  # type: ignore[method-assign, assignment]
     train.main(arguments)
 
 
