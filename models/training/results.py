@@ -101,6 +101,8 @@ class RunResults(Evaluation):
         for name, kind in KINDS.items():
             if not isinstance(data[name], kind) or isinstance(data[name], bool):
                 raise TypeError(f"{name} is {printable(repr(data[name]), 60)}")
+        if "subset_id" not in data["features"]:
+            raise KeyError("subset_id")
         parts = {part: dict(data.get(part) or {}) for part in ("metrics", *PARTS)}
         reports = {
             split: SplitReport.from_json(
