@@ -1,6 +1,7 @@
 """Which files are taken for media, and what they are called."""
 
 import os
+import unicodedata
 from pathlib import Path, PurePosixPath
 
 MEDIA_SUFFIXES = frozenset(
@@ -13,6 +14,10 @@ MEDIA_SUFFIXES = frozenset(
     """.split()
 )
 """Endings, in any case, of the files that are taken for media."""
+
+
+BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Marks that turn the direction of the text after them, by which a name can look like another."""
 
 
 def is_media(path: str) -> bool:
@@ -46,7 +51,8 @@ def files_under(folder: Path) -> list[str]:
 def clip_name(path: str) -> str:
     r"""Return a path without its ending as text that tables and terminals hold.
 
-    Bytes that are not UTF-8 and control characters become escapes.
+    Bytes that are not UTF-8, control characters, ends of lines and marks that turn the direction of
+    text become escapes.
 
     >>> print(clip_name("dog/bark 1.wav"), clip_name("caf\udce9.mp4"))
     dog/bark 1 caf\xe9
@@ -58,5 +64,5 @@ def clip_name(path: str) -> str:
 def _escaped(char: str) -> str:
     if "\udc80" <= char <= "\udcff":  # how Python keeps a byte of a name that is not UTF-8
         return f"\\x{ord(char) - 0xDC00:02x}"
-    control = ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) <= 0xDFFF
-    return char.encode("unicode_escape").decode() if control else char
+    obeyed = unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or char in BIDI
+    return char.encode("unicode_escape").decode() if obeyed else char

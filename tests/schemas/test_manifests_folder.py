@@ -86,9 +86,10 @@ def test_things_named_as_media_are_clips_whose_names_tables_hold(write: Write) -
     (folder / os.fsdecode(b"caf\xe9.mp4")).touch()
     (folder / "dangling.mkv").symlink_to(folder / "nothing")
     (folder / "folder.mp4").mkdir()
+    (folder / "gnp.\u202e3pm.mp3").touch()  # would be shown as gnp.3pm backwards
     os.mkfifo(folder / "pipe.ts")
     clips = read_manifest("folder", folder)
-    assert [clip.key for clip in clips] == ["a", "caf\\xe9", "dangling", "pipe"]
+    assert [clip.key for clip in clips] == ["a", "caf\\xe9", "dangling", "gnp.\\u202e3pm", "pipe"]
 
 
 def test_folder_with_two_files_of_one_stem(write: Write) -> None:
