@@ -17,6 +17,7 @@ from schemas.secrets import redact_address
 
 _NAME = re.compile(r"[\w-][\w.+,=@() -]*")
 _YOUTUBE_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+_HOST = re.compile(r"[\w.:\[\]-]+")
 _MOST_NAME_BYTES = 200
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _FIELDS = ("video_id", "clip_key", "start", "end")
@@ -82,10 +83,14 @@ def read_hosts(text: str) -> tuple[str, ...]:
     for host in hosts:
         try:
             parts = urlsplit(f"//{host}")
-            known = parts.netloc == host and bool(parts.hostname) and (parts.port or 1) > 0
+            known = (
+                re.fullmatch(r"[\w.:\[\]-]+", host) is not None
+                and bool(parts.hostname)
+                and (parts.port or 1) > 0
+            )
         except ValueError:
             known = False
-        if not known or "@" in host:
+        if not known:
             raise UsageError(
                 f"--hosts {quoted(host)} is no host; give names such as cdn.example or "
                 "cdn.example:8080, separated by commas"

@@ -118,8 +118,13 @@ def _is_of_site(error: BaseException) -> bool:
     """Tell what a site or the network caused from a bug of ours: by its kind, or where it arose."""
     if isinstance(error, YoutubeDLError | OSError | http.client.HTTPException | EOFError):
         return True
-    frames = list(traceback.walk_tb(error.__traceback__))
-    return bool(frames) and "yt_dlp" in frames[-1][0].f_globals.get("__name__", "")
+    modules = [
+        frame.f_globals.get("__name__", "").split(".")[0]
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    theirs = max((place for place, name in enumerate(modules) if name == "yt_dlp"), default=-1)
+    ours = max((place for place, name in enumerate(modules) if name == "pipelines"), default=-1)
+    return theirs > ours
 
 
 def _of_exceptions(

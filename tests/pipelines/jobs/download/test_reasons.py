@@ -1,10 +1,14 @@
 """What YouTube says becomes a reason: through yt-dlp's own extractor, and by words alone."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from yt_dlp.utils import js_to_json
 
-from pipelines.jobs.download.fetch.reasons import reason_of_words, retry_after
+from pipelines.jobs.download.fetch.messages import FetchRequest, FetchResult
+from pipelines.jobs.download.fetch.reasons import classify_error, reason_of_words, retry_after
+from pipelines.jobs.download.pool import FetchProcess
 from schemas import Reason
 from tests.pipelines.jobs.download.conftest import (
     Download,
@@ -102,6 +106,48 @@ def test_status_that_the_extractor_hides_is_found(
 )  # fmt: skip
 def test_words_alone(text: str, reason: Reason) -> None:
     assert reason_of_words(text) is reason
+
+
+def test_bug_of_ours_is_internal_and_one_of_a_site_is_not() -> None:
+    def caught(run: Callable[[], object]) -> BaseException:
+        try:
+            run()
+        except Exception as error:  # noqa: BLE001 whatever it is
+            return error
+        raise AssertionError
+
+    ours = classify_error(caught(lambda: 1 // 0), site=True)
+    assert ours.reason is Reason.INTERNAL
+    assert "test_reasons.py" in ours.detail  # where it happened
+    theirs = classify_error(caught(lambda: js_to_json(5)), site=True)
+    assert theirs.reason is Reason.NETWORK
+    assert classify_error(OSError("no route"), site=False).reason is Reason.NETWORK
+    assert classify_error(MemoryError(), site=False).reason is Reason.TOO_LARGE
+
+
+def test_bug_in_the_work_on_one_clip_costs_that_clip(
+    films: dict[str, Path], tmp_path: Path, download: Download, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = FetchProcess.ask
+
+    def broken(self: FetchProcess, request: FetchRequest) -> FetchResult:
+        if request.key == "two_0_3":
+            raise ZeroDivisionError("a bug")
+        return ask(self, request)
+
+    monkeypatch.setattr(FetchProcess, "ask", broken)
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("one", "two"):
+        (source / f"{name}_0_3.mp4").write_bytes(films["clip"].read_bytes())
+    clips = write_clips(tmp_path / "clips", [("one", 0.0, 3.0), ("two", 0.0, 3.0)])
+    done = download(clips, "--source", source)
+    assert done.returncode == 1
+    assert "1 clips met a bug of earsight" in done.stdout
+    assert read_media(tmp_path / "media").keys() == {"one_0_3"}
+    (failure,) = read_media(tmp_path / "media", "failures").values()
+    assert failure["reason"] == "internal"
+    assert "ZeroDivisionError: a bug" in failure["detail"]
 
 
 def test_retry_after_is_a_number_or_a_date() -> None:
