@@ -18,7 +18,7 @@ from tests.pipelines.conftest import Beam, make_clip
 from tests.places import ROOT
 from tests.stores.compare import counts, same_rows
 
-CLIPS = 8
+CLIPS = 6
 PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 
 
@@ -60,7 +60,7 @@ def in_a_unit(job: Job) -> bool:
     return job.receipts() >= 2
 
 
-def at_the_end(job: Job) -> bool:
+def in_the_last_unit(job: Job) -> bool:
     return job.receipts() >= CLIPS - 1
 
 
@@ -84,9 +84,8 @@ def undisturbed(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (at_start, signal.SIGINT, ()),
         (while_planning, signal.SIGTERM, ()),
-        (in_a_unit, signal.SIGINT, ()),
         (in_a_unit, signal.SIGINT, PROCESSES),
-        (at_the_end, signal.SIGTERM, ()),
+        (in_the_last_unit, signal.SIGTERM, ()),
     ],
 )
 def test_interrupted_job_says_one_line_and_goes_on(
