@@ -25,7 +25,7 @@ class Part(pq.ParquetFile):
     def __init__(self, path: Path) -> None:
         self.path = path
         with readable(path):
-            super().__init__(path)
+            super().__init__(path, page_checksum_verification=True)
 
     def read(self, *given: Any, **options: Any) -> pa.Table:
         """Read all rows."""
@@ -52,7 +52,7 @@ def readable(path: Path) -> Iterator[None]:
         said = " ".join(str(error).split())
         raise UsageError(
             f"{path} is named in the manifest and does not open ({said}); `beam validate` lists "
-            "what is damaged, and the features job makes it again"
+            "what is damaged, and the features job with --verify makes it again"
         ) from None
 
 

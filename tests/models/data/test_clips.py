@@ -1,9 +1,11 @@
 """Stores as tensors: what is read, in what order, and what is refused."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -213,6 +215,25 @@ def test_damaged_page_is_refused(tmp_path: Path) -> None:
     said = refused(root)
     assert "part-000001.parquet is named in the manifest and does not open" in said
     assert "\n" not in said
+
+
+def flipped_unseen(part: Path) -> bytes:
+    """Return the bytes of a part with one bit flipped so that it decodes to other values."""
+    whole, right = part.read_bytes(), pq.read_table(part)
+    for place in range(len(whole) // 4, len(whole) * 3 // 4, 97):
+        content = bytearray(whole)
+        content[place] ^= 1
+        with suppress(OSError, pa.ArrowException):
+            if not pq.read_table(pa.BufferReader(bytes(content))).equals(right):
+                return bytes(content)
+    pytest.fail("every flip was noticed by the decoder")
+
+
+def test_flipped_bit_of_a_value_is_refused(tmp_path: Path) -> None:
+    root = ParsingRows().write(tmp_path)
+    part = root / "snippets" / "part-000001.parquet"
+    part.write_bytes(flipped_unseen(part))
+    assert "part-000001.parquet is named in the manifest and does not open" in refused(root)
 
 
 def test_annotations_of_another_data_set_are_refused(
