@@ -3,6 +3,7 @@
 A record is taken only when every field is of its kind, and is then written again as it was read.
 """
 
+import copy
 import json
 import math
 import random
@@ -66,7 +67,7 @@ def spoil(record: Any, dice: random.Random) -> None:
         if dice.random() < 0.3:
             del place[key]
         else:
-            place[key] = dice.choice(HOSTILE)
+            place[key] = copy.deepcopy(dice.choice(HOSTILE))
         return
 
 

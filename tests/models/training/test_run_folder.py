@@ -139,10 +139,10 @@ def test_fold_that_a_store_has_not_is_one_sentence(small_store: Path, tmp_path: 
         ("config.json", b"{}", "has no 'experiment', so"),
         ("config.json", b"[1]", "config.json holds no settings, so"),
         ("config.json", b'{"exp', "is not readable JSON"),
-        ("config.json", b'{"experiment": "x", "model": "x", "settings": {}, "classes": []}',
+        ("config.json", b'{"experiment": "x", "model": "x", "settings": {}, "classes": ["a"]}',
          "is of another version of this program (unknown model or experiment 'x'"),
         ("config.json", b'{"experiment": "han", "model": "han", "settings": {"x": 1}, '
-         b'"classes": []}', "is of another version of this program (unknown setting 'x'"),
+         b'"classes": ["a"]}', "is of another version of this program (unknown setting 'x'"),
     ],
 )  # fmt: skip
 def test_damaged_run_folder_is_one_sentence(
