@@ -36,7 +36,7 @@ def choose_precision(asked: AskedPrecision, device: str, bf16: str | None) -> tu
     if asked == "bf16" and not bf16:
         return "bf16", f"bf16 as asked; {device} has no bf16 instructions, so fp32 would be faster"
     if asked == "fp16" and device.startswith("cpu"):
-        raise UsageError("precision fp16 needs a CUDA device; on a CPU use bf16, fp32 or auto")
+        raise UsageError("--precision fp16 needs a CUDA device; take bf16, fp32 or auto")
     if asked not in ("fp32", "bf16", "fp16"):
         raise UsageError(f"precision {quoted(asked)} is not known; use fp32, bf16, fp16 or auto")
     return asked, f"{asked} as asked"

@@ -20,15 +20,15 @@ class Known:
         return source
 
 
-STORE = ("tests/pipelines/store",)
+KILLS = ("tests/pipelines/store/test_kills.py",)
 RATE_LIMIT = ("tests/pipelines/jobs/download/test_rate_limit.py",)
 CUT = ("tests/pipelines/jobs/download/test_cut.py",)
-RECORDS = ("tests/schemas",)
-THRESHOLDS = ("tests/models/tasks",)
+RECORDS = ("tests/schemas/test_features.py", "tests/schemas/test_records.py")
+THRESHOLDS = ("tests/models/tasks/test_thresholds.py",)
 
 KNOWN = (
     Known(
-        "receipt before parts", "pipelines/store/unit_store.py", STORE,
+        "receipt before parts", "pipelines/store/unit_store.py", KILLS,
         (
             (
                 '            files.write(files.join(self.out, *parts[name].split("/")), data)\n',
@@ -44,14 +44,15 @@ KNOWN = (
         ),
     ),
     Known(
-        "write without rename", "pipelines/store/files.py", STORE,
+        "write without rename", "pipelines/store/files.py", KILLS,
         (
             ('with temporary.open("wb") as file:', 'with path.open("wb") as file:'),
             ("        move(temporary, path)\n", "        pass\n"),
         ),
     ),
     Known(
-        "oldest failure kept", "pipelines/store/receipts.py", STORE,
+        "oldest failure kept", "pipelines/store/receipts.py",
+        ("tests/pipelines/store/test_unit_store.py",),
         (("earlier.attempts < failure.attempts", "earlier.attempts > failure.attempts"),),
     ),
     Known(
@@ -72,7 +73,8 @@ KNOWN = (
         (("        _check_offset(window, media, whole)\n", "        pass\n"),),
     ),
     Known(
-        "decode without whitelist", "pipelines/media/decode.py", ("tests/pipelines/media",),
+        "decode without whitelist", "pipelines/media/decode.py",
+        ("tests/pipelines/media/test_decode.py",),
         (("            **READ_OPTIONS,\n", ""),),
     ),
     Known(
