@@ -13,6 +13,7 @@ import torch
 from models.data.clips import open_clips
 from models.data.parquet import allocate
 from models.data.sampling import shuffled
+from models.data.streaming import open_stream
 from schemas import RECIPES, UsageError, table_schema, tensor_array
 from tests.complaints import refusal
 from tests.places import GOLDENS
@@ -71,6 +72,16 @@ def test_store_may_fix_the_length_of_the_grid(spoiled_store: Spoil) -> None:
     assert clips.seconds == 12
     assert clips.features["vggish"].shape[1] == clips.truth["audio"].shape[1] == 12
     assert not clips.present["vggish"][:, 10:].any()
+
+
+def test_seconds_behind_the_grid_are_not_read(spoiled_store: Spoil) -> None:
+    root = spoiled_store(lambda rows: None, n_seconds=6)
+    clips = open_clips(root, ("vggish",))
+    rows = torch.tensor([0, 7])
+    streamed = open_stream(root, ("vggish",)).batch(rows)
+    assert clips.features["vggish"].shape[1] == 6
+    assert clips.present["vggish"][rows].all()
+    assert torch.equal(streamed.features["vggish"], clips.batch(rows).features["vggish"])
 
 
 def test_order_of_an_epoch_depends_on_seed_and_epoch_only() -> None:
