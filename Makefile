@@ -19,7 +19,7 @@ MUTANTS ?= 40
 ROOM ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install features train test test-flink test-spark test-images test-faults test-mutants check bench lock clean
+.PHONY: help install features train test test-flink test-spark test-images test-faults test-kills test-mutants check bench lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ test-spark: $(VENV)/dev.done ## the job on a real Spark; needs Java and Maven
 test-faults: $(VENV)/dev.done ## many hostile inputs; BUDGET_S= SEED= FAMILY= CASE=
 	@BUDGET_S="$(BUDGET_S)" SEED="$(SEED)" FAMILY="$(FAMILY)" CASE="$(CASE)" \
 		$(BIN)/python -m pytest tests/faults -m faults -s
+
+test-kills: $(VENV)/dev.done ## a kill at every change of the disk, where make test tries some
+	@$(BIN)/python -m pytest tests/pipelines -m kills
 
 test-mutants: $(VENV)/dev.done ## small changes of the code that tests must notice; MUTANTS= SEED= ROOM=
 	@nice -n 15 env MUTANTS="$(MUTANTS)" SEED="$(SEED)" ROOM="$(ROOM)" \

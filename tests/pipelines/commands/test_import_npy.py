@@ -194,7 +194,7 @@ def test_key_that_leads_out_of_the_folder(key: str) -> None:
         stem_of(key)
 
 
-@pytest.mark.parametrize("stride", [17, pytest.param(1, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("stride", [29, pytest.param(1, marks=pytest.mark.kills)])
 def test_import_that_is_killed_goes_on(
     beam: Beam, annotations: Path, published: dict[str, Path], tmp_path: Path, stride: int
 ) -> None:

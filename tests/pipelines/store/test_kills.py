@@ -15,8 +15,8 @@ from tests.stores.compare import in_order
 from tests.stores.units import add_units
 from tests.stores.writer import RECIPE
 
-STRIDES = [7, pytest.param(1, marks=pytest.mark.faults)]
-"""Every so many changes of the disk is a kill; `make test-faults` tries each."""
+STRIDES = [7, pytest.param(1, marks=pytest.mark.kills)]
+"""Every so many changes of the disk is a kill; `make test-kills` tries each."""
 SMALL = RECIPE.with_(extractors=("vggish",))
 
 

@@ -25,7 +25,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("stride", [13, pytest.param(1, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("stride", [23, pytest.param(1, marks=pytest.mark.kills)])
 def test_a_kill_at_any_moment_leaves_a_whole_store(
     small: Path, tmp_path: Path, beam: Beam, stride: int
 ) -> None:
