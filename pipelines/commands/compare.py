@@ -122,7 +122,7 @@ def _pooled(values: Array) -> Array:
     return values.mean(axis=1) if values.ndim == 3 else values
 
 
-def _cosine(one: Array, other: Array) -> NDArray[np.float64]:
-    product = (one.astype(np.float64) * other).sum(axis=1)
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+def _cosine(ours: Array, theirs: Array) -> NDArray[np.float64]:
+    product = (ours.astype(np.float64) * theirs).sum(axis=1)
+    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
     return np.asarray(product / np.maximum(lengths, 1e-12))

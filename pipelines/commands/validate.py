@@ -101,7 +101,7 @@ def _store_of(manifest: StoreManifest) -> FeatureStore | MediaStore:
 
 
 def find_problems(manifest: StoreManifest) -> Iterator[str]:
-    """Every fault of a store, as sentences."""
+    """Yield every fault of a store's tables, as sentences."""
     lacking = {"dataset", "recipe", "tables", "counts", "subset_id", "vocabulary", "provenance"}
     lacking -= manifest.data.keys()
     if lacking:
@@ -167,9 +167,9 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table | str:
     for field in schema:
         if field.name not in table.column_names:
             return f"{path}: column {field.name} is missing"
-        found = table.schema.field(field.name).type
-        if found != field.type:
-            return f"{path}: column {field.name} is {found}, should be {field.type}"
+        kind = table.schema.field(field.name).type
+        if kind != field.type:
+            return f"{path}: column {field.name} is {kind}, should be {field.type}"
     return table
 
 
@@ -204,9 +204,9 @@ def _check_fates(manifest: StoreManifest, tables: dict[TableName, pa.Table]) -> 
     for key in sorted(done & failed)[:3]:
         yield f"{key} has rows and a failure"
     counts: dict[str, Any] = manifest.data["counts"]
-    for count, found in (("clips_done", len(done)), ("clips_failed", len(failed))):
-        if counts[count] != found:
-            yield f"manifest.json says {count} {counts[count]}, the tables hold {found}"
+    for count, held in (("clips_done", len(done)), ("clips_failed", len(failed))):
+        if counts[count] != held:
+            yield f"manifest.json says {count} {counts[count]}, the tables hold {held}"
     if counts["clips_in"] != counts["clips_done"] + counts["clips_failed"]:
         yield (
             f"manifest.json: clips_in {counts['clips_in']} is not clips_done "

@@ -1,1 +1,1 @@
-"""What stands on disk or in a bucket."""
+"""What is stored on disk or in a bucket."""

@@ -1,6 +1,6 @@
 """The media store: clips as files, their records, and a reason for each clip without a file.
 
-    MEDIA/<clip_key>.mp4            a clip; its sha256 stands in table `media`
+    MEDIA/<clip_key>.mp4            a clip; its sha256 is in table `media`
     MEDIA/media.json                data set and largest height, written before anything else
     MEDIA/journal/unit-<hash>.jsonl one line per clip of a unit that is being fetched (local only)
     MEDIA/media/unit-<hash>.parquet records of a unit
