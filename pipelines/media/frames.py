@@ -13,7 +13,6 @@ from PIL import Image
 from schemas import KnownError, Reason
 
 _JPEG_START = b"\xff\xd8\xff"
-_CACHE_BYTES = 128 * 2**20
 
 
 class ImageFile:
@@ -51,9 +50,12 @@ class PickedFrames:
     extractors, for the quality columns, and where a short clip repeats its last frame.
     """
 
-    def __init__(self, file: ImageFile, picked: Sequence[int]) -> None:
+    def __init__(
+        self, file: ImageFile, picked: Sequence[int], most_bytes: int = 128 * 2**20
+    ) -> None:
+        """Pick images by number; decoded ones keep `most_bytes`, and one in any case."""
         self._file = file
-        self._picked = picked
+        self._picked, self._most_bytes = picked, most_bytes
         self._cache: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
         self._cached_bytes = 0
 
@@ -73,6 +75,6 @@ class PickedFrames:
             raise KnownError(Reason.CORRUPT, f"frame {index} cannot be read: {error}") from None
         self._cache[number] = pixels
         self._cached_bytes += pixels.nbytes
-        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
+        while self._cached_bytes > self._most_bytes and len(self._cache) > 1:
             self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
         return pixels

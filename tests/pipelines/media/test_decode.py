@@ -16,7 +16,7 @@ from PIL import Image
 from pipelines.media.containers import DEMUXERS
 from pipelines.media.decode import ClipDecoder, ClipFile, Window, find_window
 from pipelines.media.ffmpeg import ffmpeg_version
-from pipelines.media.frames import ImageFile, PickedFrames
+from pipelines.media.frames import ImageFile
 from pipelines.media.probe import Probe, Track, probe
 from pipelines.media.reader import MediaReader
 from schemas import RECIPES, Clip, ClipMedia, KnownError, Reason, Recipe
@@ -219,20 +219,6 @@ def test_clip_after_the_end_is_too_short() -> None:
     with pytest.raises(KnownError) as caught:
         find_window(Clip("x", 40.0, 50.0), short, cut=False)
     assert caught.value.reason is Reason.TOO_SHORT
-
-
-def test_frames_cache_stays_bounded(
-    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decode_file(shared / "clips/odd/fire2.mp4", tmp_path)
-    monkeypatch.setattr("pipelines.media.frames._CACHE_BYTES", 3 * 1280 * 720 * 3)
-    file = ImageFile(tmp_path / "frames.images")
-    frames = PickedFrames(file, list(range(len(file))))
-    first = frames[0].copy()
-    for index in range(len(frames)):
-        assert frames[index].shape == (720, 1280, 3)
-    assert len(frames._cache) <= 3
-    np.testing.assert_array_equal(frames[0], first)
 
 
 CLEAN = RECIPES["clean"]
