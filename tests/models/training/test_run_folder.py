@@ -14,6 +14,7 @@ from models.training.state import Training
 from schemas import UsageError, read_store_manifest
 from tests.complaints import sentence
 from tests.models.commands import refused, run_command
+from tests.stores.edits import edit_record
 from tests.stores.parsing import RECIPE, ParsingRows
 
 SMALL = ("--hidden", "16", "--feedforward", "16", "--epochs", "2", "--save-every-s", "0")
@@ -259,8 +260,6 @@ def test_dropout_is_a_share() -> None:
 
 def test_store_manifest_without_an_entry_is_refused(tmp_path: Path) -> None:
     root = ParsingRows().write(tmp_path / "store")
-    data = json.loads((root / "manifest.json").read_text())
-    del data["recipe"]
-    (root / "manifest.json").write_text(json.dumps(data))
-    with pytest.raises(UsageError, match=r"manifest\.json has no 'recipe'; run the features job"):
+    edit_record(root / "manifest.json", lambda manifest: manifest.pop("recipe"))
+    with pytest.raises(UsageError, match=r"manifest\.json .*'recipe'.*; run the "):
         read_store_manifest(root)
