@@ -107,6 +107,7 @@ def test_large_stores_are_mapped_not_held(small_store: Path) -> None:
     assert torch.equal(held.features["vggish"], mapped.features["vggish"])
     assert isinstance(allocate((10, 10), limit=399), np.memmap)
     assert not isinstance(allocate((10, 10), limit=400), np.memmap)
+    assert isinstance(allocate((10, 10), arrays=2, limit=799), np.memmap)
 
 
 def test_store_without_events_has_no_dense_arrays(small_store: Path, spoiled_store: Spoil) -> None:

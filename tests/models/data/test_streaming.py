@@ -80,6 +80,16 @@ def test_each_part_is_read_once_per_epoch_and_few_are_held(store: Path) -> None:
     assert most <= 2 * 16
 
 
+def test_reader_drops_the_part_that_was_not_used_for_longest(store: Path) -> None:
+    data = stream(store)
+    reader = CountingReader(data.reader)
+    reader.most = 2 * max(np.bincount(data.part_of))
+    first_rows = [int((data.part_of == part).argmax()) for part in range(3)]
+    for part in (0, 1, 0, 2, 0):
+        reader.read(torch.tensor([first_rows[part]]))
+    assert reader.read_parts == [0, 1, 2]
+
+
 def test_loaders_give_what_the_order_says_from_shards_of_their_own(store: Path) -> None:
     data = stream(store, workers=2)
     chunks = list(data.order(CONFIG, 1).split(4))  # type: ignore[no-untyped-call]
