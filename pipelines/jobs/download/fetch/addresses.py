@@ -83,11 +83,7 @@ def read_hosts(text: str) -> tuple[str, ...]:
     for host in hosts:
         try:
             parts = urlsplit(f"//{host}")
-            known = (
-                re.fullmatch(r"[\w.:\[\]-]+", host) is not None
-                and bool(parts.hostname)
-                and (parts.port or 1) > 0
-            )
+            known = bool(_HOST.fullmatch(host) and parts.hostname and parts.port != 0)
         except ValueError:
             known = False
         if not known:
