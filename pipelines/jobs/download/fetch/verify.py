@@ -159,9 +159,8 @@ def check_frames(
 
     Seconds count from `zero_s`, by default the file's start.
 
-    Raises `KnownError` `corrupt` when a frame after a track's first key frame cannot be decoded or
-    is damaged. What stands before that key frame (in clips that were cut between two) is not
-    counted.
+    Raises `KnownError` `corrupt` when a frame is damaged, or cannot be decoded after its track's
+    first key frame: what stands before that (in clips that were cut between two) never can.
     """
     long = min(end_s, duration_s) - start_s > _DECODED_WHOLE_S
     try:
@@ -185,7 +184,7 @@ def _decode(
     container: "av.container.InputContainer", streams: Sequence[AvStream], end_s: float
 ) -> None:
     """Decode packets up to `end_s`, in the file's own seconds."""
-    first_key: dict[int, int] = {}
+    begun: set[int] = set()
     unfinished = {stream.index for stream in streams}
     for packet in container.demux(streams):
         index, time_base = packet.stream_index, packet.time_base
@@ -196,17 +195,16 @@ def _decode(
                     return
                 continue
             if packet.is_keyframe:
-                first_key.setdefault(index, packet.pts)
+                begun.add(index)
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
-            if index in first_key:
+            if index in begun:
                 raise
             continue
         for frame in frames:
             assert isinstance(frame, av.VideoFrame | av.AudioFrame)
-            after_key = frame.pts is not None and frame.pts >= first_key.get(index, frame.pts + 1)
-            if frame.is_corrupt and after_key:
+            if frame.is_corrupt:
                 raise KnownError(
                     Reason.CORRUPT,
                     f"the {packet.stream.type} is damaged {frame.time or 0.0:.2f} s into the file",

@@ -266,6 +266,13 @@ def test_clip_that_was_cut_between_key_frames_is_taken(
             if packet.pts is not None and 3.0 <= float(packet.pts * base) < 9.0:
                 packet.stream = target
                 copy.mux(packet)
+    with av.open(str(film)) as container:
+        first = next(container.demux(video=0))
+    assert not first.is_keyframe
+    assert first.pos is not None
+    data = bytearray(film.read_bytes())  # and what stands first cannot be decoded at all
+    data[first.pos : first.pos + first.size] = b"\xff" * first.size
+    film.write_bytes(data)
     work = tmp_path / "work"
     assert cut_clip(request(work, 0.0, float("inf"), "clip"), of(film), work).how == "as_is"
 
