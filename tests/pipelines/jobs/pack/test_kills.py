@@ -25,7 +25,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("stride", [23, pytest.param(1, marks=pytest.mark.kills)])
+@pytest.mark.parametrize("stride", [61, pytest.param(1, marks=pytest.mark.kills)])
 def test_a_kill_at_any_moment_leaves_a_whole_store(
     small: Path, tmp_path: Path, beam: Beam, stride: int
 ) -> None:
@@ -40,7 +40,7 @@ def test_a_kill_at_any_moment_leaves_a_whole_store(
         for name in ROWS:
             assert in_order(out, name).equals(rows[name]), (step, name)
         assert FeatureStore(str(out)).state().done == set(rows["clips"]["clip_key"].to_pylist())
-        if step % (2 * stride) == 0:
+        if step % (3 * stride) == 0:
             assert beam("validate", out).returncode == 0
         pack_at_once(out, MOST)
         assert all_bytes(out) == wanted, step
