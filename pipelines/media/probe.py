@@ -53,9 +53,9 @@ class Probe:
 def probe(path: Path) -> Probe:
     """Measure the tracks of a media file.
 
-    Raises `KnownError`: `corrupt` when it cannot be opened, `format` or `unsafe_input` when its
-    container is none of those that may be, `no_streams` when it holds neither video nor audio,
-    `too_large` above 8192 x 8192 pixels or 8 hours.
+    Raises `KnownError`: `corrupt` when it cannot be opened or has no length, `format` or
+    `unsafe_input` when its container is none of those that may be, `no_streams` when it holds
+    neither video nor audio, `too_large` above 8192 x 8192 pixels or 8 hours.
     """
     try:
         with open_media(path, _READ_TIMEOUT_S) as container:
@@ -63,6 +63,8 @@ def probe(path: Path) -> Probe:
     except (av.error.FFmpegError, ValueError, OSError) as error:
         detail = f"the file cannot be opened: {getattr(error, 'strerror', None) or error}"
         raise refusal(error) or KnownError(Reason.CORRUPT, detail) from None
+    if tracks.duration_s == 0:
+        raise KnownError(Reason.CORRUPT, "no packet of video or audio lasts any time")
     if tracks.duration_s > MOST_S:
         length = f"{tracks.duration_s:g} s"
         raise KnownError(Reason.TOO_LARGE, f"the file lasts {length}, {MOST_S} s (8 h) at most")
@@ -92,16 +94,24 @@ def _ends(
 ) -> dict[int, float]:
     """Return where each stream ends, in seconds after the start of the file.
 
-    Counts the packets that can be read: a file that is cut off ends where it was cut.
+    Counts the packets that can be read: a file that is cut off ends where it was cut. Where no
+    packet says its time, as in raw H.264, they follow each other.
     """
     origin = (container.start_time or 0) / av.time_base
-    ends = {stream.index: origin for stream in streams}
+    ends: dict[int, float] = {}
+    lengths = {stream.index: 0.0 for stream in streams}
     try:
         for packet in container.demux(streams):
-            if packet.pts is None or packet.time_base is None or packet.is_discard:
-                continue  # the flush packet at the end, or one that an edit list hides
-            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-            ends[packet.stream_index] = max(ends[packet.stream_index], end)
+            if packet.size == 0 or packet.time_base is None or packet.is_discard:
+                continue  # a flush packet at the end, or one that an edit list hides
+            duration = packet.duration or 0
+            lengths[packet.stream_index] += float(duration * packet.time_base)
+            if packet.pts is not None:
+                end = float((packet.pts + duration) * packet.time_base)
+                ends[packet.stream_index] = max(ends.get(packet.stream_index, origin), end)
     except av.error.FFmpegError as error:
         _log.info("%s: packets end early: %s", container.name, error)
-    return {index: end - origin for index, end in ends.items()}
+    return {
+        index: ends[index] - origin if index in ends else length
+        for index, length in lengths.items()
+    }

@@ -57,6 +57,22 @@ def test_file_that_is_cut_off_ends_where_it_was_cut(tmp_path: Path) -> None:
     assert probe(path).duration_s == pytest.approx(2.0, abs=0.1)
 
 
+def test_raw_video_whose_packets_say_no_time_is_as_long_as_they_are_together(
+    tmp_path: Path,
+) -> None:
+    words = (*source("testsrc2=size=64x48:rate=25:duration=2"), "-c:v", "libx264")
+    assert probe(run_ffmpeg(tmp_path / "raw.h264", *words)).duration_s == pytest.approx(2.0)
+
+
+def test_file_whose_packets_last_no_time_is_corrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_clip(tmp_path / "clip.mp4", 1.0)
+    monkeypatch.setattr("pipelines.media.probe._ends", lambda *_: dict.fromkeys(range(2), 0.0))
+    assert refusal(path).reason is Reason.CORRUPT
+    assert refusal(path).detail == "no packet of video or audio lasts any time"
+
+
 def test_huge_picture_is_too_large(tmp_path: Path) -> None:
     words = ("-c:v", "mjpeg", "-pix_fmt", "yuvj420p")
     huge = run_ffmpeg(tmp_path / "huge.mkv", *source("color=s=12288x8192:r=1:d=1"), *words)
