@@ -240,8 +240,21 @@ def test_damage_counts_where_the_clip_is(films: dict[str, Path], tmp_path: Path)
         assert caught.value.reason is Reason.CORRUPT
 
 
+def test_frame_that_decodes_with_damage_is_corrupt(films: dict[str, Path], tmp_path: Path) -> None:
+    with av.open(str(films["clip"])) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][40]
+    assert packet.pos is not None
+    data = bytearray(films["clip"].read_bytes())
+    for place in range(packet.pos + packet.size // 2, packet.pos + packet.size // 2 + 60):
+        data[place] ^= 0xFF
+    film = tmp_path / "film.mp4"
+    film.write_bytes(data)
+    with pytest.raises(KnownError, match=r"the video is damaged 1\.\d+ s into the file"):
+        cut_clip(request(tmp_path / "work", 0.0, 3.0, "clip"), of(film), tmp_path / "work")
+
+
 def test_long_files_are_looked_at_by_their_key_frames(tmp_path: Path) -> None:
-    film = make_film(tmp_path / "film.mp4", 660.0, size="64x48", rate=5)
+    film = make_film(tmp_path / "film.mp4", 660.0, "-an", size="64x48", rate=5)
     work = tmp_path / "work"
     whole = request(work, 0.0, float("inf"), "clip")
     assert cut_clip(whole, of(film), work).how == "as_is"

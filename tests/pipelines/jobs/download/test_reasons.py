@@ -155,3 +155,5 @@ def test_retry_after_is_a_number_or_a_date() -> None:
     assert retry_after("999999999") == 86_400.0
     assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
     assert retry_after("next week") is None
+    assert retry_after("Fri, 31 Dec 99999 23:59:59 GMT") is None  # no such day
+    assert retry_after("Fri, 31 Dec 9999 23:59:59 -0100") == 86_400.0
