@@ -23,7 +23,6 @@ from schemas.media import ClipMedia, Frames
 from schemas.recipe import RECIPES, Recipe
 
 CHUNK_SECONDS = 10
-"""Seconds whose reduced frames are held at a time."""
 SECONDS_AHEAD = 3
 """Seconds whose whole frames may wait for their reduction, so that one slow frame stops no core."""
 
@@ -81,12 +80,17 @@ def untimed(stage: str) -> AbstractContextManager[None]:
 
 
 def extract_together(
-    extractors: Mapping[str, Extractor], media: ClipMedia, timed: Timed = untimed
+    extractors: Mapping[str, Extractor],
+    media: ClipMedia,
+    timed: Timed = untimed,
+    *,
+    chunk_seconds: int = CHUNK_SECONDS,
 ) -> dict[str, Features | None]:
     """Run several loaded extractors on one clip, asking for each frame once.
 
     The results equal those of each `extract` by itself, bit by bit. `timed(stage)` surrounds the
-    work of each extractor, under its name, and the reading of frames, under `frames`.
+    work of each extractor, under its name, and the reading of frames, under `frames`. The reduced
+    frames of `chunk_seconds` are held at a time.
     """
     visual = {k: e for k, e in extractors.items() if isinstance(e, FrameExtractor)}
     out: dict[str, Features | None] = dict.fromkeys(extractors)
@@ -97,8 +101,8 @@ def extract_together(
         return out
     parts: dict[str, list[Any]] = {name: [] for name in visual}
     with ThreadPoolExecutor(thread_name_prefix="reduce") as pool:
-        for start in range(0, media.n_snippets, CHUNK_SECONDS):
-            stop = min(start + CHUNK_SECONDS, media.n_snippets)
+        for start in range(0, media.n_snippets, chunk_seconds):
+            stop = min(start + chunk_seconds, media.n_snippets)
             with timed("frames"):
                 held = _reduced(visual, media.frames, range(start, stop), media.per_snippet, pool)
             for name, extractor in visual.items():

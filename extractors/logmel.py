@@ -36,14 +36,19 @@ class LogMel(Extractor):
         """Return float32 [T, 100, 64], None without audio."""
         if media.waveform is None:
             return None
-        seconds = np.empty((media.n_snippets, FRAMES, BANDS), np.float32)
-        for start in range(0, media.n_snippets, BLOCK_S):  # bounds the memory of a long waveform
-            stop = min(start + BLOCK_S, media.n_snippets)
-            seconds[start:stop] = _log_mel(media.waveform, start, stop)
-        return finite(seconds, media.clip_key, self.name)
+        return finite(log_mel(media.waveform, media.n_snippets), media.clip_key, self.name)
 
 
-def _log_mel(waveform: Array, start: int, stop: int) -> Array:
+def log_mel(waveform: Array, n_snippets: int, block_s: int = BLOCK_S) -> Array:
+    """Return the log-mel [T, 100, 64] of the first T seconds of a waveform [S], block by block."""
+    seconds = np.empty((n_snippets, FRAMES, BANDS), np.float32)
+    for start in range(0, n_snippets, block_s):  # bounds the memory of a long waveform
+        stop = min(start + block_s, n_snippets)
+        seconds[start:stop] = _block(waveform, start, stop)
+    return seconds
+
+
+def _block(waveform: Array, start: int, stop: int) -> Array:
     """Return the log-mel [stop - start, 100, 64] of some seconds of a waveform [S]."""
     first, last = start * SAMPLE_RATE - FFT // 2, stop * SAMPLE_RATE + FFT // 2
     block = waveform[max(0, first) : last]
@@ -53,5 +58,5 @@ def _log_mel(waveform: Array, start: int, stop: int) -> Array:
         center=False,
     )  # fmt: skip
     frames = power.T[: (stop - start) * FRAMES]
-    log_mel: Array = np.log(frames + 1e-6, dtype=np.float32)
-    return log_mel.reshape(stop - start, FRAMES, BANDS)
+    logarithm: Array = np.log(frames + 1e-6, dtype=np.float32)
+    return logarithm.reshape(stop - start, FRAMES, BANDS)

@@ -25,7 +25,7 @@ from pipelines.media.ffmpeg import MOST_MEMORY, plain_number, run_child
 from pipelines.media.frames import ImageFile, PickedFrames
 from pipelines.media.probe import MOST_S, Probe, Track
 from pipelines.media.reader import MediaReader
-from pipelines.media.scratch_room import ScratchRoom
+from pipelines.media.scratch_room import LITTLE_ROOM, ScratchRoom
 from schemas import SAMPLE_RATE, Clip, ClipMedia, KnownError, Reason, Recipe
 from schemas.machine.ffmpeg import ffmpeg_binary
 
@@ -90,6 +90,7 @@ class ClipDecoder:
     """Time limit of one decode of a clip of up to that length, in seconds."""
     room_share: float = 0.5
     """Share of the free room for temporary files that frames, or samples, of one clip may take."""
+    little_room: int = LITTLE_ROOM
 
     def decode(self, file: ClipFile, folder: Path) -> ClipMedia:
         """Decode a clip; temporary files lie in `folder` and must outlive the result.
@@ -127,7 +128,7 @@ class ClipDecoder:
         video = file.probe.video if self.recipe.sampler == "ffmpeg-r" else None
         both = (video, file.probe.audio)
         ends = time.monotonic() + self._limit_s(file)
-        room = ScratchRoom.of(folder, self.room_share)
+        room = ScratchRoom.of(folder, self.room_share, self.little_room)
         for tracks in [both, (both[0], None), (None, both[1])] if all(both) else [both]:
             if not any(tracks):
                 return
@@ -219,7 +220,7 @@ class ClipDecoder:
                 file.window.start_s + (np.arange(n) + 0.5) / per_second,
                 folder / FRAMES,
                 timeout_s=self._limit_s(file),
-                room=ScratchRoom.of(folder, self.room_share),
+                room=ScratchRoom.of(folder, self.room_share, self.little_room),
             )
         return PickedFrames(images, picked + picked[-1:] * ((n_snippets - n_video) * per_second))
 

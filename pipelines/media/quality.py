@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from schemas import SAMPLE_RATE, ClipMedia, Frames
 
 _TENTH = SAMPLE_RATE // 10
-_BLOCK = 600 * SAMPLE_RATE
+BLOCK_SAMPLES = 600 * SAMPLE_RATE
 """Samples that are squared at once, which bounds the memory of a long clip."""
 _SILENT_DB = -60.0
 _STILL_DIFFERENCE = 1.0
@@ -27,12 +27,13 @@ class Quality:
     """Share of seconds whose first and last frame do not differ (1: a still picture)."""
 
 
-def measure(media: ClipMedia) -> Quality:
+def measure(media: ClipMedia, block_samples: int = BLOCK_SAMPLES) -> Quality:
     """Measure the seconds that the clip really has."""
     loudness = silent = still = None
     if media.waveform is not None:
         heard = media.waveform[: int(media.audio_valid.sum()) * SAMPLE_RATE]
-        blocks = [heard[start : start + _BLOCK] for start in range(0, len(heard), _BLOCK)]
+        starts = range(0, len(heard), block_samples)
+        blocks = [heard[start : start + block_samples] for start in starts]
         tenths = np.concatenate([_energies(b.reshape(-1, _TENTH)) for b in blocks]) / _TENTH
         energy = sum(float(_energies(block[None])[0]) for block in blocks)
         loudness = float(_decibels(np.array(energy / len(heard))))

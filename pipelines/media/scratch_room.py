@@ -18,11 +18,12 @@ class ScratchRoom:
 
     folder: Path
     most_bytes: int
+    little_room: int = LITTLE_ROOM
 
     @classmethod
-    def of(cls, folder: Path, share: float) -> "ScratchRoom":
+    def of(cls, folder: Path, share: float, little_room: int = LITTLE_ROOM) -> "ScratchRoom":
         """Return a share of what is free on the disk of a folder."""
-        return cls(folder, max(1, int(shutil.disk_usage(folder).free * share)))
+        return cls(folder, max(1, int(shutil.disk_usage(folder).free * share)), little_room)
 
     def check(self, size: int) -> None:
         """Refuse a file of `size` bytes that has met the limit.
@@ -31,7 +32,7 @@ class ScratchRoom:
         """
         if size < self.most_bytes:
             return
-        if self.most_bytes < LITTLE_ROOM:
+        if self.most_bytes < self.little_room:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder))
         raise KnownError(
             Reason.TOO_LARGE,

@@ -57,14 +57,12 @@ def epoch(out: Path) -> dict[str, float]:
 def by_row_group(loose: Path, work: Path) -> dict[str, dict[str, float]]:
     """Seconds to read a shard with row groups of several sizes: all columns, and a narrow one."""
     found = {}
-    kept = pack.ROW_GROUP_BYTES
     for size in GROUPS_MB:
         out = Path(shutil.copytree(loose, work / f"groups{size}"))
-        pack.ROW_GROUP_BYTES = size * 2**20
         store = FeatureStore(str(out))
         started = time.perf_counter()
         for shard in pack.plan(store, 256_000_000):
-            pack.pack(store, shard)
+            pack.pack(store, shard, size * 2**20)
         written = time.perf_counter() - started
         path = sorted((out / "snippets").glob("pack-*"))[0]
         seconds = {"write": round(written, 2)}
@@ -74,7 +72,6 @@ def by_row_group(loose: Path, work: Path) -> dict[str, dict[str, float]]:
             seconds[name] = round(time.perf_counter() - started, 3)
         found[f"{size} MB"] = {**seconds, "row_groups": pq.ParquetFile(path).num_row_groups}
         shutil.rmtree(out)
-    pack.ROW_GROUP_BYTES = kept
     return found
 
 

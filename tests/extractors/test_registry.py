@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from extractors import frames
 from extractors.base import Features, NotLoadedError
 from extractors.frames import FrameExtractor, extract_together
 from extractors.nets.shared import Net
@@ -123,10 +122,12 @@ def test_seconds_stand_by_themselves(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", VISUAL)
-def test_chunks_do_not_show(name: str, media: ClipMedia, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = rows(extract(name, media))
-    monkeypatch.setattr(frames, "CHUNK_SECONDS", 1)
-    np.testing.assert_allclose(rows(extract(name, media)), whole, atol=2e-4)
+def test_chunks_do_not_show(name: str, media: ClipMedia) -> None:
+    loaded = {name: create(name).load("cpu", "seeded:0")}
+    whole, chunked = (
+        rows(extract_together(loaded, media, chunk_seconds=seconds)[name]) for seconds in (10, 1)
+    )
+    np.testing.assert_allclose(chunked, whole, atol=2e-4)
 
 
 def test_together_equals_alone_and_asks_for_each_frame_once(media: ClipMedia) -> None:

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -130,6 +131,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
+def promise_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every disk report room that it has not, as one does that others fill meanwhile."""
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=2**30))
+
+
 def test_disk_without_room_is_refused(beam: Beam, media: Path, small_disk: Path) -> None:
     line = sentence(beam(*FOLDER, "--media", media, "--out", small_disk / "out"), 1)
     assert "MB are free" in line
@@ -138,7 +144,7 @@ def test_disk_without_room_is_refused(beam: Beam, media: Path, small_disk: Path)
 def test_disk_that_fills_up(
     beam: Beam, media: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.runners.launch._FREE_BYTES", 0)
+    promise_room(monkeypatch)
     for index in range(6):
         shutil.copy(media / "a.mp4", media / f"b{index}.mp4")
     words = (*FOLDER, "--media", media, "--out", small_disk / "out", "--unit-size", "1")
@@ -156,7 +162,7 @@ def test_disk_that_fills_up(
 def test_disk_that_fills_up_in_a_download(
     beam: Beam, media: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.runners.launch._FREE_BYTES", 0)
+    promise_room(monkeypatch)
     words = ["run", "download", "--dataset", "folder", "--source", media, "--parallel", 1]
     words += ["--media", small_disk / "media", "--state", small_disk / "state"]
     (small_disk / "filler").write_bytes(b"x" * 1_000_000)

@@ -50,11 +50,17 @@ def add_units(
     return store
 
 
-def pack_at_once(out: Path, most: int = 2_000_000, *, keep_parts: bool = False) -> None:
+def pack_at_once(
+    out: Path,
+    most: int = 2_000_000,
+    *,
+    row_group_bytes: int = pack.ROW_GROUP_BYTES,
+    keep_parts: bool = False,
+) -> None:
     """Do what the pack job does, without Beam."""
     store = FeatureStore(str(out))
     for shard in pack.plan(store, most):
-        pack.pack(store, shard)
+        pack.pack(store, shard, row_group_bytes)
     pack.finish(store, keep_parts=keep_parts)
 
 

@@ -68,6 +68,8 @@ class Options(ClipOptions):
     """Time limit for one try of one clip, in seconds."""
     tries: Annotated[int, AtLeast(1)] = 3
     """How often a clip is tried in one run when the network fails."""
+    retry_pause: Annotated[float, AtLeast(0)] = 1.0
+    """About how many seconds pass before the second try; twice as many before each further one."""
     hosts: str = ""
     """Further hosts that a mirror may lead to, separated by commas."""
     parallel: Annotated[int, AtLeast(1)] = 2

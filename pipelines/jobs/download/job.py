@@ -46,6 +46,8 @@ class DownloadJob:
     """Clips that one worker fetches at the same time."""
     tries: int = 3
     """How often a clip is tried in one run when the network fails."""
+    first_pause_s: float = 1.0
+    """Mean pause before the second try, in seconds; doubled before each further one."""
     unit_size: int = 32
     split: str | None = None
     limit: int | None = None

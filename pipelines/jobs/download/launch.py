@@ -101,6 +101,7 @@ def make_job(options: Options) -> DownloadJob:
         ),
         parallel=options.parallel,
         tries=options.tries,
+        first_pause_s=options.retry_pause,
         unit_size=options.unit_size,
         split=options.split,
         limit=options.limit,

@@ -34,7 +34,6 @@ _log = logging.getLogger(__name__)
 _PASSING_REASONS = (Reason.NETWORK, Reason.TIMEOUT)
 _MOST_REFUSALS = 5
 """A clip that is refused this often in one run ends as a failure that may pass."""
-_FIRST_PAUSE_S = 1.0
 _DISK_FULL = "No space left on device"
 
 
@@ -122,7 +121,8 @@ class UnitFetcher:
             if not again or self._limiter is None:
                 return _failed(task, result.step, reason, result.detail)
             if reason in _PASSING_REASONS:
-                time.sleep(_FIRST_PAUSE_S * 2 ** (tried - 1) * random.uniform(0.5, 1.5))
+                pause_s = self._job.first_pause_s * 2 ** (tried - 1)
+                time.sleep(pause_s * random.uniform(0.5, 1.5))
 
     def _try(
         self,

@@ -14,7 +14,7 @@ from pipelines.media.decode import ClipDecoder, ClipFile, find_window
 from pipelines.media.probe import Probe
 from pipelines.media.reader import MediaReader, ReaderPool
 from pipelines.media.regular_file import check_regular
-from pipelines.media.scratch_room import ScratchRoom
+from pipelines.media.scratch_room import LITTLE_ROOM, ScratchRoom
 from pipelines.store import files
 from pipelines.store.units import ClipTask
 from schemas import ClipMedia, Failure, KnownError, Reason, Recipe
@@ -35,9 +35,12 @@ class DecodedClip:
 class DecodingPool:
     """Threads that decode the next clips, each with a process that reads media for it."""
 
-    def __init__(self, recipe: Recipe, threads: int, timeout_s: float) -> None:
+    def __init__(
+        self, recipe: Recipe, threads: int, timeout_s: float, little_room: int = LITTLE_ROOM
+    ) -> None:
         self._recipe, self._threads, self._timeout_s = recipe, threads, timeout_s
         self._share = 0.5 / threads  # frames and samples of every thread fit together
+        self._little_room = little_room
         self._readers = ReaderPool(threads)
 
     def decode(
@@ -65,6 +68,9 @@ class DecodingPool:
         """End the processes that read media."""
         self._readers.close()
 
+    def _room(self, folder: Path) -> ScratchRoom:
+        return ScratchRoom.of(folder, self._share, self._little_room)
+
     def _find_and_decode(self, task: ClipTask, scratch: Path) -> DecodedClip | Failure:
         """Decode one clip into a folder below `scratch`; called from the decoding threads."""
         step, started, folder = "find", time.perf_counter(), None
@@ -76,7 +82,7 @@ class DecodingPool:
                 )
             folder = Path(tempfile.mkdtemp(dir=scratch))
             with (
-                files.local_copy(task.media.uri, ScratchRoom.of(folder, self._share)) as path,
+                files.local_copy(task.media.uri, self._room(folder)) as path,
                 self._readers.reader() as reader,
             ):
                 check_regular(path)
@@ -104,4 +110,4 @@ class DecodingPool:
         return sha256, ClipFile(task.clip, path, probe, window)
 
     def _decoder(self, reader: MediaReader) -> ClipDecoder:
-        return ClipDecoder(self._recipe, reader, self._timeout_s, self._share)
+        return ClipDecoder(self._recipe, reader, self._timeout_s, self._share, self._little_room)

@@ -23,6 +23,7 @@ from pipelines.jobs.features.decoding import DecodedClip, DecodingPool
 from pipelines.jobs.features.rows import Extracted, clip_tables, join_tables
 from pipelines.media.ffmpeg import ffmpeg_version
 from pipelines.media.quality import measure
+from pipelines.media.scratch_room import LITTLE_ROOM
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.progress import ProgressFile
 from pipelines.store.receipts import Receipt
@@ -32,8 +33,6 @@ from schemas import ClipMedia, Failure, KnownError, Reason, Recipe, TableName
 
 _log = logging.getLogger(__name__)
 SCRATCH_PREFIX = "earsight-"
-EXTRACT_FACTOR = 20
-"""The extractors may take so many times the time limit of decoding."""
 
 Tables = dict[TableName, pa.Table]
 
@@ -46,6 +45,10 @@ class Runtime:
     weights_dir: str | None = None
     clip_timeout_s: float = 50.0
     """Time limit for decoding a clip of up to that length, in seconds."""
+    extract_factor: float = 20
+    """The extractors may take so many times the time limit of decoding."""
+    little_room: int = LITTLE_ROOM
+    """With less room than this for temporary files, in bytes, a full disk is no clip's fault."""
 
     @property
     def decoders(self) -> int:
@@ -115,7 +118,9 @@ class UnitWorker:
     ) -> None:
         self._store, self._recipe, self._runtime, self._load = store, recipe, runtime, load
         self._progress = ProgressFile(store.out)
-        self._decoding = DecodingPool(recipe, runtime.decoders, runtime.clip_timeout_s)
+        self._decoding = DecodingPool(
+            recipe, runtime.decoders, runtime.clip_timeout_s, runtime.little_room
+        )
 
     def do(self, unit: Unit) -> Receipt:
         """Do a unit, commit it and return its receipt, at once for one that is committed."""
@@ -178,7 +183,7 @@ class UnitWorker:
             return failure_of(task, "extract", error)
 
     def _extract_limit_s(self, media: ClipMedia) -> float:
-        return EXTRACT_FACTOR * max(self._runtime.clip_timeout_s, media.n_snippets)
+        return self._runtime.extract_factor * max(self._runtime.clip_timeout_s, media.n_snippets)
 
     def _provenance(self) -> dict[str, str]:
         facts = {"ffmpeg": ffmpeg_version(), "device": self._runtime.device}

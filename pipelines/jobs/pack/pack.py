@@ -117,7 +117,7 @@ def _groups(
         yield group
 
 
-def pack(store: FeatureStore, shard: Shard) -> Receipt:
+def pack(store: FeatureStore, shard: Shard, row_group_bytes: int = ROW_GROUP_BYTES) -> Receipt:
     """Make and commit one shard and return its receipt; the parts that it joins stay.
 
     A shard that is committed already gives its receipt at once. Raises `JobError` when a part is
@@ -139,7 +139,7 @@ def pack(store: FeatureStore, shard: Shard) -> Receipt:
         }
         if sources:
             parts[table] = f"{table}/{shard.name}.parquet"
-            sizes[table], sha256[table] = _join(store, sources, parts[table])
+            sizes[table], sha256[table] = _join(store, sources, parts[table], row_group_bytes)
             rows[table] = sum(sources.values())
     packed = Receipt(
         unit=shard.name,
@@ -179,13 +179,15 @@ def _common_recipe(store: FeatureStore, receipts: Iterable[Receipt]) -> str:
     return recipes.pop() if recipes else ""
 
 
-def _join(store: FeatureStore, sources: Mapping[str, int], target: str) -> tuple[int, str]:
+def _join(
+    store: FeatureStore, sources: Mapping[str, int], target: str, row_group_bytes: int
+) -> tuple[int, str]:
     """Write the rows of some parts as one, row group by row group; return its size and sha256."""
     with ExitStack() as stack:
         file = stack.enter_context(files.create(files.join(store.out, *target.split("/"))))
         sink = HashedFile(file)
         writer: pq.ParquetWriter | None = None
-        for batches in row_groups(_batches(store, sources), ROW_GROUP_BYTES):
+        for batches in row_groups(_batches(store, sources), row_group_bytes):
             table = pa.Table.from_batches(batches)
             if writer is None:
                 settings = parquet_settings(table.schema)

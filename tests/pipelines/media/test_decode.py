@@ -192,16 +192,16 @@ def test_clip_that_fills_the_disk_is_too_large_or_the_disk_is_small(
     tracks = probe(path)
     file = ClipFile(whole(path), path, tracks, find_window(whole(path), tracks, cut=True))
 
-    def ending(free: int) -> Exception:
-        usage = SimpleNamespace(free=free)
-        monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=40_000))
+
+    def ending(little_room: int) -> Exception:
+        decoder = ClipDecoder(RECIPE, MediaReader(), room_share=0.5, little_room=little_room)
         with pytest.raises((KnownError, OSError)) as caught:
-            ClipDecoder(RECIPE, MediaReader(), room_share=20_000 / free).decode(file, tmp_path)
+            decoder.decode(file, tmp_path)
         return caught.value
 
-    assert getattr(ending(40_000), "errno", None) == errno.ENOSPC
-    monkeypatch.setattr("pipelines.media.scratch_room.LITTLE_ROOM", 1)
-    error = ending(40_000)
+    assert getattr(ending(20_001), "errno", None) == errno.ENOSPC
+    error = ending(20_000)
     assert isinstance(error, KnownError)
     assert error.reason is Reason.TOO_LARGE
 

@@ -50,18 +50,17 @@ def test_frames_come_through(reader: MediaReader, clip: Path, tmp_path: Path) ->
 
 
 def test_frames_that_fill_the_disk_are_too_large_or_the_disk_is_small(
-    reader: MediaReader, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reader: MediaReader, clip: Path, tmp_path: Path
 ) -> None:
-    def ending() -> Exception:
+    def ending(little_room: int) -> Exception:
         times, target = np.arange(20) / 10, tmp_path / "frames"
-        room = ScratchRoom(tmp_path, 9000)
+        room = ScratchRoom(tmp_path, 9000, little_room)
         with pytest.raises((KnownError, OSError)) as caught:
             reader.frames_at(clip, 0, times, target, timeout_s=20, room=room)
         return caught.value
 
-    assert getattr(ending(), "errno", None) == errno.ENOSPC
-    monkeypatch.setattr("pipelines.media.scratch_room.LITTLE_ROOM", 1)
-    assert getattr(ending(), "reason", None) is Reason.TOO_LARGE
+    assert getattr(ending(9001), "errno", None) == errno.ENOSPC
+    assert getattr(ending(9000), "reason", None) is Reason.TOO_LARGE
 
 
 def test_script_is_told_from_media_without_tracks(reader: MediaReader, tmp_path: Path) -> None:

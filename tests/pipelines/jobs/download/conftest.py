@@ -56,13 +56,13 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 @pytest.fixture
-def download(beam: Beam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Download:
+def download(beam: Beam, tmp_path: Path) -> Download:
     """Run `beam run download` on clips, with budgets of its own and short pauses."""
-    monkeypatch.setattr("pipelines.jobs.download.worker._FIRST_PAUSE_S", 0.05)
 
     def run(clips: Path, *more: object, media: Path | None = None) -> Any:
         words = ["run", "download", "--dataset", "audioset", "--annotations", clips]
         words += ["--media", media or tmp_path / "media", "--state", tmp_path / "state"]
+        words += ["--retry-pause", 0.05]
         words += [] if "--parallel" in more else ["--parallel", 1]  # a process takes a second
         return beam(*words, "--split", "train", *more)
 

@@ -38,6 +38,7 @@ from schemas import (
 from tests.pipelines.conftest import make_clip
 
 RECIPE = RECIPES["llp-eccv20"].with_(extractors=("resnet152",), weights="seeded:0")
+RUNTIME = Runtime()
 
 
 class Counting:
@@ -69,12 +70,12 @@ def do(
     *,
     recipe: Recipe = RECIPE,
     load: Callable[[], dict[str, Extractor]] | None = None,
-    timeout_s: float = 50.0,
+    runtime: Runtime = RUNTIME,
 ) -> Receipt:
     """Do one unit of some tasks, into the store `folder/out`."""
     (folder / "out").mkdir(exist_ok=True)
     loaded = {"resnet152": cast(Extractor, extractor or Counting(recipe))}
-    store, runtime = FeatureStore(str(folder / "out")), Runtime(clip_timeout_s=timeout_s)
+    store = FeatureStore(str(folder / "out"))
     with closing(UnitWorker(store, recipe, runtime, load or (lambda: loaded))) as worker:
         return worker.do(Unit.of(tuple(tasks)))
 
@@ -84,10 +85,12 @@ def task_of(path: Path, length_s: float = 3.0) -> ClipTask:
     return ClipTask(clip, MediaFile(str(path), cut=True), 1)
 
 
-def work(folder: Path, names: list[str], recipe: Recipe = RECIPE) -> tuple[Receipt, Counting]:
+def work(
+    folder: Path, names: list[str], recipe: Recipe = RECIPE, runtime: Runtime = RUNTIME
+) -> tuple[Receipt, Counting]:
     extractor = Counting(recipe)
     tasks = [task_of(make_clip(folder / f"{name}.mp4", 2.0)) for name in names]
-    return do(folder, tasks, extractor, recipe=recipe), extractor
+    return do(folder, tasks, extractor, recipe=recipe, runtime=runtime), extractor
 
 
 def failure(receipt: Receipt) -> Failure:
@@ -129,11 +132,8 @@ def test_clip_that_eats_the_memory_is_too_large(tmp_path: Path) -> None:
     assert failure(receipt).reason is Reason.TOO_LARGE
 
 
-def test_clip_that_takes_too_long_in_the_nets_is_a_timeout(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipelines.jobs.features.worker.EXTRACT_FACTOR", 0)
-    receipt, _ = work(tmp_path, ["slow"])
+def test_clip_that_takes_too_long_in_the_nets_is_a_timeout(tmp_path: Path) -> None:
+    receipt, _ = work(tmp_path, ["slow"], runtime=Runtime(extract_factor=0))
     assert (failure(receipt).reason, failure(receipt).step) == (Reason.TIMEOUT, "extract")
 
 
@@ -282,10 +282,9 @@ def test_object_that_fills_the_disk_is_too_large(
             return bytes(size)
 
     monkeypatch.setattr("pipelines.store.files.open_read", lambda uri: Endless())
-    monkeypatch.setattr("pipelines.media.scratch_room.LITTLE_ROOM", 1)
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10**7))
-    clip = Clip("x", 0.0, 3.0)
-    failed = failure(do(tmp_path, [ClipTask(clip, MediaFile("gs://bucket/x.mp4", cut=True), 1)]))
+    task = ClipTask(Clip("x", 0.0, 3.0), MediaFile("gs://bucket/x.mp4", cut=True), 1)
+    failed = failure(do(tmp_path, [task], runtime=Runtime(little_room=1)))
     assert (failed.step, failed.reason) == ("find", Reason.TOO_LARGE)
 
 

@@ -221,7 +221,6 @@ def test_row_groups_end_where_clips_end(seed: int) -> None:
 def test_memory_does_not_grow_with_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pack, "ROW_GROUP_BYTES", 2**20)
     held: list[int] = []
     gathered = pack.row_groups
 
@@ -237,7 +236,7 @@ def test_memory_does_not_grow_with_the_store(
         add_units(out, units=units)
         before = pa.total_allocated_bytes()
         held.clear()
-        pack_at_once(out, 10**9)
+        pack_at_once(out, 10**9, row_group_bytes=2**20)
         peaks.append(max(held))
     (shard,) = (out / "snippets").iterdir()
     assert 2**20 < peaks[1] < 1.2 * peaks[0] < shard.stat().st_size / 2
