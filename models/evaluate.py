@@ -17,10 +17,6 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
     exit_at_once()
 
-    from models.runtime.interrupts import exit_at_once
-
-    exit_at_once()  # the imports take seconds
-
 from models import registry
 from models.contract.config import TrainConfig
 from models.data import splits

@@ -20,10 +20,6 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
     exit_at_once()
 
-    from models.runtime.interrupts import exit_at_once
-
-    exit_at_once()  # the imports take seconds
-
 import tyro
 
 from models import registry

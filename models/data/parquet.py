@@ -19,7 +19,7 @@ MEMORY_LIMIT = 4 * 2**30
 """Bytes from which on the features of a store lie in a mapped temporary file, not in memory."""
 
 
-class Part(pq.ParquetFile):
+class ParquetPart(pq.ParquetFile):
     """One file of a table; opening and reading it raise `UsageError` when it is damaged."""
 
     def __init__(self, path: Path) -> None:
@@ -56,9 +56,9 @@ def readable(path: Path) -> Iterator[None]:
         ) from None
 
 
-def open_part(path: Path) -> Part:
+def open_part(path: Path) -> ParquetPart:
     """Open one file of a table; `UsageError` when it is missing or damaged."""
-    return Part(path)
+    return ParquetPart(path)
 
 
 def read_table(manifest: StoreManifest, name: TableName, columns: list[str]) -> pa.Table:

@@ -140,6 +140,6 @@ def read_clip_table(root: Path, classes: Sequence[str] | None = None) -> ClipTab
         keys=keys,
         splits=np.array([SPLITS.get(name, name or "") for name in clips["split"].to_pylist()]),
         vocabulary=vocabulary,
-        seconds=int(manifest.data.get("n_seconds") or pc.max(clips["n_snippets"]).as_py()),
+        seconds=int(pc.max(clips["n_snippets"]).as_py()),
         labels=torch.from_numpy(labels),
     )
