@@ -18,11 +18,9 @@ from models.data.clips import ClipData
 from models.data.parquet import read_table
 from models.runtime import files
 from models.tasks.parsing import Parsing, Predictions, predict
-from schemas import Event, UsageError
+from schemas import FEATURES, SNIPPETS, Event, UsageError
 from schemas.messages import printable
 
-MODALITY_FEATURES = (("audio", "vggish"), ("visual", "resnet152"))
-"""Each modality with the feature that says whether a second has it."""
 PER_CLIP = ("clip", "audio", "visual", "heard", "seen")
 """Arrays of `Predictions` with one entry per clip."""
 COLUMNS = ("file", "modality", "label", "onset", "offset", "probability")
@@ -53,7 +51,9 @@ def refuse_tagging(run: Run) -> None:
 
 
 def predict_clips(run: Run, data: ClipData) -> Predictions:
-    """Return the predictions of the run's model for all clips, none where a modality is absent.
+    """Return the predictions of the run's model for all clips.
+
+    A modality is never decided on in a second in which a feature of it is absent.
 
     Each clip is predicted alone in its own length, so that its events do not depend on the clips
     beside it.
@@ -68,9 +68,10 @@ def predict_clips(run: Run, data: ClipData) -> Predictions:
         **{name: np.concatenate([getattr(part, name) for part in parts]) for name in PER_CLIP},
     )
     decided = {"audio": predictions.heard, "visual": predictions.seen}
-    for modality, feature in MODALITY_FEATURES:
-        if feature in data.present:
-            decided[modality] &= data.present[feature].numpy()[:, :, None]
+    for name in data.present.keys() & FEATURES.keys():
+        feature = FEATURES[name]
+        if feature.table == SNIPPETS:
+            decided[feature.modality] &= data.present[name].numpy()[:, :, None]
     return predictions
 
 

@@ -13,7 +13,7 @@ from models import predict
 from models.applications import event_detection as detection
 from models.applications.new_media import open_run
 from models.data.clips import open_clips
-from schemas import JobError, Vocabulary
+from schemas import FEATURES, JobError, Vocabulary
 from tests.stores.parsing import ParsingRows
 
 
@@ -41,6 +41,21 @@ def test_events_are_what_the_model_decides(parsing_run: Path, small_store: Path)
     absent = ~data.present["vggish"].numpy()
     assert absent.any()
     assert not predictions.heard[absent].any()
+
+
+def test_absence_of_any_feature_of_a_modality_counts(parsing_run: Path, small_store: Path) -> None:
+    run = open_run(parsing_run)
+    data = open_clips(small_store, run.needs, classes=run.classes)
+    decided = {"audio": "heard", "visual": "seen"}
+    for name in run.needs:
+        modality = decided[FEATURES[name].modality]
+        with_it = getattr(detection.predict_clips(run, data), modality)
+        row = int(with_it.any(axis=(1, 2)).argmax())
+        assert with_it[row].any()
+        absent = data.present[name].clone()
+        absent[row] = False
+        without = replace(data, present={**data.present, name: absent})
+        assert not getattr(detection.predict_clips(run, without), modality)[row].any()
 
 
 def test_events_of_a_clip_do_not_depend_on_the_others(parsing_run: Path, tmp_path: Path) -> None:
