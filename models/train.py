@@ -97,24 +97,24 @@ def main(arguments: Sequence[str]) -> None:
     parallel.start(choose_device(config.device))
     base = run_folder_of(options, experiment, config)
     several = options.seeds > 1 or options.folds > 0
-    planned = list(parts(options, config, data, base))
+    planned = list(planned_runs(options, config, data, base))
     if not options.overwrite and not options.resume:
-        for part in planned:
-            runs.refuse_finished(part.folder)
+        for run in planned:
+            runs.refuse_finished(run.folder)
     finished = []
-    for part in planned:
-        with runs.held(part.folder):
-            clips = method.derive(part.clips, part.config, part.folder)
-            method.check(part.config, clips)
+    for run in planned:
+        with runs.held(run.folder):
+            clips = method.derive(run.clips, run.config, run.folder)
+            method.check(run.config, clips)
             session = Session(
-                method=method, experiment=experiment, config=method.adapt(part.config, clips),
-                features=options.features, annotations=options.annotations, folder=part.folder,
-                fold=part.fold, resume=options.resume, save_every_s=options.save_every_s,
+                method=method, experiment=experiment, config=method.adapt(run.config, clips),
+                features=options.features, annotations=options.annotations, folder=run.folder,
+                fold=run.fold, resume=options.resume, save_every_s=options.save_every_s,
             )  # fmt: skip
             finished.append(train_or_go_on(session, clips) if several else train(session, clips))
         tables.print_results(out, finished[-1], method.card)
-        said = f"Run folder: {part.folder}. Score it again: python models/evaluate.py --run "
-        out.print(f"{said}{part.folder}", markup=False)
+        said = f"Run folder: {run.folder}. Score it again: python models/evaluate.py --run "
+        out.print(f"{said}{run.folder}", markup=False)
     if len(finished) > 1:
         over = "folds" if options.folds else "seeds"
         summarise(finished, base / f"{over}.json", method.card.task, over)
@@ -147,7 +147,7 @@ def open_store(
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class PlannedRun:
     """One training of several: of a seed, or of a fold."""
 
     folder: Path
@@ -156,15 +156,17 @@ class Part:
     fold: tuple[int, str] | None = None
 
 
-def parts(options: Options, config: TrainConfig, data: ClipSource, base: Path) -> Iterator[Part]:
+def planned_runs(
+    options: Options, config: TrainConfig, data: ClipSource, base: Path
+) -> Iterator[PlannedRun]:
     """Yield the trainings: one per seed, or one per fold."""
     if options.folds:
         for name, clips in splits.folds(data, options.folds):
-            yield Part(base / f"fold-{name}", config, clips, (options.folds, name))
+            yield PlannedRun(base / f"fold-{name}", config, clips, (options.folds, name))
         return
     for seed in range(config.seed, config.seed + options.seeds):
         folder = base / str(seed) if options.seeds > 1 else base
-        yield Part(folder, replace(config, seed=seed), data)
+        yield PlannedRun(folder, replace(config, seed=seed), data)
 
 
 def read_arguments(

@@ -18,7 +18,7 @@ SECONDS = 10
 Span = tuple[int, int]
 """Whole seconds [onset, offset)."""
 
-Part = Literal["script", "video", "audio"]
+SceneLayer = Literal["script", "video", "audio"]
 
 _EVENT_COUNT_SHARES = (0.05, 0.32, 0.34, 0.19, 0.10)
 _SPLITS = (
@@ -72,12 +72,14 @@ def _runs(seconds: set[int]) -> list[Span]:
     return [(int(onset), int(offset)) for onset, offset in zip(onsets, offsets, strict=True)]
 
 
-def generator(options: DemoOptions, index: int, part: Part, item: int = 0) -> np.random.Generator:
-    """Return the random numbers of one part of one clip; no other part or clip moves them."""
-    part_index = ("script", "video", "audio").index(part)
+def generator(
+    options: DemoOptions, index: int, layer: SceneLayer, item: int = 0
+) -> np.random.Generator:
+    """Return the random numbers of one layer of one clip; no other layer or clip moves them."""
+    layer_index = ("script", "video", "audio").index(layer)
     level = ("easy", "default", "hard").index(options.difficulty)
     return np.random.default_rng(
-        [DEMO_VERSION, options.seed, options.classes, level, index, part_index, item]
+        [DEMO_VERSION, options.seed, options.classes, level, index, layer_index, item]
     )
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 
 import psutil
@@ -52,6 +53,19 @@ def test_command_ends_with_one_line_and_leaves_nothing(
     assert not out.exists()
     _, alive = psutil.wait_procs(started, timeout=20)
     assert alive == []
+
+
+def test_every_command_has_the_same_block_before_its_imports() -> None:
+    blocks = {}
+    for path in (ROOT / "models").glob("*.py"):
+        source = path.read_text()
+        if "cli.run(main" in source:
+            _, lines = source.split('\nif __name__ == "__main__":  # import', 1)
+            body = takewhile(lambda line: line[:1] in ("", " "), lines.split("\n")[1:])
+            blocks[path.stem] = "\n".join(body)
+    assert {"train", "evaluate", "predict", "separate", "localise"} < blocks.keys()
+    assert all(block == blocks["predict"] for block in blocks.values())
+    assert blocks["predict"].count("exit_at_once()") == 1
 
 
 def test_cleaning_up_is_not_interrupted_again() -> None:
