@@ -10,6 +10,7 @@ from typing import Any
 
 from schemas.checked_json import Record, decode_record, parse_json
 from schemas.failure import UsageError
+from schemas.messages import printable
 from schemas.recipe import Recipe
 from schemas.tables import SCHEMA_VERSION, TableName
 
@@ -102,8 +103,8 @@ def decode_manifest(data: bytes, path: str, *, media: bool = False) -> dict[str,
     except ValueError as error:
         job = "download" if media else "features"
         raise UsageError(
-            f"{path} is not readable as a store's manifest ({error}); run the same beam run {job} "
-            "command again"
+            f"{path} is not readable as a store's manifest ({printable(str(error))}); run the same "
+            f"beam run {job} command again"
         ) from None
     return record.content
 

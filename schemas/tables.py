@@ -9,6 +9,7 @@ counts from the clip's start.
 
 import json
 import math
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from schemas.features import FEATURES, SNIPPETS, Feature, feature_tables
+from schemas.messages import quoted
 from schemas.recipe import RECIPES, Recipe
 
 SCHEMA_VERSION = 1
@@ -28,9 +30,20 @@ TABLES: tuple[TableName, ...] = ("clips", SNIPPETS, *feature_tables(), "failures
 
 
 def tensor_shape(field: pa.Field) -> tuple[int, ...] | None:
-    """Return the shape of one row of a feature column, None for any other column."""
-    shape = (field.metadata or {}).get(b"shape")
-    return tuple(json.loads(shape)) if shape else None
+    """Return the shape of one row of a feature column, None for any other column.
+
+    ValueError when what the metadata hold is no shape.
+    """
+    text = (field.metadata or {}).get(b"shape")
+    if not text:
+        return None
+    with suppress(ValueError):
+        shape = json.loads(text)
+        if isinstance(shape, list) and all(type(size) is int and size > 0 for size in shape):
+            return tuple(shape)
+    raise ValueError(
+        f"the shape of column {quoted(field.name)} is {quoted(text)}, not whole numbers"
+    )
 
 
 def tensor_array(

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from schemas import StoreManifest, TableName, UsageError
+from schemas import StoreManifest, TableName, UsageError, tensor_shape
 
 MEMORY_LIMIT = 4 * 2**30
 """Bytes from which on the features of a store lie in a mapped temporary file, not in memory."""
@@ -26,6 +26,8 @@ class ParquetPart(pq.ParquetFile):
         self.path = path
         with readable(path):
             super().__init__(path, page_checksum_verification=True)
+            for column in self.schema_arrow:
+                tensor_shape(column)
 
     def read(self, *given: Any, **options: Any) -> pa.Table:
         """Read all rows."""
@@ -45,10 +47,10 @@ class ParquetPart(pq.ParquetFile):
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn what Arrow says of a missing or damaged file into a `UsageError`."""
+    """Turn what is said of a missing or damaged file into a `UsageError`."""
     try:
         yield
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError) as error:  # Arrow's own are ValueErrors
         said = " ".join(str(error).split())
         raise UsageError(
             f"{path} is named in the manifest and does not open ({said}); `beam validate` lists "

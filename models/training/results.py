@@ -142,7 +142,8 @@ class RunResults(Evaluation):
             ) from None
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise UsageError(
-                f"{path} holds no results of models/train.py ({error}); train the run again"
+                f"{path} holds no results of models/train.py ({printable(str(error), 200)}); "
+                "train the run again"
             ) from None
 
 

@@ -175,15 +175,16 @@ def _read(path: Path, schema: pa.Schema) -> pa.Table | str:
 
 def _check_part(name: TableName, path: Path, table: pa.Table) -> Iterator[str]:
     for field in table.schema:
-        shape = tensor_shape(field)
-        if shape is not None:
-            try:
-                values, _ = tensor_values(table[field.name].combine_chunks(), shape)
-            except ValueError as error:
-                yield f"{path}: {field.name}: {error}"
-            else:
-                if not np.isfinite(values).all():
-                    yield f"{path}: {field.name} holds numbers that are not finite"
+        try:
+            shape = tensor_shape(field)
+            if shape is None:
+                continue
+            values, _ = tensor_values(table[field.name].combine_chunks(), shape)
+        except ValueError as error:
+            yield f"{path}: {field.name}: {error}"
+        else:
+            if not np.isfinite(values).all():
+                yield f"{path}: {field.name} holds numbers that are not finite"
     if name == "proposals":
         x0, y0, x1, y1 = (table[side].to_numpy() for side in ("x0", "y0", "x1", "y1"))
         inside = (x0 >= 0) & (x0 < x1) & (x1 <= 1) & (y0 >= 0) & (y0 < y1) & (y1 <= 1)

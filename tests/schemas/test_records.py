@@ -6,10 +6,11 @@ import math
 import pkgutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import schemas
-from schemas import Clip, Event, Failure, KnownError, Reason, Vocabulary, second_grid
+from schemas import Clip, Event, Failure, KnownError, Reason, Vocabulary, second_grid, tensor_shape
 from schemas.events import Modality
 
 MODULES = [module.name for module in pkgutil.walk_packages(schemas.__path__, "schemas.")]
@@ -84,3 +85,10 @@ def test_a_failure_is_tried_again_only_when_it_may_pass() -> None:
     passing = {reason.value for reason in Reason if failure(reason).retryable}
     assert passing == {"bot_check", "rate_limited", "network", "not_found", "timeout", "internal"}
     assert str(KnownError(Reason.GONE, "deleted")) == "gone: deleted"
+
+
+@pytest.mark.parametrize("text", [b"[", b'"x"', b"[0]", b"[true]", b"\xff", b"{}"])
+def test_shape_that_is_none_is_named(text: bytes) -> None:
+    field = pa.field("vggish", pa.list_(pa.float32()), metadata={b"shape": text})
+    with pytest.raises(ValueError, match="the shape of column 'vggish' is"):
+        tensor_shape(field)
