@@ -63,4 +63,4 @@ def test_plan_says_how_long_it_takes(shared: Path, beam: Beam) -> None:
     assert "39.5 h = 11,849 / 300 per hour / 1 identities" in said
     assert "46.5 h at the job's own pace" in said
     two = " ".join(beam(*words, "--identities", 2).stdout.split())
-    assert "19.7 h = 11,849 / 300 an hour / 2 identities" in two
+    assert "19.7 h = 11,849 / 300 per hour / 2 identities" in two
