@@ -1,12 +1,21 @@
 """Fixtures that every test may use."""
 
 import os
+import signal
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from tests.places import ROOT
+
+
+def pytest_configure() -> None:
+    """Give programs that tests start the default signals, also when a shell ignores them for us."""
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(sign) is signal.SIG_IGN:
+            usual = signal.default_int_handler if sign is signal.SIGINT else signal.SIG_DFL
+            signal.signal(sign, usual)
 
 
 @pytest.fixture(scope="session")
