@@ -1,14 +1,14 @@
 """The page of the papers: kept up to date, and what it takes from runs."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from models import papers, registry
+from models.contract.report import SplitReport
 from models.metrics import AVVP_NAMES
 from models.runtime import command_line as cli
+from models.training.results import RunResults
 from tests.places import ROOT
 
 PAGE = ROOT / "docs" / "papers.md"
@@ -28,20 +28,19 @@ def test_every_experiment_and_difference_is_on_the_page() -> None:
     assert "ours," not in said
 
 
-def run(folder: Path, seed: int, score: float, caveats: list[str]) -> None:
-    one: dict[str, Any] = {
-        "experiment": "han", "caveats": caveats, "subset_id": "abc", "seed": seed,
-        "features": {"clips": {"test": 1200}},
-        "metrics": {"test": dict.fromkeys(AVVP_NAMES, score)},
-    }  # fmt: skip
+def run(folder: Path, seed: int, score: float, caveats: tuple[str, ...] = ()) -> None:
     folder.mkdir()
-    (folder / "results.json").write_text(json.dumps(one))
+    RunResults(
+        experiment="han", paper={}, model="han", caveats=caveats, seed=seed, seconds=1.0,
+        features={"clips": {"test": 1200}, "subset_id": "abc"}, thresholds=None, kept_epoch=1,
+        reports={"test": SplitReport(metrics=dict.fromkeys(AVVP_NAMES, score))}, history=[],
+    ).write(folder / "results.json")  # fmt: skip
 
 
 def test_comparable_runs_give_mean_and_spread(tmp_path: Path) -> None:
-    run(tmp_path / "a", 1, 50.0, [])
-    run(tmp_path / "b", 2, 53.0, [])
-    run(tmp_path / "c", 3, 90.0, ["the data set is demo, the paper's is llp"])
+    run(tmp_path / "a", 1, 50.0)
+    run(tmp_path / "b", 2, 53.0)
+    run(tmp_path / "c", 3, 90.0, ("the data set is demo, the paper's is llp",))
     said = papers.page(papers.comparable_runs(tmp_path))
     (line,) = [line for line in said.splitlines() if "ours," in line]
     assert "ours, 2 seeds, 1200 test clips, subset abc" in line
