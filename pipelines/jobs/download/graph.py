@@ -12,23 +12,8 @@ import apache_beam as beam
 from pipelines.jobs.download.finish import finish
 from pipelines.jobs.download.job import DownloadJob
 from pipelines.jobs.download.worker import UnitFetcher
+from pipelines.runners.steps import PlanUnits, count_unit
 from pipelines.store.units import Unit
-
-
-class PlanDownload(beam.DoFn):
-    """Turn one start element into the encoded units that are left to do."""
-
-    def __init__(self, job: DownloadJob) -> None:
-        self._job = job
-
-    def setup(self) -> None:
-        """Refuse a worker of another version before anything is planned."""
-        self._job.launcher.check()
-
-    def process(self, start: bytes) -> Iterator[bytes]:
-        """Yield encoded units of clips."""
-        for unit in self._job.units():
-            yield unit.encode()
 
 
 class FetchUnit(beam.DoFn):
@@ -51,10 +36,7 @@ class FetchUnit(beam.DoFn):
         except BaseException:
             self.teardown()  # which Beam leaves out when a step fails
             raise
-        for reason in (failure.reason for failure in receipt.failed):
-            beam.metrics.Metrics.counter("failed", reason).inc()
-        beam.metrics.Metrics.counter("clips", "done").inc(len(receipt.done))
-        yield receipt.unit.encode()
+        yield count_unit(receipt)
 
     def teardown(self) -> None:
         """End the fetching processes."""
@@ -79,7 +61,7 @@ def build(pipeline: beam.Pipeline, job: DownloadJob) -> beam.PCollection[bytes]:
     return (
         pipeline
         | "start" >> beam.Create([b"start"], reshuffle=False)
-        | "plan units" >> beam.ParDo(PlanDownload(job)).with_output_types(bytes)
+        | "plan units" >> beam.ParDo(PlanUnits(job)).with_output_types(bytes)
         | "spread" >> beam.Reshuffle()
         | "fetch" >> beam.ParDo(FetchUnit(job)).with_output_types(bytes)
         | "count units" >> beam.combiners.Count.Globally()

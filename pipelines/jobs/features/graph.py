@@ -15,6 +15,7 @@ from apache_beam.utils.shared import Shared
 from pipelines.jobs.features.finish import finish
 from pipelines.jobs.features.job import FeaturesJob
 from pipelines.jobs.features.worker import UnitWorker, load_extractors
+from pipelines.runners.steps import PlanUnits, count_unit
 from pipelines.store.units import Unit
 
 
@@ -32,22 +33,6 @@ def build(pipeline: beam.Pipeline, job: FeaturesJob) -> beam.PCollection[bytes]:
         | "count units" >> beam.combiners.Count.Globally()
         | "finish" >> beam.ParDo(Finish(job)).with_output_types(bytes)
     )
-
-
-class PlanUnits(beam.DoFn):
-    """Turn the one start element into the encoded units that are left to do."""
-
-    def __init__(self, job: FeaturesJob) -> None:
-        self._job = job
-
-    def setup(self) -> None:
-        """Refuse a worker of another version before anything is planned."""
-        self._job.launcher.check()
-
-    def process(self, start: bytes) -> Iterator[bytes]:
-        """Yield units of clips, as bytes."""
-        for unit in self._job.units():
-            yield unit.encode()
 
 
 class _Loaded(dict[str, Any]):
@@ -79,11 +64,7 @@ class ExtractUnit(beam.DoFn):
 
     def process(self, unit: bytes) -> Iterator[bytes]:
         """Yield the name of the unit, once its receipt stands."""
-        receipt = self._worker.do(Unit.decode(unit))
-        for reason in (failure.reason for failure in receipt.failed):
-            beam.metrics.Metrics.counter("failed", reason).inc()
-        beam.metrics.Metrics.counter("clips", "done").inc(len(receipt.done))
-        yield receipt.unit.encode()
+        yield count_unit(self._worker.do(Unit.decode(unit)))
 
 
 class Finish(beam.DoFn):
