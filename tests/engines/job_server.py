@@ -18,6 +18,8 @@ import psutil
 from schemas.published import cache_folder
 
 HERE = Path(__file__).parent
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""Environment in which a local job and an engine's workers give the same last digits."""
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 _FETCH_S, _START_S, _STOP_S = 600, 120, 10
 _OPENED = ("java.lang", "java.lang.invoke", "java.nio", "java.time", "java.util",
@@ -110,7 +112,7 @@ def worker_pool(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     command = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main",
                f"--service_port={port}"]  # fmt: skip
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # the pool starts `python`
-    with _running(command, folder / "pool.log", {"PATH": path, "OMP_NUM_THREADS": "1"}) as pool:
+    with _running(command, folder / "pool.log", {"PATH": path, **ONE_THREAD}) as pool:
         _wait_for(port, pool)
         yield f"localhost:{port}", psutil.Process(pool.pid)
 

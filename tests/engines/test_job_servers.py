@@ -18,14 +18,12 @@ import pytest
 from pipelines.demo import DemoOptions, generate
 from schemas import TableName
 from tests.complaints import sentence
-from tests.engines.job_server import FLINK, SPARK, Engine, serving, worker_pool
+from tests.engines.job_server import FLINK, ONE_THREAD, SPARK, Engine, serving, worker_pool
 from tests.places import ROOT
 from tests.stores.compare import counts, same_rows
 
 CLIPS = 10
 TABLES: tuple[TableName, ...] = ("clips", "snippets", "failures")
-THREADS_TOLERANCE = 1e-4
-"""An engine's workers may compute with other numbers of threads (`docs/extractors.md`)."""
 _JOB_S = 400
 
 
@@ -88,6 +86,7 @@ def run(media: Path, out: Path, *more: str) -> "subprocess.CompletedProcess[str]
     return subprocess.run(
         command(media, out, *more),
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=_JOB_S,
+        env=os.environ | ONE_THREAD,
     )  # fmt: skip
 
 
@@ -97,7 +96,7 @@ def test_tables_are_those_of_a_local_run(
     done = run(media, tmp_path / "out", *cluster.options)
     assert done.returncode == 0, done.stderr[-2000:]
     assert f"{CLIPS} ({CLIPS} in this run)" in done.stdout
-    same_rows(local, tmp_path / "out", TABLES, THREADS_TOLERANCE)
+    same_rows(local, tmp_path / "out", TABLES)
 
 
 def test_killed_worker_loses_and_doubles_nothing(
@@ -118,7 +117,7 @@ def test_killed_worker_loses_and_doubles_nothing(
         assert "run the same command again" in said
         again = run(media, out, *cluster.options)
         assert again.returncode == 0, again.stderr[-2000:]
-    same_rows(local, out, TABLES, THREADS_TOLERANCE)
+    same_rows(local, out, TABLES)
     assert counts(out)["clips_done"] == CLIPS
     assert not list(out.rglob(".tmp-*"))
 

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from schemas import TableName, read_store_manifest, tensor_shape, tensor_values
+from schemas import TableName, read_store_manifest
 
 ORDER = {
     "clips": ["clip_key"],
@@ -25,32 +24,13 @@ def read_table(out: Path, name: TableName) -> pa.Table:
     return pa.concat_tables(parts).sort_by([(key, "ascending") for key in ORDER[name]])
 
 
-def same_rows(one: Path, other: Path, names: tuple[TableName, ...], tolerance: float = 0.0) -> None:
-    """Assert that two stores hold the same rows with the same values.
-
-    Feature columns may differ by `tolerance`, everything else by nothing.
-    """
+def same_rows(one: Path, other: Path, names: tuple[TableName, ...]) -> None:
+    """Assert that two stores hold the same rows with the same values."""
     for name in names:
         first, second = read_table(one, name), read_table(other, name)
         if name == "failures":  # when it happened, and how often, may differ
             first, second = (t.drop_columns(["at", "attempts"]) for t in (first, second))
-        if tolerance:
-            first, second = close_features(first, second, tolerance)
         assert first.equals(second), name
-
-
-def close_features(first: pa.Table, second: pa.Table, tolerance: float) -> tuple[pa.Table, ...]:
-    """Assert that feature columns are close and equally absent; return what else there is."""
-    for field in first.schema:
-        shape = tensor_shape(field)
-        if shape is not None:
-            ours, theirs = (
-                tensor_values(t[field.name].combine_chunks(), shape) for t in (first, second)
-            )
-            np.testing.assert_allclose(ours[0], theirs[0], rtol=0, atol=tolerance)
-            np.testing.assert_array_equal(ours[1], theirs[1])
-            first, second = (t.drop_columns([field.name]) for t in (first, second))
-    return first, second
 
 
 def counts(out: Path) -> dict[str, Any]:
