@@ -59,8 +59,8 @@ def tensor_array(
     if shape is None:
         return pa.array(values, field.type, mask=~present)
     size = math.prod(shape)
-    number = field.type.value_type.to_pandas_dtype()
-    kept = np.ascontiguousarray(values.reshape(len(present), size)[present], dtype=number)
+    number = pa.array([], field.type.value_type).to_numpy()  # what Arrow calls a dtype needs pandas
+    kept = np.ascontiguousarray(values.reshape(len(present), size)[present], dtype=number.dtype)
     offsets = np.concatenate([[0], np.cumsum(present * size)]).astype(np.int32)
     return pa.ListArray.from_arrays(
         pa.array(offsets), pa.array(kept.reshape(-1)), type=field.type, mask=pa.array(~present)

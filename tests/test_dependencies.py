@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.pipelines.conftest import make_clip
 from tests.places import ROOT
 from tests.stores.parsing import ParsingRows
 
@@ -84,6 +85,8 @@ def test_commands_of_the_readmes_first_screen_run_without_the_developers_package
     assert "models/train.py han --features out/demo" in screen
     (code,) = re.findall(r'python -c "(.*)"', screen)
     ParsingRows().write(tmp_path / "out" / "demo")
+    (tmp_path / "media").mkdir()
+    make_clip(tmp_path / "media" / "clip.mp4", 1.0)
     program = f"""
 import sys
 from importlib.machinery import PathFinder
@@ -93,6 +96,8 @@ class Installed(PathFinder):
         return None if name in {BLOCKED!r} else super().find_spec(name, *rest)
 sys.meta_path[sys.meta_path.index(PathFinder)] = Installed
 from pipelines.cli import main as beam
+job = ["run", "features", "--dataset", "folder", "--media", "media", "--out", "mine"]
+assert beam([*job, "--extractors", "logmel"]) == 0
 beam(["validate", "out/demo"])
 from models import train
 train.main(["han", "--features", "out/demo", "--epochs", "1", "--run", "run"])
