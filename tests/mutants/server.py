@@ -7,8 +7,6 @@ of the product may be imported here: a fork imports them with the changed one am
 
 import doctest
 import importlib
-import importlib.abc
-import importlib.util
 import json
 import os
 import shutil
@@ -16,11 +14,13 @@ import signal
 import sys
 import tempfile
 import time
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from types import CodeType
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.mutants.changed_source import Finder
+from tests.places import ROOT
 
 LIBRARIES = (
     "apache_beam", "av", "cv2", "librosa", "matplotlib.pyplot", "numpy", "pyarrow.parquet",
@@ -28,32 +28,6 @@ LIBRARIES = (
     "tyro", "google.cloud.storage",
 )  # fmt: skip
 PRODUCT = ("schemas", "extractors", "models", "pipelines")
-
-
-class ChangedSource(SourceFileLoader):
-    """Load a module from a text instead of its file."""
-
-    def __init__(self, module: str, path: str, source: str) -> None:
-        super().__init__(module, path)
-        self._source = source
-
-    def get_code(self, fullname: str) -> CodeType:
-        """Compile the text."""
-        return compile(self._source, self.path, "exec", dont_inherit=True)
-
-
-class Finder(importlib.abc.MetaPathFinder):
-    """Find one module in its changed form."""
-
-    def __init__(self, module: str, path: str, source: str) -> None:
-        self.module, self.path, self.source = module, path, source
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Return the changed module, None for all others."""
-        if fullname != self.module:
-            return None
-        loader = ChangedSource(fullname, self.path, self.source)
-        return importlib.util.spec_from_file_location(fullname, self.path, loader=loader)
 
 
 def run_fork(order: dict[str, Any]) -> None:
@@ -65,7 +39,9 @@ def run_fork(order: dict[str, Any]) -> None:
     scratch = tempfile.mkdtemp(prefix="mutant-")
     tempfile.tempdir = scratch
     os.environ["TMPDIR"] = scratch
-    sys.meta_path.insert(0, Finder(order["module"], order["path"], order["source"]))
+    change = order["module"], order["path"], order["source"]
+    sys.meta_path.insert(0, Finder(*change))
+    change_children(Path(scratch), *change)
     status: int = 3
     try:
         options = ["-x", "-q", "--no-header", f"--basetemp={scratch}/pytest"]
@@ -73,6 +49,18 @@ def run_fork(order: dict[str, Any]) -> None:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         os._exit(status)
+
+
+def change_children(folder: Path, *change: str) -> None:
+    """Give the changed module to every Python process that the tests start, by way of `site`."""
+    hook = f"""import sys
+from tests.mutants.changed_source import Finder
+sys.meta_path.insert(0, Finder{change!r})
+"""
+    (folder / "sitecustomize.py").write_text(hook)
+    sys.path[:0] = paths = [str(folder), str(ROOT)]
+    old = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*paths, old]))
 
 
 def doctests(module: str) -> int:
