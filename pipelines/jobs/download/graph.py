@@ -31,12 +31,7 @@ class FetchUnit(beam.DoFn):
         """Yield the name of the unit once its receipt is written."""
         if self._worker is None:
             self._worker = UnitFetcher(self._job)
-        try:
-            receipt = self._worker.do(Unit.decode(unit))
-        except BaseException:
-            self.teardown()  # which Beam leaves out when a step fails
-            raise
-        yield count_unit(receipt)
+        yield count_unit(self._worker.do(Unit.decode(unit)))
 
     def teardown(self) -> None:
         """End the fetching processes."""
