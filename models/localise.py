@@ -32,7 +32,13 @@ from models.applications.localisation import (
 )
 from models.applications.localisation_figures import save_instances
 from models.applications.media_files import file_stems, read_frames, shortened
-from models.applications.new_media import Run, detected_labels, known_label, new_features, open_run
+from models.applications.new_media import (
+    Run,
+    detected_labels,
+    new_features,
+    open_run,
+    refuse_unknown_label,
+)
 from models.data.clips import open_clips
 from models.runtime import command_line as cli
 from models.runtime import files
@@ -73,7 +79,7 @@ def main(arguments: Sequence[str]) -> None:
     run = open_run(options.run)
     refuse_other_models(run)
     if options.label is not None:
-        known_label(run, options.label)
+        refuse_unknown_label(run, options.label)
     if options.media is not None:
         localise(run, options.media, options)
     else:

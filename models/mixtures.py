@@ -25,6 +25,7 @@ from models.applications.component_scores import refuse_other_models
 from models.applications.mixtures import draw_mixtures, gain_table, mean_gains, measure_mixtures
 from models.applications.new_media import open_run
 from models.applications.separation import TAU
+from models.contract.bounds import Seed, Share, Size, check
 from models.runtime import command_line as cli
 from models.runtime import files
 from models.runtime.console import console
@@ -41,13 +42,13 @@ class Options:
     """Run folder of a model that scores components of the audio."""
     sources: Path | None = None
     """Folder of a demo world with clean sources (beam demo --sources)."""
-    mixtures: int = 24
+    mixtures: Size = 24
     """How many mixtures."""
     level_db: float = 0.0
     """Level of the first source over the second, in dB."""
-    seed: int = 0
+    seed: Seed = 0
     """Which sources are mixed."""
-    tau: float = TAU
+    tau: Share = TAU
     """Threshold of the hard mask."""
     out: Path | None = None
     """Where the JSON goes; default mixtures.json in the run folder."""
@@ -57,8 +58,7 @@ class Options:
     """Folder with weight files, for machines without network."""
 
     def __post_init__(self) -> None:
-        if self.mixtures < 1:
-            raise ValueError(f"mixtures must be at least 1, got {self.mixtures}")
+        check(self)
 
 
 def main(arguments: Sequence[str]) -> None:

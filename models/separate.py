@@ -22,7 +22,12 @@ import tyro
 
 from models.applications.component_scores import refuse_other_models, score_components
 from models.applications.media_files import read_waveform, shortened
-from models.applications.new_media import detected_labels, known_label, new_features, open_run
+from models.applications.new_media import (
+    detected_labels,
+    new_features,
+    open_run,
+    refuse_unknown_label,
+)
 from models.applications.separation import TAU, MaskRule
 from models.applications.sources import (
     refuse_silence,
@@ -30,6 +35,7 @@ from models.applications.sources import (
     source_table,
     write_separation,
 )
+from models.contract.bounds import Share, check
 from models.runtime import command_line as cli
 from models.runtime import files
 from models.runtime.console import console
@@ -50,7 +56,7 @@ class Options:
     """Class to separate; left out: every class that the model detects in the clip."""
     mask: MaskRule = "hard"
     """hard: components from --tau on belong to the source in full; soft: by their score."""
-    tau: float = TAU
+    tau: Share = TAU
     """Scaled score, 0 to 1, from which on a component belongs to the source of a hard mask."""
     out: Path | None = None
     """Folder for waveforms and figures; default <name of the media>-separated."""
@@ -58,8 +64,7 @@ class Options:
     """Folder with weight files, for machines without network."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.tau <= 1.0:
-            raise ValueError(f"tau must be from 0 to 1, got {self.tau}")
+        check(self)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -72,7 +77,7 @@ def main(arguments: Sequence[str]) -> None:
     files.refuse_unwritable(out)
     refuse_other_models(run)
     if options.label is not None:
-        known_label(run, options.label)
+        refuse_unknown_label(run, options.label)
     with new_features([media], run, weights_dir=options.weights_dir) as features:
         scores = score_components(run, features.open(run), 0, media.name)
     waveform = read_waveform(media, scores.seconds)

@@ -18,6 +18,9 @@ SNIPPETS = "snippets"
 SEGMENT_S, SEGMENT_HOP_S = 0.96, 0.48
 """Length of a window of `segments`, and from one window's start to the next's, in seconds."""
 
+PRESENCE: Mapping[Modality, str] = {"audio": "has_audio", "visual": "has_video"}
+"""Column of `clips` that says whether the clip has a modality."""
+
 _F32, _I32 = pa.float32(), pa.int32()
 
 
@@ -80,7 +83,7 @@ class Feature:
     @property
     def presence(self) -> str:
         """Column of `clips` that says whether the clip has the modality."""
-        return "has_audio" if self.modality == "audio" else "has_video"
+        return PRESENCE[self.modality]
 
     @property
     def row_bytes(self) -> float:

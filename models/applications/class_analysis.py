@@ -19,7 +19,6 @@ from models.training.checkpoint import load_weights
 from schemas import UsageError
 from schemas.messages import printable
 
-PROGRAM = "models.analysis"
 LARGE, SMALL, LARGER = 0.10, 0.05, 0.10
 """Gain that counts as large, losses that are counted; fractions of AP."""
 ALL, NONE = 0.95, 0.05

@@ -1,22 +1,19 @@
 """Figures of `models.applications.class_analysis`: data and axes in, axes out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from models.applications.class_analysis import ClassAnalysis
 from models.runtime import figures
-
-if TYPE_CHECKING:
-    from models.applications.class_analysis import ClassAnalysis
 
 NAMED = 12
 """Classes that figure 2 names: those that gain or lose most."""
 
 
-def save(folder: Path, analysis: "ClassAnalysis") -> list[Path]:
+def save(folder: Path, analysis: ClassAnalysis) -> list[Path]:
     """Draw figures 2 and 3, and 4 where the run has a weight per class; return their paths."""
     drawings = {"ap-by-modality.png": plot_bubbles, "gain.png": plot_gain}
     if analysis.audio_weight is not None:
@@ -30,7 +27,7 @@ def save(folder: Path, analysis: "ClassAnalysis") -> list[Path]:
     return paths
 
 
-def plot_bubbles(analysis: "ClassAnalysis", ax: Axes) -> Axes:
+def plot_bubbles(analysis: ClassAnalysis, ax: Axes) -> Axes:
     """Draw each class at its audio and visual AP (figure 2).
 
     Size is the change by fusion, blue is a gain.
@@ -53,7 +50,7 @@ def plot_bubbles(analysis: "ClassAnalysis", ax: Axes) -> Axes:
     return ax
 
 
-def plot_gain(analysis: "ClassAnalysis", ax: Axes) -> Axes:
+def plot_gain(analysis: ClassAnalysis, ax: Axes) -> Axes:
     """Draw how many classes gain how much over the better single model (figure 3)."""
     gain = 100 * analysis.gain[~np.isnan(analysis.gain)]
     edge = max(10.0, np.ceil(np.abs(gain).max() / 5) * 5) if len(gain) else 10.0
@@ -64,7 +61,7 @@ def plot_gain(analysis: "ClassAnalysis", ax: Axes) -> Axes:
     return ax
 
 
-def plot_weights(analysis: "ClassAnalysis", ax: Axes) -> Axes:
+def plot_weights(analysis: ClassAnalysis, ax: Axes) -> Axes:
     """Draw how many classes give the audio how much of the attention (figure 4)."""
     assert analysis.audio_weight is not None
     weight = analysis.audio_weight[~np.isnan(analysis.audio_weight)]

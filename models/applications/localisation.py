@@ -24,10 +24,9 @@ from models.applications.new_media import Run
 from models.data.clips import ClipData
 from models.data.parquet import read_table
 from schemas import UsageError
+from schemas.features import SEGMENT_S
 from schemas.messages import printable
 
-WINDOW_S = 0.96
-"""Length of an audio segment, in seconds."""
 OVERLAP = 0.5
 """Intersection over union from which on a box counts as a hit."""
 EDGES = ("x0", "y0", "x1", "y1")
@@ -130,7 +129,7 @@ def by_second(instances: InstanceScores) -> Values:
     A second in which no segment is centred takes the last one before it.
     """
     per_second = np.zeros((instances.seconds, instances.segment_scores.shape[1]), np.float32)
-    values, centre = scaled(instances.segment_scores), instances.segment_starts + WINDOW_S / 2
+    values, centre = scaled(instances.segment_scores), instances.segment_starts + SEGMENT_S / 2
     for second in range(instances.seconds if len(values) else 0):
         inside = (centre >= second) & (centre < second + 1)
         before = max(0, int((centre < second + 1).sum()) - 1)

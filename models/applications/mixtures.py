@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 from torch import Tensor
 
-from models.applications import separation as nmf
+from models.applications import separation
 from models.applications.component_scores import ComponentScores, score_components
 from models.applications.media_files import write_waveform
 from models.applications.new_media import Run, new_features, scratch_folder
@@ -23,7 +23,7 @@ from models.tasks import tagging
 from schemas import SAMPLE_RATE, JobError, UsageError
 from schemas.demo import SOURCES_FOLDER
 
-RULES: tuple[nmf.MaskRule, ...] = ("hard", "soft")
+RULES: tuple[separation.MaskRule, ...] = ("hard", "soft")
 Waveform = NDArray[np.float32]
 
 
@@ -131,18 +131,18 @@ def measure(
     thresholds = tagging.cut_values(run.results.thresholds, len(run.classes))
     for index, label in enumerate(mixture.labels):
         source, column = mixture.sources[index], run.classes.index(label)
-        before = nmf.si_sdr(waveform, source)
+        before = separation.si_sdr(waveform, source)
         detected = scores.clip[column] >= thresholds[column]
         gains = {"mixture": before, "label_found": float(detected)}
         for rule in RULES:
             weights = scores.weights(column, rule, tau)
-            estimate, _ = nmf.separate(waveform, scores.w, scores.h, weights)
-            gains[f"known_{rule}"] = nmf.si_sdr(estimate, source) - before
+            estimate, _ = separation.separate(waveform, scores.w, scores.h, weights)
+            gains[f"known_{rule}"] = separation.si_sdr(estimate, source) - before
             gains[f"unknown_{rule}"] = gains[f"known_{rule}"] if detected else 0.0
             keep_waveform(keep, f"{prefix}_{label}_{rule}", estimate)
         weights = ideal_weights(mixture, index, scores)
-        estimate, _ = nmf.separate(waveform, scores.w, scores.h, weights)
-        gains["ideal"] = nmf.si_sdr(estimate, source) - before
+        estimate, _ = separation.separate(waveform, scores.w, scores.h, weights)
+        gains["ideal"] = separation.si_sdr(estimate, source) - before
         yield gains
 
 
@@ -155,12 +155,16 @@ def keep_waveform(folder: Path | None, name: str, waveform: Waveform) -> None:
 
 def ideal_weights(mixture: Mixture, index: int, scores: ComponentScores) -> Tensor:
     """Return 1 for each component, [K], in which the source has more energy than the other one."""
-    hann = torch.hann_window(nmf.WINDOW)
-    total = scores.w.T @ scores.h + nmf.EPSILON
+    hann = torch.hann_window(separation.WINDOW)
+    total = scores.w.T @ scores.h + separation.EPSILON
     energies = []
     for source in mixture.sources:
         spectrum = torch.stft(
-            torch.from_numpy(source), nmf.WINDOW, nmf.HOP, window=hann, return_complex=True
+            torch.from_numpy(source),
+            separation.WINDOW,
+            separation.HOP,
+            window=hann,
+            return_complex=True,
         )
         power = spectrum.abs() ** 2 / total
         energies.append((scores.w * (scores.h @ power.T)).sum(dim=1))

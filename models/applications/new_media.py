@@ -191,11 +191,10 @@ def detected_labels(run: Run, scores: NDArray[np.float32], name: str) -> list[st
     return detected
 
 
-def known_label(run: Run, label: str) -> int:
-    """Return the index of a class; `UsageError` with a suggestion for one the run has not."""
+def refuse_unknown_label(run: Run, label: str) -> None:
+    """Raise `UsageError` with a suggestion for a class that the run has not."""
     if label not in run.classes:
         raise UsageError(unknown("label", label, sorted(run.classes)))
-    return run.classes.index(label)
 
 
 def clip_name(index: int) -> str:

@@ -27,6 +27,7 @@ from models.data.parquet import (
 from models.data.sampling import balanced, shuffled
 from models.data.source import ClipSource, ClipTable, read_clip_table
 from schemas import (
+    FEATURES,
     Event,
     StoreManifest,
     UsageError,
@@ -168,11 +169,13 @@ def feature_column(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return one feature column of a record batch: [R, *shape], zero where absent; presence [R].
 
-    ResNet-152 frames that were stored one by one, [R, 8, width], are averaged.
+    Frames that were stored one by one, [R, 8, *shape], are averaged.
     """
     values, present = tensor_values(column, tensor_shape(field) or ())
-    frames = name == "resnet152" and values.ndim == 3
-    return (values.mean(axis=1) if frames else values), present
+    feature = FEATURES.get(extractor_of(name))
+    if feature is not None and feature.per_frame and values.ndim == len(feature.shape) + 2:
+        values = values.mean(axis=1)
+    return values, present
 
 
 def _refuse_absent(manifest: StoreManifest, present: Mapping[str, Tensor]) -> None:

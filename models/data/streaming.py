@@ -80,9 +80,7 @@ class Reader:
             self.held.move_to_end(part)
             return self.held[part]
         self.held[part] = self.read_part(part)
-        while (
-            len(self.held) > 1 and sum(len(lines) for lines, _, _ in self.held.values()) > self.most
-        ):
+        while len(self.held) > 1 and self.clips_held() > self.most:
             self.held.popitem(last=False)
         return self.held[part]
 
@@ -268,8 +266,7 @@ def open_data(
     stream = config.stream if isinstance(config, TaggingConfig) else "no"
     if stream == "no" or not needs or any(name in BAGS for name in needs):
         return open_clips(root, needs, annotations)
-    size = feature_bytes(read_store_manifest(root), needs)
-    if stream == "auto" and size <= memory_limit:
+    if stream == "auto" and feature_bytes(read_store_manifest(root), needs) <= memory_limit:
         return open_clips(root, needs, annotations)
     assert isinstance(config, TaggingConfig)
     return open_stream(root, needs, buffer_clips=config.buffer_clips, workers=config.workers)

@@ -58,6 +58,20 @@ def test_run_of_another_kind_is_refused(tmp_path: Path) -> None:
     assert "scores segments, not components of the audio; train ncp_mil-audio" in complaint
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [
+        ("--mixtures", 0, "mixtures must be at least 1, got 0"),
+        ("--seed", -1, "seed must be from 0 to 4294967295, got -1"),
+        ("--tau", 2, "tau must be from 0 to 1, got 2.0"),
+        ("--level-db", "nan", "level_db must be finite, got nan"),
+    ],
+)
+def test_impossible_mixtures_are_refused(option: str, value: object, sentence: str) -> None:
+    given = ("--run", "RUN", "--sources", "DEMO", option, value)
+    assert sentence in refused(mixtures.main, *given)
+
+
 def test_mixtures_need_clean_sources(components_run: Path, tmp_path: Path) -> None:
     complaint = refused(mixtures.main, "--run", components_run, "--sources", tmp_path)
     assert "has no clean sources of two of the run's classes; make them with: beam" in complaint

@@ -9,7 +9,6 @@ Letters besides those of `models.contract.batch`: U units.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -19,11 +18,10 @@ from models.contract.batch import Batch, Outputs
 from models.contract.bounds import AtLeast, Dropout, Rate, Size, Weight, ZeroOr
 from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
-from models.data.clips import ClipData, in_memory
-from models.data.source import ClipSource
+from models.data.clips import in_memory
 from models.nets.losses import clip_loss, with_total
 from models.nets.standardise import Standardised
-from models.nets.tagging import fusion_inputs as single_scores
+from models.nets.tagging import fusion_inputs
 from models.tasks.tagging import Tagging
 from models.training.method import NetMethod
 from models.training.state import Training
@@ -225,16 +223,8 @@ class Loss(nn.Module):
 
 
 def needs(config: Config) -> tuple[str, ...]:
-    """Return no feature of the store: `derive` reads or makes the scores."""
+    """Return no feature of the store: `fusion_inputs` reads or makes the scores."""
     return ()
-
-
-def derive(data: ClipSource, config: Config, run: Path) -> ClipData:
-    """Return the clips with the scores of two nets as features `audio` and `visual` [N, 1, C].
-
-    `UsageError` when a run has scores of other clips or classes.
-    """
-    return single_scores.derive(data, config, run)
 
 
 def prepare(training: Training) -> None:
@@ -300,5 +290,11 @@ CARD = ModelCard(
 )  # fmt: skip
 
 METHOD = NetMethod[Config](
-    card=CARD, config=Config, build=Model, loss=Loss, needs=needs, derive=derive, prepare=prepare
+    card=CARD,
+    config=Config,
+    build=Model,
+    loss=Loss,
+    needs=needs,
+    derive=fusion_inputs.derive,
+    prepare=prepare,
 )

@@ -28,13 +28,13 @@ from models.training import run_folder as runs
 from models.training.method import NetMethod
 from models.training.session import Session, train
 from schemas import StoreManifest, UsageError
+from schemas.features import PRESENCE
 
 METHODS: dict[str, NetMethod[Any]] = {
     "audio": fayek_audio.METHOD,
     "visual": fayek_visual.METHOD,
 }
 """What is trained for each modality when no run is given."""
-HAS = {"audio": "has_audio", "visual": "has_video"}
 
 logger = logging.getLogger(__name__)
 
@@ -62,11 +62,11 @@ def derive(data: ClipSource, config: Any, run: Path) -> ClipData:
 
 def presence(manifest: StoreManifest) -> dict[str, set[str]]:
     """Return the keys of the clips that have audio, and of those that have video."""
-    clips = read_table(manifest, "clips", ["clip_key", *HAS.values()])
+    clips = read_table(manifest, "clips", ["clip_key", *PRESENCE.values()])
     keys = clips["clip_key"].to_pylist()
     return {
         side: {key for key, has in zip(keys, clips[column].to_pylist(), strict=True) if has}
-        for side, column in HAS.items()
+        for side, column in PRESENCE.items()
     }
 
 

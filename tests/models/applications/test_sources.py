@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.applications import component_scores
-from models.applications import separation as nmf
+from models.applications import component_scores, separation
 from models.applications.media_files import read_waveform
 from models.applications.new_media import open_run
 from models.applications.sources import (
@@ -35,7 +34,7 @@ def test_source_is_written_as_waveform_figure_and_shares(tmp_path: Path) -> None
     names = {f"{CLASSES[0]}.wav", f"{CLASSES[0]}-rest.wav", f"{CLASSES[0]}.png", "separation.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
     source = read_waveform(tmp_path / f"{CLASSES[0]}.wav", SECONDS)
-    assert nmf.si_sdr(source, low) > nmf.si_sdr(low + high, low) + 10
+    assert separation.si_sdr(source, low) > separation.si_sdr(low + high, low) + 10
     assert json.loads((tmp_path / "separation.json").read_text()) == {
         "components": {CLASSES[0]: [1.0, 0.0]}
     }

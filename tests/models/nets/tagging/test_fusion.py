@@ -15,8 +15,7 @@ from models.applications import class_analysis
 from models.contract.batch import Batch
 from models.data.clips import ClipData, open_clips
 from models.metrics import tagging_scores
-from models.nets.tagging import fusion
-from models.nets.tagging import fusion_inputs as single_scores
+from models.nets.tagging import fusion, fusion_inputs
 from models.runtime import command_line as cli
 from models.tasks import tagging
 from models.training.state import begin
@@ -187,7 +186,7 @@ def test_scores_are_normalised_by_training_clips_alone(
     store: Path, singles: dict[str, Path], tmp_path: Path
 ) -> None:
     config = fusion.Config(classes=len(CLASSES), **given(singles))  # type: ignore[arg-type]
-    data = fusion.derive(open_clips(store, ()), config, tmp_path)
+    data = fusion_inputs.derive(open_clips(store, ()), config, tmp_path)
     data.features["audio"][data.rows("test")] = 0.0
     training = begin(fusion.Model(config), fusion.Loss(config), data, config, fusion.CARD.task)
     fusion.prepare(training)
@@ -212,7 +211,7 @@ def test_fusion_beats_the_better_model_and_scores_again_alike(
     rows = data.rows("test").numpy()
     best = max(
         tagging_scores(
-            single_scores.read_scores(folder, data)[rows], data.labels[rows].numpy() > 0.5
+            fusion_inputs.read_scores(folder, data)[rows], data.labels[rows].numpy() > 0.5
         )["map"]
         for folder in singles.values()
     )
@@ -227,24 +226,24 @@ def test_scores_of_another_subset_are_refused_with_both_ids(
 ) -> None:
     other_store = write_tagging_store(tmp_path / "other", prefix="x", features=("r2plus1d",))
     other = open_clips(other_store, ())
-    said = refusal(lambda: single_scores.read_scores(singles["audio"], other))
+    said = refusal(lambda: fusion_inputs.read_scores(singles["audio"], other))
     mine = open_clips(store, ()).manifest.subset_id
     assert f"scores of subset {mine}" in said
     assert f"holds subset {other.manifest.subset_id}" in said
     with pytest.raises(UsageError, match=r"has no predictions\.parquet, so no finished run"):
-        single_scores.read_scores(tmp_path, other)
+        fusion_inputs.read_scores(tmp_path, other)
     (tmp_path / "predictions.parquet").write_bytes(b"half")
     with pytest.raises(UsageError, match=r"predictions\.parquet is damaged"):
-        single_scores.read_scores(tmp_path, other)
+        fusion_inputs.read_scores(tmp_path, other)
 
 
 def test_scores_follow_their_clips_into_another_order(
     store: Path, singles: dict[str, Path]
 ) -> None:
     data = open_clips(store, ())
-    whole = single_scores.read_scores(singles["audio"], data)
+    whole = fusion_inputs.read_scores(singles["audio"], data)
     turned = ClipData(**{**vars(data), "keys": data.keys[::-1], "splits": data.splits[::-1]})
-    np.testing.assert_array_equal(single_scores.read_scores(singles["audio"], turned), whole[::-1])
+    np.testing.assert_array_equal(fusion_inputs.read_scores(singles["audio"], turned), whole[::-1])
 
 
 def test_missing_runs_are_trained_once_and_cross_fitted(
@@ -268,15 +267,15 @@ def test_missing_runs_are_trained_once_and_cross_fitted(
         (session.folder / "results.json").write_text("{}")
         return {}
 
-    monkeypatch.setattr(single_scores, "train", pretend)
+    monkeypatch.setattr(fusion_inputs, "train", pretend)
     config = fusion.Config(classes=len(CLASSES), cross_fit=3)
     run = tmp_path / "run"
-    data = fusion.derive(open_clips(store, ()), config, run)
+    data = fusion_inputs.derive(open_clips(store, ()), config, run)
     assert len(trained) == 2 * (1 + 3)
     audio = data.features["audio"][:, 0, 0]
     assert audio[data.rows("test")].tolist() == pytest.approx([0.24] * 8)
     assert audio[data.rows("train")].tolist() == pytest.approx([0.16] * 24)
-    fusion.derive(open_clips(store, ()), config, run)
+    fusion_inputs.derive(open_clips(store, ()), config, run)
     assert len(trained) == 8
 
 
