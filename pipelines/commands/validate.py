@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +12,6 @@ import pyarrow.parquet as pq
 import tyro
 from rich.console import Console
 
-from pipelines.jobs.download.validate import find_media_problems
-from pipelines.store import files
-from pipelines.store.audit import count_unchecked, find_file_problems
-from pipelines.store.feature_store import FeatureStore
-from pipelines.store.media_store import MediaStore
 from schemas import (
     FEATURES,
     SNIPPETS,
@@ -32,6 +27,9 @@ from schemas import (
 )
 from schemas.manifest import subset_id
 from schemas.messages import printable
+
+if TYPE_CHECKING:  # with Beam
+    from pipelines.store.unit_store import UnitStore
 
 _KEYS: dict[TableName, list[str]] = {
     "clips": ["clip_key"],
@@ -58,6 +56,11 @@ class Options:
 
 def run(options: Options, rest: list[str]) -> int:
     """Print what is off; 0 when nothing is."""
+    from pipelines.jobs.download.validate import find_media_problems  # all of these with Beam
+    from pipelines.store import files
+    from pipelines.store.audit import count_unchecked, find_file_problems
+    from pipelines.store.media_store import MediaStore
+
     out = files.absolute(options.out)
     if not files.is_local(out):
         raise UsageError(
@@ -92,8 +95,11 @@ def _counts(manifest: StoreManifest) -> str:
     )
 
 
-def _store_of(manifest: StoreManifest) -> FeatureStore | MediaStore:
+def _store_of(manifest: StoreManifest) -> "UnitStore":
     """Return the store behind a manifest; receipts of another recipe than its own are refused."""
+    from pipelines.store.feature_store import FeatureStore
+    from pipelines.store.media_store import MediaStore
+
     root = str(manifest.root)
     if manifest.data.get("kind") == "media":
         return MediaStore(root)
@@ -200,6 +206,8 @@ def _repeats(name: TableName, table: pa.Table, keys: list[str]) -> Iterator[str]
 
 
 def _check_fates(manifest: StoreManifest, tables: dict[TableName, pa.Table]) -> Iterator[str]:
+    from pipelines.store.feature_store import FeatureStore
+
     done = set(tables["clips"]["clip_key"].to_pylist())
     failed = set(tables["failures"]["clip_key"].to_pylist())
     for key in sorted(done & failed)[:3]:

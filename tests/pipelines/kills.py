@@ -17,7 +17,7 @@ from typing import Any
 
 _CHANGES = ("replace", "rename", "fsync", "unlink", "remove", "mkdir", "rmdir", "truncate")
 _PRELOADED = (
-    "pipelines.cli", "pipelines.commands.import_npy", "pipelines.jobs.pack.pack",
+    "pipelines.cli", "pipelines.commands.npy_import", "pipelines.jobs.pack.pack",
     "tests.stores.units",
 )  # fmt: skip
 

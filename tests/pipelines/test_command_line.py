@@ -22,8 +22,6 @@ HEAVY = (
     "google.auth",
     "scipy",
 )
-LIGHT = [name for name, command in COMMANDS.items() if command.beam_options]
-LIGHT += ["plan", "recipes", "check", "demo"]
 PEAK_MB = 150
 
 
@@ -51,7 +49,7 @@ def ask(*words: str) -> tuple[subprocess.CompletedProcess[str], set[str], float]
     return done, set(imported[1].split()), float(peak[1]) / 1024
 
 
-@pytest.mark.parametrize("command", ["", *LIGHT])
+@pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_help_is_light(command: str) -> None:
     done, imported, peak_mb = ask(*command.split(), "--help")
     assert done.returncode == 0, done.stderr
