@@ -91,7 +91,7 @@ def _clips(
         annotations = Path(config.annotations)
     needs = method.features(settings)
     clips = open_data(features, needs, annotations, settings)
-    runs.refuse_other_features(options.run, clips, needs)
+    runs.refuse_other_features(options.run, config, clips, needs)
     if config.fold is not None:
         return _fold(clips, *config.fold)
     held_out: ClipSource = method.card.task.hold_out(clips)

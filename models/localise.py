@@ -117,7 +117,7 @@ def score(run: Run, options: Options) -> None:
     """Score the clips of the run's store against a demo world."""
     config = runs.read_config(run.folder)
     data = open_clips(Path(str(config.features)), run.needs)
-    runs.refuse_other_features(run.folder, data, run.needs)
+    runs.refuse_other_features(run.folder, config, data, run.needs)
     truth = Path(str(options.truth))
     measures = localisation_scores.measure(Locator(run, data), truth, options.split)
     path = (options.out or run.folder) / f"localisation-{options.split}.json"

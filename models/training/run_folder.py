@@ -96,13 +96,14 @@ def read_config(folder: Path) -> RunConfig:
     return config
 
 
-def refuse_other_features(folder: Path, data: ClipSource, needs: Sequence[str]) -> None:
+def refuse_other_features(
+    folder: Path, trained: RunConfig, data: ClipSource, needs: Sequence[str]
+) -> None:
     """Raise `UsageError` when a run was trained on features that were made in another way.
 
     A store may have more extractors than the run's own, or frames one by one, which are averaged;
     log-mel comes from no weights.
     """
-    trained = read_config(folder)
     ours, theirs = trained.recipe or {}, data.manifest.data["recipe"]
     ignored = {"hash", "extractors", "resnet152_frames"}
     if set(needs) <= {"logmel"}:

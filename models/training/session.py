@@ -60,8 +60,9 @@ def train_or_go_on(session: Session, data: ClipSource) -> RunResults:
         return train(session, data)
     if not (folder / runs.RESULTS).is_file():
         return train(replace(session, resume=False), data)
-    runs.refuse_other_settings(folder, session.config, runs.read_config(folder).settings)
-    runs.refuse_other_features(folder, data, session.method.features(session.config))
+    begun = runs.read_config(folder)
+    runs.refuse_other_settings(folder, session.config, begun.settings)
+    runs.refuse_other_features(folder, begun, data, session.method.features(session.config))
     finished = RunResults.read(folder / runs.RESULTS)
     runs.refuse_other_clips(folder, data, finished.subset_id)
     logger.info("%s is finished already", folder)
@@ -74,7 +75,8 @@ def train(session: Session, data: ClipSource) -> RunResults:
     method, config, folder = session.method, session.config, session.folder
     resume = session.resume and not runs.stopped_before_save(folder)
     if resume and (folder / runs.RESUME).is_file():
-        runs.refuse_other_features(folder, data, method.features(config))
+        begun = runs.read_config(folder)
+        runs.refuse_other_features(folder, begun, data, method.features(config))
     elif not resume:
         runs.forget(folder)
         _write_config(session, data)
