@@ -58,7 +58,7 @@ def run(options: Options, rest: list[str]) -> int:
     """Print what is off; 0 when nothing is."""
     from pipelines.jobs.download.validate import find_media_problems  # all of these with Beam
     from pipelines.store import files
-    from pipelines.store.audit import count_unchecked, find_file_problems
+    from pipelines.store.audit import count_unchecked, find_file_problems, read_receipts
     from pipelines.store.media_store import MediaStore
 
     out = files.absolute(options.out)
@@ -70,11 +70,12 @@ def run(options: Options, rest: list[str]) -> int:
     manifest = read_store_manifest(Path(out), media=True)
     store = _store_of(manifest)
     of_kind = find_media_problems if isinstance(store, MediaStore) else find_problems
-    problems = [*find_file_problems(store, manifest), *of_kind(manifest)]
+    receipts, problems = read_receipts(store)
+    problems += [*find_file_problems(store, manifest, receipts), *of_kind(manifest)]
     lines = [f"- {printable(problem)}" for problem in problems[:_SHOWN]]
     if len(problems) > _SHOWN:
         lines.append(f"... and {len(problems) - _SHOWN} more")
-    if unchecked := count_unchecked(store, manifest):
+    if unchecked := count_unchecked(manifest, receipts):
         lines.append(
             f"note: {unchecked:,} files are of version 1, which took no sha256 of them; they are "
             "checked as far as their content allows"

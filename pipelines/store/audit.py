@@ -1,6 +1,6 @@
 """Compare a whole store with its manifest and its receipts, for `beam validate`."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from apache_beam.io.filesystem import BeamIOError
 
@@ -16,19 +16,26 @@ _UNFINISHED = (
 )
 
 
-def find_file_problems(store: UnitStore, manifest: StoreManifest) -> Iterator[str]:
+def read_receipts(store: UnitStore) -> tuple[list[Receipt], list[str]]:
+    """Return the receipts that can be read, and a sentence for each other one."""
+    receipts, problems = [], []
+    for path in store.receipt_paths():
+        try:
+            receipts.append(store.read_receipt(path))
+        except JobError as error:
+            problems.append(str(error))
+    return receipts, problems
+
+
+def find_file_problems(
+    store: UnitStore, manifest: StoreManifest, receipts: Collection[Receipt]
+) -> Iterator[str]:
     """Yield a sentence for every file that is not what was written.
 
     Every part is compared with its receipt, every other file with the manifest, the receipts with
     the manifest. What version 1 has written has no checksum: its parts are only read.
     """
     yield from _check_named_files(manifest)
-    receipts = []
-    for path in store.receipt_paths():
-        try:
-            receipts.append(store.read_receipt(path))
-        except JobError as error:
-            yield str(error)
     state = find_state(receipts, manifest)
     if state is None:
         yield _UNFINISHED
@@ -60,14 +67,10 @@ def without_unfinished_packs(receipts: list[Receipt]) -> list[Receipt]:
     ]
 
 
-def count_unchecked(store: UnitStore, manifest: StoreManifest) -> int:
+def count_unchecked(manifest: StoreManifest, receipts: Iterable[Receipt]) -> int:
     """Return how many parts that the manifest names have no checksum: those of version 1."""
     checked = set(manifest.checksums)
-    for path in store.receipt_paths():
-        try:
-            receipt = store.read_receipt(path)
-        except JobError:
-            continue
+    for receipt in receipts:
         if receipt.has_checksums:
             checked.update(receipt.parts.values())
     return sum(path not in checked for paths in manifest.tables.values() for path in paths)
