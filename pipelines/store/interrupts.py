@@ -2,8 +2,10 @@
 
 A job can be killed at any moment and loses at most the units that it was working on, so an
 interrupted one ends at once. A thread of its own waits for the signals: the main thread may be deep
-in a net or in a runner, whose way of ending is a traceback per thread. Child processes inherit that
-the signals wait, so a Ctrl-C that reaches all of them is answered once, here.
+in a net or in a runner, whose way of ending is a traceback per thread. A library may have started
+threads before, and the system may give a signal to any of them: whichever gets it, Python writes
+the signal's number to a pipe at once, and the waiting thread reads that. Child processes inherit
+that the signals wait, so a Ctrl-C that reaches all of them is answered once, here.
 """
 
 import contextlib
@@ -33,8 +35,13 @@ def end_on_signals() -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         if signal.getsignal(number) is not signal.SIG_IGN
     }
+    came, written = os.pipe()
+    os.set_blocking(written, False)
+    signal.set_wakeup_fd(written, warn_on_full_buffer=False)
+    for number in signals:
+        signal.signal(number, _leave_to_thread)
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    threading.Thread(target=_wait, args=(signals,), name="signals", daemon=True).start()
+    threading.Thread(target=_wait, args=(signals, came), name="signals", daemon=True).start()
 
 
 @contextlib.contextmanager
@@ -69,10 +76,16 @@ def wait_if_ending() -> None:
         threading.Event().wait()
 
 
-def _wait(signals: set[signal.Signals]) -> None:
+def _leave_to_thread(number: int, frame: object) -> None:
+    """Do nothing in the main thread: the waiting one has read of the signal by then."""
+
+
+def _wait(signals: set[signal.Signals], came: int) -> None:
     import psutil  # here, beside what the main thread imports
 
-    signal.sigwait(signals)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+    while not {*os.read(came, 1)} & signals:  # another signal's handler writes there too
+        pass
     _ending.set()
     screen = _SHOW_CURSOR if os.isatty(2) else ""  # a progress bar hides it
     with contextlib.suppress(OSError):

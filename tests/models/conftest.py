@@ -14,9 +14,9 @@ from tests.stores.bags import BAG_RECIPE, write_bag_store
 from tests.stores.parsing import ParsingRows
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Small nets are faster so, above all when the machine is busy."""
+    """Small nets are faster so, and equal to the last digit, in fixtures of modules as in tests."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

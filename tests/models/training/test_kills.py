@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+import torch
 
 from models import train
 from tests.models.commands import run_command
@@ -28,7 +29,8 @@ KILLS: list[tuple[int, Moment]] = [
 
 
 def train_until(kill: int, moment: Moment, arguments: list[str]) -> None:
-    """Train in this process, and kill it at a rename."""
+    """Train in this process, with as many threads as the test, and kill it at a rename."""
+    torch.set_num_threads(1)
     rename = Path.replace
     count = 0
 

@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.media.child_process import ChildDiedError, ChildProcess, ChildTimeoutError
 from schemas import JobError
+from tests.places import ROOT
 
 MODULE = """
 import os, signal, sys, time
@@ -95,7 +96,7 @@ def test_process_ends_with_its_parent(tmp_path: Path) -> None:
     parent = psutil.Popen(
         [sys.executable, "-c", script],
         stdout=-1,
-        env={**os.environ, "PYTHONPATH": f"{os.environ['PYTHONPATH']}:{tmp_path}"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
     )
     left = int(parent.communicate()[0].split()[1])
     ends = time.monotonic() + 10

@@ -56,6 +56,8 @@ def test_what_is_held_is_released_and_nothing_is_written_any_more(tmp_path: Path
         def release():
             time.sleep(0.5)
             (folder / "released").touch()
+        for _ in range(8):  # as those of a library: the system may give the signal to them
+            threading.Thread(target=time.sleep, args=(99,), daemon=True).start()
         end_on_signals()
         threading.Thread(target=write, daemon=True).start()
         with released_on_signals(release), said_on_signals("other words"):
