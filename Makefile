@@ -17,6 +17,13 @@ FAMILY ?=
 CASE ?=
 MUTANTS ?= 40
 ROOM ?=
+JOBS ?= 2
+export PYTHONDONTWRITEBYTECODE := # without bytecode every start takes seconds more
+# side by side, checked against the lock's hashes, compiled once; a mirror of pip's is uv's too
+INSTALL := $(if $(PIP_INDEX_URL),UV_DEFAULT_INDEX="$(PIP_INDEX_URL)") $(BIN)/uv pip install --quiet \
+	--python $(BIN)/python --no-deps --require-hashes --compile-bytecode
+# what a lock holds: names, versions and hashes, no host
+LOCKED := --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
 .PHONY: help install features train test test-flink test-spark test-images test-faults test-kills test-mutants check bench lock clean
@@ -26,18 +33,19 @@ help: ## list the targets
 	@echo
 	@echo "features takes DATASET= MEDIA= ANNOTATIONS= OUT= RUNNER= WEIGHTS= ARGS="
 
-$(VENV)/runtime.done: requirements.lock pyproject.toml
+$(VENV)/runtime.done: requirements-setup.lock requirements.lock pyproject.toml
 	@echo "setting up $(VENV) (once, a few minutes)"
 	@$(PYTHON) -c 'import sys; assert sys.version_info[:2] == (3, 11), sys.version' || \
 		(echo "earsight needs Python 3.11; name it with: make PYTHON=/path/to/python3.11 ..." && false)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-compile --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --require-hashes -r requirements-setup.lock
+	@$(INSTALL) -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-build-isolation -e . \
 		--config-settings editable_mode=compat
 	@touch $@
 
 $(VENV)/dev.done: $(VENV)/runtime.done requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --no-deps --no-compile --require-hashes -r requirements-dev.lock
+	@$(INSTALL) -r requirements-dev.lock
 	@touch $@
 
 install: $(VENV)/runtime.done ## set up the environment only
@@ -50,8 +58,8 @@ features: $(VENV)/runtime.done ## clips to feature tables
 train: $(VENV)/runtime.done ## train HAN on the tables of OUT
 	@$(BIN)/python models/train.py han --features "$(OUT)" $(ARGS)
 
-test: $(VENV)/dev.done ## the whole default test suite
-	@$(BIN)/python -m pytest
+test: $(VENV)/dev.done ## the whole default test suite, in JOBS= processes (5 GB each)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-flink: $(VENV)/dev.done ## the job on a real Flink; needs Java and Maven
 	@$(BIN)/python -m pytest tests/engines -m flink
@@ -83,12 +91,9 @@ bench: $(VENV)/dev.done ## measure speed, write docs/benchmarks
 	@$(BIN)/python -m pytest tests -m bench
 
 lock: $(VENV)/dev.done ## pin every package anew
-	@$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url \
-		--no-emit-trusted-host --no-emit-find-links --no-annotate --allow-unsafe --generate-hashes \
-		-o requirements.lock pyproject.toml
-	@$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url \
-		--no-emit-trusted-host --no-emit-find-links --no-annotate --allow-unsafe --extra dev \
-		-o requirements-dev.lock pyproject.toml
+	@$(BIN)/uv pip compile $(LOCKED) --group setup -o requirements-setup.lock
+	@$(BIN)/uv pip compile $(LOCKED) -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile $(LOCKED) --extra dev -o requirements-dev.lock pyproject.toml
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -83,7 +83,8 @@ def test_images_are_not_root_unless_they_are_built_so(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements.lock", "requirements-dev.lock", "docker/tools.lock"]
+    "name",
+    ["requirements.lock", "requirements-dev.lock", "requirements-setup.lock", "docker/tools.lock"],
 )
 def test_every_locked_package_has_hashes_and_no_host(name: str) -> None:
     text = (ROOT / name).read_text()
@@ -98,7 +99,7 @@ def test_packages_are_installed_by_their_hashes() -> None:
         line
         for path in installers
         for line in path.read_text().replace("\\\n", " ").splitlines()
-        if "pip install" in line and " -r " in line
+        if "pip install" in line and (" -r " in line or "INSTALL" in line)
     ]
     assert len(lines) == 4
     assert all("--require-hashes" in line for line in lines)
