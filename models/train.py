@@ -35,7 +35,7 @@ from models.runtime import distributed as parallel
 from models.runtime import files
 from models.runtime.console import console
 from models.runtime.device import choose_device
-from models.training import results, tables
+from models.training import results, tables, tracking
 from models.training import run_folder as runs
 from models.training.method import NetMethod
 from models.training.results import RunResults
@@ -70,6 +70,11 @@ class Options:
     """Replace a finished run in the --run folder."""
     save_every_s: Annotated[float, AtLeast(0)] = 60.0
     """Save the training so that --resume can go on, at most every so many seconds."""
+    tensorboard: bool = False
+    """Write event files for TensorBoard into the run folder; the same as --track tensorboard."""
+    track: tuple[str, ...] = ()
+    """Trackers that hear of every epoch: tensorboard, wandb, mlflow, or module:function of yours
+    (docs/tracking.md)."""
 
     def __post_init__(self) -> None:
         check(self)
@@ -77,6 +82,11 @@ class Options:
             raise ValueError(f"folds and seeds go one at a time, got {self.folds} and {self.seeds}")
         if self.resume and self.overwrite:
             raise ValueError("resume goes on and overwrite starts anew; give one of them")
+
+    @property
+    def trackers(self) -> tuple[str, ...]:
+        """Trackers by name, each once."""
+        return tuple(dict.fromkeys([*["tensorboard"] * self.tensorboard, *self.track]))
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -92,6 +102,7 @@ def main(arguments: Sequence[str]) -> None:
     method, experiment, options, config = read_arguments(arguments)
     if options.features is None:
         raise UsageError(f"say where the features are: {PROGRAM} {experiment.name} --features OUT")
+    tracking.check(options.trackers)
     data = open_store(method, options.features, options, config)
     config = replace(config, classes=len(data.vocabulary))
     parallel.start(choose_device(config.device))
@@ -110,6 +121,7 @@ def main(arguments: Sequence[str]) -> None:
                 method=method, experiment=experiment, config=method.adapt(run.config, clips),
                 features=options.features, annotations=options.annotations, folder=run.folder,
                 fold=run.fold, resume=options.resume, save_every_s=options.save_every_s,
+                trackers=options.trackers,
             )  # fmt: skip
             finished.append(train_or_go_on(session, clips) if several else train(session, clips))
         tables.print_results(out, finished[-1], method.card)

@@ -21,10 +21,15 @@ from schemas import JobError
 logger = logging.getLogger(__name__)
 
 
-def fit(training: Training, save: Callable[[Training], None] | None = None) -> None:
+def fit(
+    training: Training,
+    save: Callable[[Training], None] | None = None,
+    report: Callable[[Training], None] | None = None,
+) -> None:
     """Train up to the last epoch, from where the training stands; end with the kept weights.
 
-    `save` is called after every step and every epoch. Every epoch draws its order and its dropout
+    `save` is called after every step and every epoch, `report` before it when an epoch is done.
+    Every epoch draws its order and its dropout
     from the seed and its own number, so a training that was stopped and goes on ends as one that
     was not. `JobError` when the loss is not finite.
     """
@@ -43,6 +48,8 @@ def fit(training: Training, save: Callable[[Training], None] | None = None) -> N
             state.end_epoch(line)
             keep(training, line.get(f"val_{task.selection_metric}", -math.inf))
             _log(training, time.monotonic() - started)
+            if report is not None:
+                report(training)
             if save is not None:
                 save(training)
     training.model.load_state_dict(state.kept)

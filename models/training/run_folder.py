@@ -21,6 +21,9 @@ from schemas.messages import printable
 
 CONFIG, RESULTS, PREDICTIONS = "config.json", "results.json", "predictions.parquet"
 CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
+HISTORY = "history.csv"
+TRACKED = ("tracking.json", "events.out.tfevents.*")
+"""What trackers leave in the folder."""
 FIGURES = ("curves.png", "timelines.png", "confusion.png", "classes.png")
 """What trainings and tasks draw into the folder."""
 
@@ -126,7 +129,8 @@ def refuse_other_features(
 def forget(folder: Path) -> None:
     """Remove what an earlier training left, so that no folder holds parts of two trainings."""
     if parallel.rank() == 0 and folder.is_dir():
-        for pattern in (RESULTS, PREDICTIONS, CHECKPOINT, RESUME, "evaluation-*.json", *FIGURES):
+        left = (RESULTS, PREDICTIONS, CHECKPOINT, RESUME, HISTORY, "evaluation-*.json")
+        for pattern in (*left, *FIGURES, *TRACKED):
             for path in folder.glob(pattern):
                 path.unlink(missing_ok=True)
 

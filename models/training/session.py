@@ -19,9 +19,11 @@ from models.runtime.device import choose_device
 from models.training import figures, loop, results
 from models.training import run_folder as runs
 from models.training.checkpoint import load_training, save_training, save_weights
+from models.training.history import write_history
 from models.training.method import NetMethod
 from models.training.results import RunResults
 from models.training.state import Training, begin
+from models.training.tracking import TrackedRun, Trackers
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,8 @@ class Session:
     """Go on from the last save."""
     save_every_s: float = 60.0
     """Least time between two saves."""
+    trackers: tuple[str, ...] = ()
+    """What the training tells its epochs to (`models.training.tracking`)."""
 
 
 def train_or_go_on(session: Session, data: ClipSource) -> RunResults:
@@ -92,9 +96,14 @@ def train(session: Session, data: ClipSource) -> RunResults:
         logger.info("going on in epoch %d after step %d", state.epoch, state.step)
     else:
         method.prepare(training)
-    loop.fit(training, saver(folder / runs.RESUME, session.save_every_s))
+    trackers = open_trackers(session, training)
+    report = reporter(folder / runs.HISTORY, trackers)
+    if resume:
+        write_history(folder / runs.HISTORY, training.state.history)
+    loop.fit(training, saver(folder / runs.RESUME, session.save_every_s), report)
     save_weights(folder / runs.CHECKPOINT, net)
     finished = write_run(session, training, started)
+    trackers.finish(finished.reports)
     if parallel.rank() == 0:
         (folder / runs.RESUME).unlink(missing_ok=True)
     return finished
@@ -147,6 +156,28 @@ def write_run(session: Session, training: Training, started: float) -> RunResult
     task.draw(folder, data, predictions, reports)
     figures.save_curves(folder / "curves.png", training.state.history, task)
     return finished
+
+
+def open_trackers(session: Session, training: Training) -> Trackers:
+    """Open the trackers of a training, new or resumed."""
+    run = TrackedRun(
+        folder=session.folder,
+        experiment=session.experiment.name,
+        model=session.method.card.name,
+        settings=training.config.to_json(),
+        epochs_done=len(training.state.history),
+    )
+    return Trackers.open(session.trackers, run)
+
+
+def reporter(path: Path, trackers: Trackers) -> Callable[[Training], None]:
+    """Return the function that writes and tells the epochs that a training has behind it."""
+
+    def report(training: Training) -> None:
+        write_history(path, training.state.history)
+        trackers.epoch(training.state.history[-1])
+
+    return report
 
 
 def saver(path: Path, every_s: float) -> Callable[[Training], None]:

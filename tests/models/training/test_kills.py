@@ -16,15 +16,16 @@ from tests.models.commands import run_command
 Moment = Literal["half", "before", "after"]
 """With half of the file written, before it is renamed, after it was."""
 SMALL = ("--hidden", "8", "--feedforward", "8", "--epochs", "2", "--save-every-s", "0")
-SAVES = 7
-"""Saves of a whole training: three steps and an end in epoch 1, three steps in epoch 2."""
-FILES = ("config.json", *["resume.safetensors"] * SAVES, "checkpoint.safetensors",
-         "predictions.parquet", "results.json", "timelines.png", "confusion.png",
-         "curves.png")  # fmt: skip
-"""What a training writes, in order."""
+STEPS = ["resume.safetensors"] * 3
+"""Saves of an epoch, one after each step."""
+FILES = ("config.json", *STEPS, "history.csv", "resume.safetensors", *STEPS, "history.csv",
+         "checkpoint.safetensors", "predictions.parquet", "results.json", "timelines.png",
+         "confusion.png", "curves.png")  # fmt: skip
+"""What a training of two epochs writes, in order."""
 KILLS: list[tuple[int, Moment]] = [
-    (0, "half"), (1, "before"), (2, "half"), (5, "after"), (8, "half"), (9, "after"), (10, "half"),
-    (10, "after"), (12, "half"),
+    (0, "half"), (1, "before"), (2, "half"), (4, "before"), (4, "after"), (6, "after"),
+    (9, "half"), (9, "after"), (10, "half"), (11, "after"), (12, "half"), (12, "after"),
+    (14, "half"),
 ]  # fmt: skip
 
 
@@ -60,7 +61,7 @@ def whole(small_store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 def results(run: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((run / "results.json").read_text())
-    return content | {"seconds": 0}
+    return content | {"seconds": 0, "history.csv": (run / "history.csv").read_text()}
 
 
 @pytest.mark.parametrize(("kill", "moment"), KILLS)
