@@ -110,7 +110,7 @@ def write_localisation(
     frames = read_frames(media, instances.seconds) if len(instances.boxes) else []
     for label, stem in file_stems(labels).items():
         column = run.classes.index(label)
-        save_instances(out / f"{stem}.png", instances, column, label, frames)
+        save_instances(out / f"{stem}.png", instances, column, label, frames, run.origin)
 
 
 def score(run: Run, options: Options) -> None:

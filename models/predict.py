@@ -81,7 +81,7 @@ def report_events(run: Run, data: ClipData, media: Sequence[Path], out: Path) ->
     lengths = detection.clip_seconds(data)
     for row, path in enumerate(media):
         figure = out / f"{row:04d}-{shortened(path.stem)}.png"
-        save_predictions(figure, path.name, predictions, data, row, lengths[row])
+        save_predictions(figure, path.name, predictions, data, row, lengths[row], run.origin)
     screen.print(f"Events: {out / 'events.csv'}. Figures beside it.")
 
 

@@ -85,7 +85,7 @@ def main(arguments: Sequence[str]) -> None:
     labels = [options.label] if options.label else detected_labels(run, scores.clip, media.name)
     columns = {label: run.classes.index(label) for label in labels}
     sources = separate_sources(waveform, scores, columns, options.mask, options.tau)
-    write_separation(out, waveform, sources)
+    write_separation(out, waveform, sources, run.origin)
     screen = console()
     screen.print(source_table(sources))
     screen.print(f"Waveforms, figures and scores: {out}")

@@ -44,6 +44,8 @@ class ClassAnalysis:
     audio_weight: Values | None
     """Mean attention weight of the audio over the clips that have the class [C], if the run has
     one weight per class."""
+    origin: str = ""
+    """Data set, weights and subset in words, and the split."""
 
     @property
     def gain(self) -> Values:
@@ -90,6 +92,7 @@ def of_split(net: torch.nn.Module, data: ClipData, split: str) -> ClassAnalysis:
         visual=average_precision(single["visual"], labels),
         fused=average_precision(fused, labels),
         audio_weight=weight,
+        origin=f"{data.origin}, split {split}",
     )
 
 

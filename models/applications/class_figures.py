@@ -8,7 +8,13 @@ from matplotlib.figure import Figure
 
 from models.applications.class_analysis import ClassAnalysis
 from models.runtime import figures
+from schemas import palette
 
+TITLES = {
+    "ap-by-modality.png": "average precision of each class by its audio and its visual model",
+    "gain.png": "what fusion gains, class by class",
+    "attention.png": "attention on the audio, class by class",
+}
 NAMED = 12
 """Classes that figure 2 names: those that gain or lose most."""
 
@@ -22,6 +28,7 @@ def save(folder: Path, analysis: ClassAnalysis) -> list[Path]:
     for name, draw in drawings.items():
         figure = Figure(figsize=(8, 6.5) if draw is plot_bubbles else (7, 4), layout="constrained")
         draw(analysis, figure.subplots())
+        figures.titled(figure, TITLES[name], analysis.origin)
         figures.save(figure, folder / name)
         paths.append(folder / name)
     return paths
@@ -30,14 +37,14 @@ def save(folder: Path, analysis: ClassAnalysis) -> list[Path]:
 def plot_bubbles(analysis: ClassAnalysis, ax: Axes) -> Axes:
     """Draw each class at its audio and visual AP (figure 2).
 
-    Size is the change by fusion, blue is a gain.
+    Size is the change by fusion, purple is a gain.
     """
     seen = np.flatnonzero(~np.isnan(analysis.fused))
     gain = 100 * analysis.gain[seen]
     audio, visual = 100 * analysis.audio[seen], 100 * analysis.visual[seen]
     limit = max(1.0, float(np.abs(gain).max())) if len(gain) else 1.0
     dots = ax.scatter(
-        audio, visual, s=12 + 18 * np.abs(gain), c=gain, cmap="coolwarm_r", vmin=-limit, vmax=limit,
+        audio, visual, s=12 + 18 * np.abs(gain), c=gain, cmap=palette.AROUND_ZERO, vmin=-limit, vmax=limit,
         alpha=0.7, edgecolors="grey", linewidths=0.4,
     )  # fmt: skip
     for index in np.argsort(-np.abs(gain))[:NAMED]:
@@ -54,10 +61,11 @@ def plot_gain(analysis: ClassAnalysis, ax: Axes) -> Axes:
     """Draw how many classes gain how much over the better single model (figure 3)."""
     gain = 100 * analysis.gain[~np.isnan(analysis.gain)]
     edge = max(10.0, np.ceil(np.abs(gain).max() / 5) * 5) if len(gain) else 10.0
-    ax.hist(gain, bins=np.arange(-edge, edge + 1e-6, 2.5).tolist(), color="#2a6f97")
+    ax.hist(gain, bins=np.arange(-edge, edge + 1e-6, 2.5).tolist(), color=palette.BLUE)
     ax.axvline(0, color="grey", linewidth=0.8)
     ax.set_xlabel("AP of the fusion minus AP of the better single model, points")
     ax.set_ylabel("classes")
+    figures.whole_numbers(ax, "y")
     return ax
 
 
@@ -65,7 +73,8 @@ def plot_weights(analysis: ClassAnalysis, ax: Axes) -> Axes:
     """Draw how many classes give the audio how much of the attention (figure 4)."""
     assert analysis.audio_weight is not None
     weight = analysis.audio_weight[~np.isnan(analysis.audio_weight)]
-    ax.hist(weight, bins=np.linspace(0, 1, 21).tolist(), color="#e07a1f")
+    ax.hist(weight, bins=np.linspace(0, 1, 21).tolist(), color=palette.VERMILION)
     ax.set_xlabel("mean attention weight of the audio, 0: visual alone, 1: audio alone")
     ax.set_ylabel("classes")
+    figures.whole_numbers(ax, "y")
     return ax

@@ -10,25 +10,28 @@ from numpy.typing import NDArray
 
 from models.applications.event_detection import true_runs
 from models.data.clips import ClipData
-from models.runtime.figures import literal, save
+from models.runtime.figures import literal, save, titled
 from models.tasks.parsing import Predictions
+from schemas import palette
 
 MOST_CLASSES = 60
 """Classes that a figure shows: of more, those of the highest probabilities."""
-EVENT_COLOUR = "#e07a1f"
+EVENT_COLOUR = palette.PREDICTION
 
 
 def save_predictions(
-    path: Path, title: str, predictions: Predictions, data: ClipData, row: int, seconds: int
-) -> None:
+    path: Path, title: str, predictions: Predictions, data: ClipData, row: int, seconds: int,
+    source: str,
+) -> None:  # fmt: skip
     """Draw the probabilities of one clip, audio above visual, with a frame round each event.
 
     `seconds` is the clip's own length; of more classes than `MOST_CLASSES` the highest are drawn.
+    `source` says where the run's features come from (`models.contract.report.origin`).
     """
     highest = np.maximum(predictions.audio[row], predictions.visual[row]).max(axis=0)
     shown = np.sort(np.argsort(-highest, kind="stable")[:MOST_CLASSES])
     names = [literal(data.vocabulary.names[column]) for column in shown]
-    figure = Figure(figsize=(8, 1 + 0.5 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(8, 1.5 + 0.5 * len(shown)), layout="constrained")
     axes: Any = figure.subplots(2, 1, sharex=True)
     sides = (
         ("audio", predictions.heard, predictions.audio),
@@ -40,7 +43,7 @@ def save_predictions(
         ax.set_ylabel(modality)
         figure.colorbar(ax.images[0], ax=ax, label="probability")
     axes[-1].set_xlabel("seconds; framed: detected events")
-    figure.suptitle(literal(title))
+    titled(figure, title, source)
     save(figure, path)
 
 

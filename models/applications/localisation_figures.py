@@ -1,20 +1,27 @@
-"""Figures of `models.applications.localisation`: data and axes in, axes out."""
+"""Figures of `models.applications.localisation`: data and axes in, axes out.
+
+Letters: T seconds, P boxes, S audio segments.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from models.applications.localisation import InstanceScores, scaled
-from models.runtime.figures import literal, save
+from models.runtime.figures import literal, save, titled
+from schemas import palette
+from schemas.features import SEGMENT_HOP_S, SEGMENT_S
 
-BOX_COLOUR = "#39d353"
-MOST_FRAMES = 5
-"""Frames that a figure shows, spread over the clip."""
+MOST_FRAMES = 10
+"""Frames that a figure shows, each above its seconds of the time axis."""
+WIDTH_OF_BAR = 0.02
+"""Width of a colour bar, as a share of the time axis."""
 
 
 def save_instances(
@@ -23,51 +30,129 @@ def save_instances(
     column: int,
     label: str,
     frames: Sequence[NDArray[np.uint8]],
+    source: str,
 ) -> None:
-    """Draw frames with their boxes, then a heat map of all boxes and one of the audio segments.
+    """Draw frames with their boxes over the scores of all boxes and of the audio, in seconds.
 
-    `frames` has one frame [H, W, 3] per second, or none where the clip has no video.
+    `frames` has one frame [H, W, 3] per second, or none where the clip has no video. Of longer
+    clips the frame of the best box of every stretch is drawn, so that of the best box always is.
+    `source` says where the run's features come from (`models.contract.report.origin`).
     """
-    height = 3.0 if frames else 0.5
-    figure = Figure(figsize=(13, height + 1.6), layout="constrained")
-    parts: Any = figure.subfigures(3, 1, height_ratios=[height, 0.8, 0.8])
-    top, boxes, segments = parts
-    if frames:
-        count = min(MOST_FRAMES, len(frames))
-        shown = np.linspace(0, len(frames) - 1, count).round().astype(int)
-        for ax, second in zip(top.subplots(1, count, squeeze=False)[0], shown, strict=True):
-            plot_boxes(frames[second], instances, column, int(second), ax)
-    top.suptitle(f"{literal(label)}: score {instances.clip[column]:.2f}")
-    for part, scores, name in (
-        (boxes, instances.box_scores, "boxes, in the order of the seconds"),
-        (segments, instances.segment_scores, "audio segments, in their order"),
-    ):
-        plot_heat(scaled(scores)[:, column], name, part.subplots())
+    edges = stretches(instances.seconds)
+    widths = [*np.diff(edges).tolist(), WIDTH_OF_BAR * instances.seconds]
+    height = 15 / len(edges) / aspect(frames) if frames else 0.3
+    figure = Figure(figsize=(15, 3.4 + height), layout="constrained")
+    figure.get_layout_engine().set(wspace=0.01)  # type: ignore[union-attr, call-arg]
+    grid = figure.add_gridspec(3, len(widths), width_ratios=widths, height_ratios=[height, 1, 0.6])
+    best = best_second(instances, column)
+    for place, (first, last) in enumerate(zip(edges, edges[1:], strict=False)):
+        if frames:
+            second = shown_second(instances, column, first, last)
+            ax = figure.add_subplot(grid[0, place])
+            plot_boxes(frames[second], instances, column, second, ax, best=second == best)
+    rows = ((1, "boxes", plot_box_scores), (2, "audio", plot_segment_scores))
+    for row, name, plot in rows:
+        ax = plot(instances, column, figure.add_subplot(grid[row, :-1]))
+        ax.set_xlim(0, instances.seconds)
+        ax.set_xticks(edges)
+        ax.set_ylabel(name)
+        if ax.has_data():
+            bar = figure.add_subplot(grid[row, -1])
+            figure.colorbar(ScalarMappable(cmap=palette.SCALE), cax=bar, label="scaled score")
+    ax.set_xlabel("seconds")
+    titled(figure, f"{label}: score {instances.clip[column]:.2f}", source)
     save(figure, path)
 
 
+def stretches(seconds: int) -> list[int]:
+    """Return the seconds at which the frames of a figure begin and end, from 0 to T.
+
+    >>> stretches(3), stretches(25)
+    ([0, 1, 2, 3], [0, 2, 5, 8, 10, 12, 15, 18, 20, 22, 25])
+    """
+    return np.linspace(0, seconds, min(MOST_FRAMES, seconds) + 1).round().astype(int).tolist()
+
+
+def aspect(frames: Sequence[NDArray[np.uint8]]) -> float:
+    """Return width over height of the frames."""
+    return frames[0].shape[1] / frames[0].shape[0]
+
+
+def best_second(instances: InstanceScores, column: int) -> int | None:
+    """Return the second of the best box of a class; None without boxes."""
+    if not len(instances.boxes):
+        return None
+    return int(instances.box_seconds[instances.box_scores[:, column].argmax()])
+
+
+def shown_second(instances: InstanceScores, column: int, first: int, last: int) -> int:
+    """Return the second from `first` to before `last` with the best box, `first` without boxes."""
+    inside = np.flatnonzero((instances.box_seconds >= first) & (instances.box_seconds < last))
+    if not len(inside):
+        return first
+    return int(instances.box_seconds[inside[instances.box_scores[inside, column].argmax()]])
+
+
 def plot_boxes(
-    frame: NDArray[np.uint8], instances: InstanceScores, column: int, second: int, ax: Axes
-) -> Axes:
-    """Draw the frame [H, W, 3] of a second with its boxes, opaque by their scaled score."""
+    frame: NDArray[np.uint8], instances: InstanceScores, column: int, second: int, ax: Axes,
+    *, best: bool = False,
+) -> Axes:  # fmt: skip
+    """Draw the frame [H, W, 3] of a second with its boxes, opaque by their scaled score.
+
+    `best` says that the best box of the clip is among them; that one is drawn thicker.
+    """
     height, width = frame.shape[:2]
     opacity = scaled(instances.box_scores)[:, column]
     ax.imshow(frame)
     for index in np.flatnonzero(instances.box_seconds == second):
         x0, y0, x1, y1 = instances.boxes[index] * (width, height, width, height)
         across, down = (x0, x1, x1, x0, x0), (y0, y0, y1, y1, y0)
-        ax.plot(across, down, color=BOX_COLOUR, alpha=float(opacity[index]), linewidth=2.5)
-    ax.set_title(f"second {second}", fontsize="small")
+        top = best and opacity[index] == opacity.max()
+        ax.plot(
+            across, down, color=palette.VERMILION if top else palette.YELLOW,
+            alpha=float(opacity[index]), linewidth=3.5 if top else 1.8,
+        )  # fmt: skip
+    ax.set_title(f"{second} s{', best' if best else ''}", fontsize="small")
     ax.set_axis_off()
     return ax
 
 
-def plot_heat(scores: NDArray[np.float32], name: str, ax: Axes) -> Axes:
-    """Draw scores [n] from 0 to 1 side by side; an empty strip that says so when there is none."""
+def plot_box_scores(instances: InstanceScores, column: int, ax: Axes) -> Axes:
+    """Draw the scaled scores of the boxes of each second, the best on top; says when there are none.
+
+    The time axis is in seconds.
+    """
     ax.set_yticks([])
-    if len(scores):
-        ax.imshow(scores[None], aspect="auto", vmin=0.0, vmax=1.0, cmap="magma")
-    else:
-        ax.set_xticks([])
-    ax.set_xlabel(name if len(scores) else f"{name}: none", fontsize="small")
+    if not len(instances.boxes):
+        return _none(ax, "no boxes")
+    scores = scaled(instances.box_scores)[:, column]
+    most = int(np.bincount(instances.box_seconds).max())
+    table = np.full((most, instances.seconds), np.nan)
+    for second in range(instances.seconds):
+        own = np.sort(scores[instances.box_seconds == second])[::-1]
+        table[: len(own), second] = own
+    ax.imshow(
+        table, aspect="auto", vmin=0, vmax=1, cmap=palette.SCALE,
+        extent=(0, instances.seconds, most, 0),
+    )  # fmt: skip
+    return ax
+
+
+def plot_segment_scores(instances: InstanceScores, column: int, ax: Axes) -> Axes:
+    """Draw the scaled score of each audio segment round its centre; says when there are none.
+
+    The time axis is in seconds.
+    """
+    ax.set_yticks([])
+    ax.set_ylim(0, 1)
+    if not len(instances.segment_starts):
+        return _none(ax, "no audio segments")
+    colours = colormaps[palette.SCALE](scaled(instances.segment_scores)[:, column])
+    left = instances.segment_starts + (SEGMENT_S - SEGMENT_HOP_S) / 2
+    ax.bar(left, 1.0, width=SEGMENT_HOP_S, align="edge", color=colours)
+    return ax
+
+
+def _none(ax: Axes, said: str) -> Axes:
+    ax.text(0.5, 0.5, literal(said), ha="center", va="center", transform=ax.transAxes)
     return ax

@@ -27,6 +27,7 @@ from torch import nn
 from models import registry
 from models.contract.card import ModelCard
 from models.contract.config import TrainConfig
+from models.contract.report import origin
 from models.data.clips import ClipData, open_clips
 from models.data.parquet import read_table
 from models.runtime.console import progress_console
@@ -65,6 +66,11 @@ class Run:
     """How the features of the training were made."""
     results: RunResults
     """What `results.json` holds."""
+
+    @property
+    def origin(self) -> str:
+        """Data set, weights and subset that it was trained on, in words, for titles of figures."""
+        return f"{self.card.name}: {origin(self.results.features)}"
 
 
 def open_run(folder: Path) -> Run:

@@ -18,8 +18,8 @@ from models.applications.component_scores import ComponentScores
 from models.applications.media_files import file_stems, write_waveform
 from models.applications.separation import HOP, MaskRule, separate, spectrogram
 from models.runtime import files
-from models.runtime.figures import literal, save
-from schemas import SAMPLE_RATE, UsageError
+from models.runtime.figures import literal, save, titled
+from schemas import SAMPLE_RATE, UsageError, palette
 from schemas.messages import printable
 
 Waveform = NDArray[np.float32]
@@ -63,11 +63,14 @@ def separate_sources(
     return sources
 
 
-def write_separation(out: Path, mixture: Waveform, sources: Sequence[Source]) -> None:
-    """Write the shares of the components, source and rest as WAV, then a figure per class."""
+def write_separation(out: Path, mixture: Waveform, sources: Sequence[Source], origin: str) -> None:
+    """Write the shares of the components, source and rest as WAV, then a figure per class.
+
+    `origin` says where the run's features come from (`models.contract.report.origin`).
+    """
     stems = write_sources(out, sources)
     for source in sources:
-        save_spectrograms(out / f"{stems[source.label]}.png", mixture, source)
+        save_spectrograms(out / f"{stems[source.label]}.png", mixture, source, origin)
 
 
 def write_sources(out: Path, sources: Sequence[Source]) -> dict[str, str]:
@@ -82,26 +85,28 @@ def write_sources(out: Path, sources: Sequence[Source]) -> dict[str, str]:
     return stems
 
 
-def save_spectrograms(path: Path, mixture: Waveform, source: Source) -> None:
+def save_spectrograms(path: Path, mixture: Waveform, source: Source, origin: str) -> None:
     """Draw the spectrograms of mixture, source and rest, and the shares of the components."""
     waveforms = (("mixture", mixture), (source.label, source.waveform), ("rest", source.rest))
     levels = [(name, spectrogram(waveform)) for name, waveform in waveforms]
     top = max(float(level.max()) for _, level in levels)
-    figure = Figure(figsize=(9, 2 * len(levels) + 1.4), layout="constrained")
+    figure = Figure(figsize=(9, 2 * len(levels) + 2), layout="constrained")
     axes = figure.subplots(len(levels) + 1, 1, height_ratios=[2] * len(levels) + [1])
     for ax, (name, level) in zip(axes, levels, strict=False):
         extent = (0.0, level.shape[1] * HOP / SAMPLE_RATE, 0.0, SAMPLE_RATE / 2000)
         ax.imshow(
             level, origin="lower", aspect="auto", extent=extent, vmin=top - 70, vmax=top,
-            cmap="magma",
+            cmap=palette.SCALE,
         )  # fmt: skip
+        figure.colorbar(ax.images[0], ax=ax, label="dB")
         ax.set_title(literal(name), fontsize="medium")
         ax.set_ylabel("kHz")
     axes[-2].set_xlabel("seconds")
-    axes[-1].bar(range(len(source.weights)), source.weights.tolist(), color="#2a6f97")
+    axes[-1].bar(range(len(source.weights)), source.weights.tolist(), color=palette.BLUE)
     axes[-1].set_ylim(0, 1)
     axes[-1].set_xticks(range(len(source.weights)))
     axes[-1].set_xlabel("component; its share in the source")
+    titled(figure, f"{source.label}: score {source.score:.2f}", origin)
     save(figure, path)
 
 

@@ -63,3 +63,13 @@ class Thresholds:
         if not all(map(math.isfinite, values)):
             raise ValueError("a threshold is not finite")
         return cls(tuned_on=str(data["tuned_on"]), values=values)
+
+
+def origin(features: Mapping[str, Any]) -> str:
+    """Return data set, weights and subset in words, from the features that results name.
+
+    >>> origin({"dataset": "llp", "recipe": {"weights": "pretrained"}, "subset_id": "1f3a"})
+    'data set llp, weights pretrained, subset 1f3a'
+    """
+    weights = features["recipe"]["weights"]
+    return f"data set {features['dataset']}, weights {weights}, subset {features['subset_id']}"

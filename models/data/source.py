@@ -17,6 +17,7 @@ from torch import Tensor
 
 from models.contract.batch import Batch
 from models.contract.config import TrainConfig
+from models.contract.report import origin
 from models.data.integrity import refuse_edited
 from models.data.parquet import read_table
 from schemas import StoreManifest, UsageError, Vocabulary, read_store_manifest
@@ -41,6 +42,11 @@ class ClipTable:
     """T."""
     labels: Tensor
     """[N, C] weak labels, bool or float of zeros and ones."""
+
+    @property
+    def origin(self) -> str:
+        """Data set, weights and subset in words, for titles of figures."""
+        return origin({**self.manifest.data, "subset_id": self.manifest.subset_id})
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

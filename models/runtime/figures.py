@@ -4,7 +4,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from models.runtime import files
 from schemas.messages import printable
@@ -19,6 +21,25 @@ def literal(text: str, most: int = 60) -> str:
     \$\frac\$ long ...
     """
     return printable(text, most).replace("$", r"\$")
+
+
+def titled(figure: Figure, title: str, source: str) -> None:
+    """Head a figure with what it shows and, below it, where that comes from (`models.contract.report.origin`)."""
+    figure.suptitle(f"{literal(title, 120)}\n{literal(source, 160)}", fontsize="medium")
+
+
+def whole_numbers(ax: Axes, axis: str) -> None:
+    """Label an axis, `x` or `y`, with whole numbers only."""
+    side = ax.xaxis if axis == "x" else ax.yaxis
+    side.set_major_locator(MaxNLocator(integer=True))
+
+
+def legend_outside(ax: Axes, columns: int = 1, **options: Any) -> None:
+    """Put the legend above the axes, where it covers nothing."""
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False, fontsize="small",
+        **options,
+    )  # fmt: skip
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -167,10 +167,11 @@ class Parsing:
         from models.tasks.figures import confusion_table, timelines
 
         if "test" in clips.dense_splits:
-            figure = timelines(*timeline_masks(clips, predictions["test"]), clips.vocabulary.names)
-            save(figure, folder / "timelines.png")
+            masks, names = timeline_masks(clips, predictions["test"]), clips.vocabulary.names
+            save(timelines(*masks, names, clips.origin), folder / "timelines.png")
         if "test" in reports and reports["test"].confusion is not None:
-            save(confusion_table(reports["test"].confusion), folder / "confusion.png")
+            figure = confusion_table(reports["test"].confusion, clips.origin)
+            save(figure, folder / "confusion.png")
 
 
 def gates(outputs: Outputs, gate: str) -> tuple[Tensor, Tensor]:

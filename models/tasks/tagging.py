@@ -141,12 +141,12 @@ class Tagging:
     ) -> None:
         """Draw F1 and average precision of each class of the test clips, or of the last split."""
         from models.runtime.figures import save  # matplotlib: 0.5 s that a net alone needs not
-        from models.tasks.figures import class_bars
+        from models.tasks.figures import class_scores as class_figure
 
         split = "test" if "test" in reports else max(reports, default="")
         classes = reports[split].classes if split else None
         if classes is not None:
-            save(class_bars(classes, split), folder / "classes.png")
+            save(class_figure(classes, split, clips.origin), folder / "classes.png")
 
 
 @torch.no_grad()

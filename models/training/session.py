@@ -154,7 +154,8 @@ def write_run(session: Session, training: Training, started: float) -> RunResult
         task.write(folder / runs.PREDICTIONS, data, predictions, thresholds)
     finished.write(folder / runs.RESULTS)
     task.draw(folder, data, predictions, reports)
-    figures.save_curves(folder / "curves.png", training.state.history, task)
+    state = training.state
+    figures.save_curves(folder / "curves.png", state.history, task, state.kept_epoch, data.origin)
     return finished
 
 

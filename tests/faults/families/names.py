@@ -93,7 +93,7 @@ def run_figures(case: Names, folder: Path) -> Outcome:
     data, predictions = clips_of(case)
     path = Path(os.fsdecode(case.media[0]))
     figure = folder / f"0000-{shortened(path.stem)}.png"
-    save_predictions(figure, path.name, predictions, data, 0, SECONDS)
+    save_predictions(figure, path.name, predictions, data, 0, SECONDS, "data set x")
     return Outcome.ROWS if figure.read_bytes()[1:4] == b"PNG" else Outcome.WRONG_ROWS
 
 
