@@ -37,19 +37,19 @@ def save(folder: Path, analysis: ClassAnalysis) -> list[Path]:
 def plot_bubbles(analysis: ClassAnalysis, ax: Axes) -> Axes:
     """Draw each class at its audio and visual AP (figure 2).
 
-    Size is the change by fusion, purple is a gain.
+    Size is the change by fusion, orange is a gain.
     """
     seen = np.flatnonzero(~np.isnan(analysis.fused))
     gain = 100 * analysis.gain[seen]
     audio, visual = 100 * analysis.audio[seen], 100 * analysis.visual[seen]
     limit = max(1.0, float(np.abs(gain).max())) if len(gain) else 1.0
     dots = ax.scatter(
-        audio, visual, s=12 + 18 * np.abs(gain), c=gain, cmap=palette.AROUND_ZERO, vmin=-limit, vmax=limit,
-        alpha=0.7, edgecolors="grey", linewidths=0.4,
+        audio, visual, s=12 + 18 * np.abs(gain), c=gain, cmap=palette.AROUND_ZERO, vmin=-limit,
+        vmax=limit, alpha=0.7, edgecolors="grey", linewidths=0.4,
     )  # fmt: skip
     for index in np.argsort(-np.abs(gain))[:NAMED]:
-        name = figures.literal(analysis.names[seen[index]])
-        ax.annotate(name, (audio[index], visual[index]), fontsize=7)
+        name = figures.literal(analysis.names[seen[index]], 30)
+        ax.annotate(name, (audio[index], visual[index]), fontsize=7).set_in_layout(False)
     ax.plot([0, 100], [0, 100], color="lightgrey", zorder=0)
     ax.set_xlabel("AP of the audio model, per cent")
     ax.set_ylabel("AP of the visual model, per cent")

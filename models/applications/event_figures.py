@@ -53,7 +53,12 @@ def plot_probabilities(
     """Draw probabilities [T, C], one line per class, and frame the runs of decided seconds."""
     seconds, classes = probability.shape
     ax.imshow(
-        probability.T, aspect="auto", vmin=0, vmax=1, cmap="Blues", extent=(0, seconds, classes, 0)
+        probability.T,
+        aspect="auto",
+        vmin=0,
+        vmax=1,
+        cmap=palette.SHARE,
+        extent=(0, seconds, classes, 0),
     )
     for column in range(classes):
         spans = [(first, last - first) for first, last in true_runs(decided[:, column])]

@@ -3,6 +3,7 @@
 Letters: T seconds, P boxes, S audio segments.
 """
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,7 +33,18 @@ def save_instances(
     frames: Sequence[NDArray[np.uint8]],
     source: str,
 ) -> None:
-    """Draw frames with their boxes over the scores of all boxes and of the audio, in seconds.
+    """Draw a class of a clip (`instance_figure`) as PNG."""
+    save(instance_figure(instances, column, label, frames, source), path)
+
+
+def instance_figure(
+    instances: InstanceScores,
+    column: int,
+    label: str,
+    frames: Sequence[NDArray[np.uint8]],
+    source: str,
+) -> Figure:
+    """Return frames with their boxes over the scores of all boxes and of the audio, in seconds.
 
     `frames` has one frame [H, W, 3] per second, or none where the clip has no video. Of longer
     clips the frame of the best box of every stretch is drawn, so that of the best box always is.
@@ -41,11 +53,11 @@ def save_instances(
     edges = stretches(instances.seconds)
     widths = [*np.diff(edges).tolist(), WIDTH_OF_BAR * instances.seconds]
     height = 15 / len(edges) / aspect(frames) if frames else 0.3
-    figure = Figure(figsize=(15, 3.4 + height), layout="constrained")
+    figure = Figure(figsize=(15, (3 if frames else 2.2) + height), layout="constrained")
     figure.get_layout_engine().set(wspace=0.01)  # type: ignore[union-attr, call-arg]
     grid = figure.add_gridspec(3, len(widths), width_ratios=widths, height_ratios=[height, 1, 0.6])
     best = best_second(instances, column)
-    for place, (first, last) in enumerate(zip(edges, edges[1:], strict=False)):
+    for place, (first, last) in enumerate(itertools.pairwise(edges)):
         if frames:
             second = shown_second(instances, column, first, last)
             ax = figure.add_subplot(grid[0, place])
@@ -56,12 +68,11 @@ def save_instances(
         ax.set_xlim(0, instances.seconds)
         ax.set_xticks(edges)
         ax.set_ylabel(name)
-        if ax.has_data():
-            bar = figure.add_subplot(grid[row, -1])
-            figure.colorbar(ScalarMappable(cmap=palette.SCALE), cax=bar, label="scaled score")
     ax.set_xlabel("seconds")
+    bar = figure.add_subplot(grid[1:, -1])
+    figure.colorbar(ScalarMappable(cmap=palette.SCALE), cax=bar, label="scaled score")
     titled(figure, f"{label}: score {instances.clip[column]:.2f}", source)
-    save(figure, path)
+    return figure
 
 
 def stretches(seconds: int) -> list[int]:
@@ -104,7 +115,8 @@ def plot_boxes(
     height, width = frame.shape[:2]
     opacity = scaled(instances.box_scores)[:, column]
     ax.imshow(frame)
-    for index in np.flatnonzero(instances.box_seconds == second):
+    shown = np.flatnonzero(instances.box_seconds == second)
+    for index in shown[np.argsort(opacity[shown])]:
         x0, y0, x1, y1 = instances.boxes[index] * (width, height, width, height)
         across, down = (x0, x1, x1, x0, x0), (y0, y0, y1, y1, y0)
         top = best and opacity[index] == opacity.max()
@@ -118,10 +130,7 @@ def plot_boxes(
 
 
 def plot_box_scores(instances: InstanceScores, column: int, ax: Axes) -> Axes:
-    """Draw the scaled scores of the boxes of each second, the best on top; says when there are none.
-
-    The time axis is in seconds.
-    """
+    """Draw the scaled scores of the boxes of each second, the best on top, over seconds."""
     ax.set_yticks([])
     if not len(instances.boxes):
         return _none(ax, "no boxes")
@@ -139,10 +148,7 @@ def plot_box_scores(instances: InstanceScores, column: int, ax: Axes) -> Axes:
 
 
 def plot_segment_scores(instances: InstanceScores, column: int, ax: Axes) -> Axes:
-    """Draw the scaled score of each audio segment round its centre; says when there are none.
-
-    The time axis is in seconds.
-    """
+    """Draw the scaled score of each audio segment round its centre, over seconds."""
     ax.set_yticks([])
     ax.set_ylim(0, 1)
     if not len(instances.segment_starts):

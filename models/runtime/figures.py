@@ -24,7 +24,7 @@ def literal(text: str, most: int = 60) -> str:
 
 
 def titled(figure: Figure, title: str, source: str) -> None:
-    """Head a figure with what it shows and, below it, where that comes from (`models.contract.report.origin`)."""
+    """Head a figure with what it shows and where that comes from (`contract.report.origin`)."""
     figure.suptitle(f"{literal(title, 120)}\n{literal(source, 160)}", fontsize="medium")
 
 

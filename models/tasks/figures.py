@@ -69,9 +69,9 @@ def plot_confusion(counts: Sequence[Sequence[int]], ax: Axes) -> Axes:
     """Draw counts [4, 4] of `modality_confusion`: the colour is the share of its row."""
     table = np.asarray(counts)
     share = table / np.maximum(1, table.sum(axis=1, keepdims=True))
-    ax.imshow(share, cmap=palette.SCALE, vmin=0, vmax=1)
+    ax.imshow(share, cmap=palette.SHARE, vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(table):
-        colour = "black" if share[row, column] > 0.5 else "white"
+        colour = "white" if share[row, column] > 0.5 else "black"
         text = f"{count:,}\n{share[row, column]:.0%}"
         ax.text(column, row, text, ha="center", va="center", color=colour, fontsize="small")
     ax.set_xticks(range(len(PRESENCE)), PRESENCE)

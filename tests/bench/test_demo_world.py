@@ -30,7 +30,7 @@ from models.metrics import AVVP_NAMES
 from models.training import results
 from pipelines.demo import DemoOptions, demo_folder, generate
 from pipelines.demo.figure import decode as decode_all
-from schemas import RECIPES
+from schemas import RECIPES, palette
 from tests.places import BENCHMARKS
 
 DOCS = BENCHMARKS
@@ -250,9 +250,9 @@ def draw(found: dict[str, Any], path: Path) -> None:
     found = {name: one for name, one in found.items() if "segment_type_av" in one}
     places = np.arange(len(found))
     bars: tuple[tuple[float, str], ...] = ((-0.2, "segment_type_av"), (0.2, "event_type_av"))
-    for shift, metric in bars:
+    for (shift, metric), colour in zip(bars, palette.SERIES, strict=False):
         mean, std = np.array([found[name][metric] for name in found]).T
-        axes.bar(places + shift, mean, 0.4, yerr=std, label=metric)
+        axes.bar(places + shift, mean, 0.4, yerr=std, color=colour, label=metric)
     axes.set_xticks(places, list(found), rotation=35, ha="right", fontsize=8)
     axes.set_ylabel("F on the demo test split, %")
     axes.legend(fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))

@@ -23,7 +23,7 @@ from pipelines.media.media_index import MediaFile
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.receipts import Receipt
 from pipelines.store.units import ClipTask, Unit
-from schemas import RECIPES, Clip, Recipe, tensor_shape, tensor_values
+from schemas import RECIPES, Clip, Recipe, palette, tensor_shape, tensor_values
 from tests.bench.machine import describe, peak_tflops
 from tests.bench.plain import Plain
 from tests.places import BENCHMARKS
@@ -174,9 +174,9 @@ def draw(report: dict[str, Any], path: Path) -> None:
     stages = [s for s in ("frames", *THREE, "write") if any(s in b for b in bars.values())]
     figure, axes = plt.subplots(figsize=(8, 2.4))
     left = np.zeros(len(bars))
-    for stage in stages:
+    for stage, colour in zip(stages, palette.SERIES, strict=False):
         width = np.array([bar.get(stage, 0.0) for bar in bars.values()])
-        axes.barh(list(bars), width, left=left, label=stage)
+        axes.barh(list(bars), width, left=left, color=colour, label=stage)
         left += width
     axes.invert_yaxis()
     axes.set_xlabel("seconds for one 10 s clip")

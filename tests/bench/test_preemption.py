@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from models.runtime.figures import legend_outside
 from pipelines.commands.preemption import Workload
 from pipelines.jobs.features.command import Options
 from pipelines.jobs.features.worker import Runtime, UnitWorker, load_extractors
 from pipelines.media.media_index import MediaFile
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.units import ClipTask, Unit
-from schemas import RECIPES, Clip
+from schemas import RECIPES, Clip, palette
 from tests.bench.machine import describe
 from tests.bench.scheduler import played, wasted
 from tests.places import BENCHMARKS
@@ -157,13 +158,13 @@ def draw(curves: dict[int, tuple[Workload, list[float]]], default: int, path: Pa
     sizes = np.unique(np.geomspace(SIZES[0], SIZES[-1], 200).astype(int))
     for place, (hours, (work, seen)) in enumerate(curves.items()):
         shares = [100 * work.share_wasted(int(size)) for size in sizes]
-        axes.plot(sizes, shares, color=f"C{place}", label=f"mean life {hours} h")
-        axes.plot(SIZES, 100 * np.array(seen), "o", color=f"C{place}", markersize=4)
+        axes.plot(sizes, shares, color=palette.SERIES[place], label=f"mean life {hours} h")
+        axes.plot(SIZES, 100 * np.array(seen), "o", color=palette.SERIES[place], markersize=4)
     axes.axvline(default, color="grey", linestyle=":", label=f"default, {default} clips")
     axes.set_xscale("log", base=2)
     axes.set_xticks(SIZES, [str(size) for size in SIZES])
     axes.set_ylim(0, 30)
     axes.set_xlabel("clips in a unit")
     axes.set_ylabel("per cent of the paid time wasted")
-    axes.legend()
+    legend_outside(axes, columns=2)
     figure.savefig(path, dpi=110, metadata={"Software": None})

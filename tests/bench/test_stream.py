@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 
 from models.data.streaming import StreamedClips, open_stream
 from models.nets.tagging.fayek_audio import Config
+from models.runtime.figures import legend_outside
+from schemas import palette
 from tests.bench.machine import describe
 from tests.places import BENCHMARKS
 from tests.stores.tagging import CLASSES, write_tagging_store
@@ -103,15 +105,20 @@ def test_streaming_100_000_clips(tmp_path: Path) -> None:
 
 def draw(found: dict[str, Any], path: Path) -> None:
     """Memory over the epoch, and clips a second."""
-    figure = Figure(figsize=(9, 3), layout="constrained")
+    figure = Figure(figsize=(10, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for name, one in found.items():
-        left.plot(np.linspace(0, 100, len(one["memory_mb"])), one["memory_mb"], label=name)
+    for colour, (name, one) in zip(palette.SERIES, found.items(), strict=False):
+        percent = np.linspace(0, 100, len(one["memory_mb"]))
+        left.plot(percent, one["memory_mb"], color=colour, label=name)
     left.set_xlabel("per cent of the epoch")
     left.set_ylabel("memory, MB")
     left.set_ylim(bottom=0)
-    left.legend(fontsize="small")
-    right.barh(list(found), [one["clips_a_second"] for one in found.values()], color="#2a6f97")
+    legend_outside(left)
+    right.barh(
+        list(found),
+        [one["clips_a_second"] for one in found.values()],
+        color=list(palette.SERIES[: len(found)]),
+    )
     right.invert_yaxis()
     right.set_xlabel("clips a second")
     figure.savefig(path, dpi=110, metadata={"Software": None})

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 
 from models import localise
 from models.applications import localisation
 from models.applications.localisation import InstanceScores, Locator
-from models.applications.localisation_figures import save_instances
+from models.applications.localisation_figures import instance_figure, save_instances
 from models.applications.new_media import open_run
 from models.data.clips import open_clips
 from schemas import UsageError
@@ -84,7 +85,7 @@ def test_clip_without_video_shows_its_audio_and_without_either_is_refused(
         segment_scores=np.repeat(single.segment_scores, 4, axis=1),
     )  # fmt: skip
     path = tmp_path / "out.png"
-    save_instances(path, heard, 2, "$\\frac$", [])
+    save_instances(path, heard, 2, "$\\frac$", [], "data set x")
     height, width = imread(path).shape[:2]
     assert 0 < height < width / 5  # no room is kept for frames
     assert localisation.instance_table(run, heard, ["Speech"]).row_count == 1
@@ -104,3 +105,52 @@ def test_scores_are_written_before_the_figures(
     localise.write_localisation(out, film, run, scores, CLASSES[:2])
     assert {path.name for path in out.iterdir()} == {"Dog.png", "Car.png", "scores.parquet"}
     assert scores.seconds == 10  # the film has one second: its last frame stands for the others
+
+
+def boxes_of(seconds: int, best: int) -> InstanceScores:
+    """Two boxes a second, the best one in second `best`."""
+    rows = 2 * seconds
+    scores = np.linspace(0, 0.5, rows, dtype=np.float32)[:, None]
+    scores[2 * best + 1] = 0.9
+    return replace(
+        instances(0.1, 0.9, 0.3, seconds=seconds),
+        boxes=np.tile(np.array([LEFT, RIGHT], np.float32), (seconds, 1)),
+        box_seconds=np.repeat(np.arange(seconds), 2), box_scores=scores,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("seconds", "best"), [(1, 0), (10, 3), (25, 7), (60, 59)])
+def test_frames_stand_above_their_seconds_and_the_best_one_is_among_them(
+    seconds: int, best: int
+) -> None:
+    frames = [np.zeros((60, 80, 3), np.uint8)] * seconds
+    figure = instance_figure(boxes_of(seconds, best), 0, "Dog", frames, "data set x")
+    FigureCanvasAgg(figure).draw()
+    shown = {ax.get_title(): ax for ax in figure.axes if ax.get_title()}
+    assert [title for title in shown if "best" in title] == [f"{best} s, best"]
+    strips = [ax for ax in figure.axes if ax.get_ylabel() in ("boxes", "audio")]
+    assert [ax.get_xlim() for ax in strips] == [(0, seconds)] * 2
+    left, right = (strip.transData.transform((0, 0))[0] for strip in strips)
+    assert left == pytest.approx(right)
+    for title, ax in shown.items():
+        second = int(title.split()[0])
+        box = ax.get_window_extent()
+        start, end = (strips[0].transData.transform((at, 0))[0] for at in (second, second + 1))
+        width = max(1, seconds / 10)
+        assert box.x0 - width * (end - start) < start < end < box.x1 + width * (end - start)
+    assert [ax.get_ylabel() for ax in figure.axes][-1] == "scaled score"
+
+
+def test_title_of_a_localisation_says_where_the_run_comes_from(
+    instances_run: Path, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles = []
+    monkeypatch.setattr(
+        "models.applications.localisation_figures.save",
+        lambda figure, path: titles.append(figure.get_suptitle()),
+    )
+    run = open_run(instances_run)
+    data = open_clips(write_bag_store(tmp_path / "store"), run.needs, classes=run.classes)
+    localise.write_localisation(tmp_path, film, run, Locator(run, data).locate(0), CLASSES[:1])
+    assert "two_stream: data set demo, weights seeded:0, subset " in titles[0]
+    assert run.results.subset_id in titles[0]

@@ -30,7 +30,7 @@ def test_source_is_written_as_waveform_figure_and_shares(tmp_path: Path) -> None
         clip=[0.9, 0.8, 0.1, 0.1],
     )  # fmt: skip
     sources = separate_sources(low + high, scores, {CLASSES[0]: 0}, "hard", 0.2)
-    write_separation(tmp_path, low + high, sources)
+    write_separation(tmp_path, low + high, sources, "data set x")
     names = {f"{CLASSES[0]}.wav", f"{CLASSES[0]}-rest.wav", f"{CLASSES[0]}.png", "separation.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
     source = read_waveform(tmp_path / f"{CLASSES[0]}.wav", SECONDS)
@@ -47,7 +47,7 @@ def test_classes_may_have_any_name(tmp_path: Path) -> None:
     names = ("$\\frac$", "rest", "$/frac", "x" * 4000 + "\x00")
     columns = {name: index for index, name in enumerate(names)}
     sources = separate_sources(low, scores, columns, "soft", 0.1)
-    write_separation(tmp_path, low, sources)
+    write_separation(tmp_path, low, sources, "data set x")
     assert len(list(tmp_path.glob("*.wav"))) == 2 * len(names)
     assert len(list(tmp_path.glob("*.png"))) == len(names)
     assert set(json.loads((tmp_path / "separation.json").read_text())["components"]) == set(names)
