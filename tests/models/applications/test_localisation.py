@@ -125,7 +125,7 @@ def test_frames_stand_above_their_seconds_and_the_best_one_is_among_them(
 ) -> None:
     frames = [np.zeros((60, 80, 3), np.uint8)] * seconds
     figure = instance_figure(boxes_of(seconds, best), 0, "Dog", frames, "data set x")
-    FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
     shown = {ax.get_title(): ax for ax in figure.axes if ax.get_title()}
     assert [title for title in shown if "best" in title] == [f"{best} s, best"]
     strips = [ax for ax in figure.axes if ax.get_ylabel() in ("boxes", "audio")]

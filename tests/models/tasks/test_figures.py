@@ -62,7 +62,7 @@ def test_curves_mark_the_kept_epoch_and_their_legend_covers_nothing(
     run_command(train.main, "fayek_visual", "--features", store, "--run", tmp_path / "run", *TINY)
     kept = json.loads((tmp_path / "run/results.json").read_text())["kept_epoch"]
     figure = drawn["curves.png"]
-    FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
     for ax in figure.axes:
         legend = ax.get_legend()
         assert legend is not None
@@ -77,7 +77,7 @@ def test_names_of_all_classes_are_legible(count: int) -> None:
     values: dict[str, float | None] = {name: place / count for place, name in enumerate(names)}
     figure = class_scores({"f1": values, "ap": values}, "test", "data set x")
     figure.set_dpi(110)
-    FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
     shown = [label for ax in figure.axes for label in ax.get_yticklabels()]
     assert len(shown) == count
     for ax in figure.axes:
