@@ -32,11 +32,6 @@ def resolve_precision(asked: AskedPrecision, device: str = "cpu") -> tuple[Preci
     return choose_precision(asked, device, _bf16_instructions(open_device(device)))
 
 
-def has_amx() -> bool:
-    """Return whether the CPU has tile instructions for bf16 (Intel AMX)."""
-    return cpu_bf16(torch.cpu.get_capabilities()) == "amx_bf16"
-
-
 def _bf16_instructions(device: torch.device) -> str | None:
     """Return the name of a device's bf16 instructions, None without."""
     if device.type == "cuda":

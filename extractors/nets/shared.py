@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from extractors.base import LoadOptions
 from extractors.nets import seeded, vggish_net
 from extractors.nets.fused_conv import can_fuse, fuse
-from extractors.nets.precision import has_amx, open_device
+from extractors.nets.precision import open_device
 from extractors.nets.torchvision_trunks import TRUNKS
 from extractors.nets.weights import WEIGHTS, find_weights
 from schemas.machine.precision import Precision, choose_precision
@@ -91,20 +91,16 @@ def _load(
     trunk = trunk.eval().requires_grad_(False)
     if name in TRUNKS:
         trunk = fold_batchnorm(trunk)
-    dtype, layout = _DTYPES[precision], _layout(name, device, precision)
+    dtype, layout = _DTYPES[precision], _layout(name)
     trunk = trunk.to(device, dtype).to(memory_format=layout)
     if can_fuse(device):
         trunk = fuse(trunk)
     return Net(trunk, device, dtype, layout, output_scaling, provenance)
 
 
-def _layout(name: str, device: torch.device, precision: Precision) -> torch.memory_format:
-    """Pick the order of axes in memory; the numbers agree to rounding either way.
-
-    Channels last is faster in bf16 everywhere, and in fp32 on CPUs without AMX (measured:
-    1.37 against 1.80 s for 16 frames through ResNet-152); with AMX fp32 was faster without.
-    """
-    if name == "vggish" or (device.type == "cpu" and precision == "fp32" and has_amx()):
+def _layout(name: str) -> torch.memory_format:
+    """Return the order of axes in memory: channels last, as packed kernels have it."""
+    if name == "vggish":  # one channel only: both orders are the same
         return torch.contiguous_format
     return torch.channels_last_3d if name == "r2plus1d" else torch.channels_last
 
