@@ -19,6 +19,7 @@ from PIL import Image
 
 from extractors.base import Extractor, Features, LoadOptions, NotLoadedError
 from extractors.nets.shared import Net, shared_net
+from extractors.nets.threads import one_thread
 from schemas.media import ClipMedia, Frames
 from schemas.recipe import RECIPES, Recipe
 
@@ -79,6 +80,7 @@ def untimed(stage: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
+@one_thread()
 def extract_together(
     extractors: Mapping[str, Extractor],
     media: ClipMedia,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from extractors.base import Array, finite
+from extractors.nets.threads import one_thread
 from extractors.nets.vggish_input import log_mel_examples
 from extractors.vggish import VGGishExtractor
 from schemas.media import SAMPLE_RATE, ClipMedia, Components
@@ -76,6 +77,7 @@ class NCP(VGGishExtractor):
 
     name = "ncp"
 
+    @one_thread()
     def extract(self, media: ClipMedia) -> Components | None:
         """Return the components of the clip, None without audio."""
         if media.waveform is None:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from extractors.base import Array
 from extractors.nets.calibration_inputs import draw_frames, draw_videos, draw_waveforms
+from extractors.nets.threads import one_thread
 from extractors.nets.torchvision_trunks import TRUNKS
 from extractors.nets.vggish_input import log_mel_examples
 from extractors.nets.vggish_net import Net as VGGishNet
@@ -118,6 +119,7 @@ def _shrink_branches(net: nn.Module, scale: float) -> None:
             last.bias.data *= scale
 
 
+@one_thread()
 def _calibrate_visual(net: nn.Module, name: str, seed: int) -> State:
     """Measure batch statistics on drawn material, and mean and std of the outputs."""
     if name == "r2plus1d":
@@ -138,6 +140,7 @@ def _calibrate_visual(net: nn.Module, name: str, seed: int) -> State:
     return measured | {"standard.scale": scale, "standard.shift": -mean * scale}
 
 
+@one_thread()
 def _calibrate_vggish(net: nn.Module, seed: int) -> State:
     """Centre and scale the inputs of every layer of VGGish, one after the other.
 
@@ -180,6 +183,7 @@ def _drawn_examples(seed: int) -> Array:
     )
 
 
+@one_thread()
 def seeded_pca(seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return a PCA of the seeded VGGish, in the form of AudioSet's: vectors [128, 128], means."""
     net, _ = seeded_net("vggish", seed)

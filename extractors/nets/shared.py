@@ -19,6 +19,7 @@ from extractors.base import LoadOptions
 from extractors.nets import seeded, vggish_net
 from extractors.nets.fused_conv import can_fuse, fuse
 from extractors.nets.precision import open_device
+from extractors.nets.threads import one_thread
 from extractors.nets.torchvision_trunks import TRUNKS
 from extractors.nets.weights import WEIGHTS, find_weights
 from schemas.machine.precision import Precision, choose_precision
@@ -46,7 +47,7 @@ class Net:
         """
         if self.device.type == "cuda":
             batch = batch.pin_memory()
-        with torch.inference_mode():
+        with torch.inference_mode(), one_thread():
             batch = batch.to(self.device, self.dtype, non_blocking=True)
             out = self.trunk(batch.contiguous(memory_format=self.layout)).float().cpu()
         if self.output_scaling is None:

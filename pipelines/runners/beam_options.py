@@ -78,6 +78,12 @@ def given_to_beam(arguments: Sequence[str]) -> dict[str, Any]:
     return vars(parser.parse_known_args(list(arguments))[0])
 
 
+def local_processes(arguments: Sequence[str]) -> int:
+    """Return how many workers Beam's local runner starts; 0 stands for one per core."""
+    local = beam_options.PipelineOptions(list(arguments)).view_as(beam_options.DirectOptions)
+    return int(local.direct_num_workers)
+
+
 class _OneSentence(beam_options._BeamArgumentParser):
     """Beam's parser, whose complaints are ours."""
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -175,11 +176,35 @@ def own_threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("own_threads")
-@pytest.mark.parametrize("name", ["logmel", "resnet152", "r2plus1d", "vggish", "segments"])
-def test_number_of_threads_changes_only_the_last_digits(media: ClipMedia, name: str) -> None:
-    """Sums of float32 in another order: `docs/extractors.md` promises 1e-4, on every CPU."""
-    found = []
-    for count in (1, 2):
+@pytest.mark.parametrize("name", ["logmel", "resnet152", "r2plus1d", "vggish", "segments", "ncp"])
+def test_the_process_s_number_of_threads_changes_no_bit(media: ClipMedia, name: str) -> None:
+    """Each clip has one thread of PyTorch, whatever the process has."""
+    loaded, found = create(name).load("cpu", "seeded:0"), []
+    for count in (1, 2, 3):
         torch.set_num_threads(count)
-        found.append(rows(extract(name, media)))
-    assert np.abs(found[0] - found[1]).max() <= 1e-4
+        found.append(rows(loaded.extract(media)))
+        assert torch.get_num_threads() == count
+    assert all(np.array_equal(found[0], other) for other in found)
+
+
+@pytest.mark.usefixtures("own_threads")
+def test_a_net_has_one_thread_and_the_process_keeps_its_own() -> None:
+    class Trunk(torch.nn.Module):
+        """Gives the number of threads."""
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.full_like(x, torch.get_num_threads())
+
+    net = Net(Trunk(), torch.device("cpu"), torch.float32, torch.contiguous_format, None, {})
+    torch.set_num_threads(3)
+    assert net(torch.zeros(1, 1)).item() == 1
+    assert torch.get_num_threads() == 3
+
+
+@pytest.mark.parametrize("name", ["r2plus1d", "vggish"])
+def test_clips_in_one_net_at_once_get_what_each_gets_alone(name: str) -> None:
+    loaded, clips = create(name).load("cpu", "seeded:0"), [make_media(2), make_media(1)] * 2
+    alone = [rows(loaded.extract(clip)) for clip in clips]
+    with ThreadPoolExecutor(len(clips)) as pool:
+        together = [rows(features) for features in pool.map(loaded.extract, clips)]
+    assert all(map(np.array_equal, alone, together))

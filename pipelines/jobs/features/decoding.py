@@ -36,10 +36,17 @@ class DecodingPool:
     """Threads that decode the next clips, each with a process that reads media for it."""
 
     def __init__(
-        self, recipe: Recipe, threads: int, timeout_s: float, little_room: int = LITTLE_ROOM
+        self,
+        recipe: Recipe,
+        threads: int,
+        timeout_s: float,
+        little_room: int = LITTLE_ROOM,
+        *,
+        held: int = 1,
     ) -> None:
+        """Make a pool; `held` decoded clips at most are with the caller at a time."""
         self._recipe, self._threads, self._timeout_s = recipe, threads, timeout_s
-        self._share = 0.5 / threads  # frames and samples of every thread fit together
+        self._share = 1.0 / (threads + held)  # frames and samples of all these clips fit together
         self._little_room = little_room
         self._readers = ReaderPool(threads)
 
@@ -48,7 +55,7 @@ class DecodingPool:
     ) -> Generator[tuple[ClipTask, DecodedClip | Failure]]:
         """Yield every task with its decoded clip, in order; the next ones are decoded meanwhile.
 
-        A clip's folder below `scratch` is removed when the next clip is asked for.
+        The caller removes a clip's folder below `scratch` once it needs it no more.
         """
         with ThreadPoolExecutor(self._threads, thread_name_prefix="decode") as pool:
             waiting: deque[Future[DecodedClip | Failure]] = deque()
@@ -56,10 +63,7 @@ class DecodingPool:
                 for index, task in enumerate(tasks):
                     for later in tasks[index + len(waiting) : index + 1 + self._threads]:
                         waiting.append(pool.submit(self._find_and_decode, later, scratch))
-                    decoded = waiting.popleft().result()
-                    yield task, decoded
-                    if isinstance(decoded, DecodedClip):
-                        shutil.rmtree(decoded.folder)
+                    yield task, waiting.popleft().result()
             finally:
                 for future in waiting:
                     future.cancel()

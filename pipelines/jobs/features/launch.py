@@ -11,14 +11,17 @@ from typing import Literal
 from extractors.nets.precision import resolve_precision
 from extractors.nets.weights import find_weights, weights_of
 from pipelines.demo import DemoOptions, demo_folder, generate
+from pipelines.jobs.features.arrangement import arrange_clips, usable_cores, usable_memory
 from pipelines.jobs.features.command import Options
 from pipelines.jobs.features.graph import build
 from pipelines.jobs.features.job import NO_ANNOTATIONS, FeaturesJob
 from pipelines.jobs.features.summary import print_summary
 from pipelines.jobs.features.worker import SCRATCH_PREFIX, Runtime
 from pipelines.jobs.options import check_dataset, read_extractors, read_reasons
+from pipelines.runners.beam_options import local_processes
 from pipelines.runners.launch import check_out, run_to_end
 from pipelines.runners.presets import (
+    Destination,
     Preset,
     accelerator_kind,
     check_reachable,
@@ -49,6 +52,7 @@ def launch(options: Options, rest: list[str]) -> int:
         _check_reach(options)
     options = replace(options, accelerator=destination.accelerator)
     job = replace(make_job(options, remote=destination.remote), accelerator=destination.hint)
+    job = replace(job, runtime=_arranged(job.runtime, destination))
     with locked(job.out), released_on_signals(_sweep_own):
         sweep_scratch_folders(SCRATCH_PREFIX)
         store = job.store()
@@ -61,6 +65,18 @@ def launch(options: Options, rest: list[str]) -> int:
         if not ended:
             return 0
         return print_summary(job, before, time.monotonic() - started, options.max_failed)
+
+
+def _arranged(runtime: Runtime, destination: Destination) -> Runtime:
+    """Return the runtime with as many clips at once as fit; on an engine, one in each worker."""
+    if destination.elsewhere:
+        return runtime
+    cores = usable_cores()
+    clips, reason = arrange_clips(
+        runtime.device, local_processes(destination.arguments) or cores, cores, usable_memory()
+    )
+    _log.info("arrangement: %s", reason)
+    return replace(runtime, clips_at_once=clips)
 
 
 def _sweep_own() -> None:

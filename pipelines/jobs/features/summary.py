@@ -78,13 +78,13 @@ def _other_files(others: list[str]) -> str:
 
 
 def _stages(new: Iterable[Receipt]) -> Table:
-    """Tabulate seconds per clip by stage, of the clips done in this run."""
+    """Tabulate seconds per clip by stage, of the clips done in this run; several work at once."""
     seconds: dict[str, float] = defaultdict(float)
     for receipt in new:
         for stage, spent in receipt.seconds.items():
             seconds[stage] += spent
     n_clips = _done(new)
-    table = Table("stage", "seconds per clip", title_justify="left")
+    table = Table("stage", "work in seconds per clip", title_justify="left")
     beside = seconds.pop("decode", 0.0)
     for stage, spent in sorted(seconds.items(), key=lambda item: -item[1]):
         table.add_row(stage, f"{spent / n_clips:.3f}")

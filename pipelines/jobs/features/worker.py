@@ -4,11 +4,14 @@ Each clip ends as rows or as a `Failure`; the unit ends as one receipt.
 """
 
 import logging
+import math
 import os
 import shutil
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +20,7 @@ import pyarrow as pa
 
 from extractors.base import Extractor
 from extractors.frames import extract_together
+from extractors.nets.threads import THREADS
 from extractors.registry import create
 from pipelines.jobs.clip_failure import failure_of, no_room
 from pipelines.jobs.features.decoding import DecodedClip, DecodingPool
@@ -33,8 +37,12 @@ from schemas import ClipMedia, Failure, KnownError, Reason, Recipe, TableName
 
 _log = logging.getLogger(__name__)
 SCRATCH_PREFIX = "earsight-"
+_CLIPS_PER_DECODER = 4
+"""Clips in the nets that one decoding thread keeps supplied: a clip takes longer there."""
 
 Tables = dict[TableName, pa.Table]
+ClipResult = tuple[Tables | Failure, Mapping[str, float]]
+"""The tables of a clip that was done or its failure, and seconds by stage."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +55,17 @@ class Runtime:
     """Time limit for decoding a clip of up to that length, in seconds."""
     extract_factor: float = 20
     """The extractors may take so many times the time limit of decoding."""
+    clips_at_once: int = 1
+    """So many clips of a unit are in the nets at once, each in a thread of its own."""
     little_room: int = LITTLE_ROOM
     """With less room than this for temporary files, in bytes, a full disk is no clip's fault."""
 
     @property
     def decoders(self) -> int:
-        """Number of clips that are decoded while one is in the nets: a GPU needs several."""
+        """Number of clips that are decoded while others are in the nets: a GPU needs several."""
         cores = os.cpu_count() or 1
-        return 1 if self.device == "cpu" else max(1, min(8, cores - 1))
+        on_cpu = math.ceil(self.clips_at_once / _CLIPS_PER_DECODER)
+        return on_cpu if self.device == "cpu" else max(1, min(8, cores - 1))
 
 
 def load_extractors(recipe: Recipe, runtime: Runtime) -> dict[str, Extractor]:
@@ -86,6 +97,11 @@ class Stopwatch:
             yield
         finally:
             self.seconds[stage] += time.perf_counter() - start
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Add what another watch measured."""
+        for stage, spent in seconds.items():
+            self.seconds[stage] += spent
 
 
 class ClipTimer:
@@ -119,7 +135,11 @@ class UnitWorker:
         self._store, self._recipe, self._runtime, self._load = store, recipe, runtime, load
         self._progress = ProgressFile(store.out)
         self._decoding = DecodingPool(
-            recipe, runtime.decoders, runtime.clip_timeout_s, runtime.little_room
+            recipe,
+            runtime.decoders,
+            runtime.clip_timeout_s,
+            runtime.little_room,
+            held=runtime.clips_at_once,
         )
 
     def do(self, unit: Unit) -> Receipt:
@@ -128,7 +148,14 @@ class UnitWorker:
         if receipt is not None:
             return receipt
         watch, started = Stopwatch(), time.perf_counter()
-        done, failed = self._do_clips(unit, watch)
+        done: list[Tables] = []
+        failed: list[Failure] = []
+        for result, seconds in self._do_clips(unit):
+            watch.add(seconds)
+            if isinstance(result, Failure):
+                failed.append(result)
+            else:
+                done.append(result)
         with watch("write"):
             tables = join_tables(done)
         receipt = self._store.commit(
@@ -149,23 +176,37 @@ class UnitWorker:
         """End the processes that read media."""
         self._decoding.close()
 
-    def _do_clips(self, unit: Unit, watch: Stopwatch) -> tuple[list[Tables], list[Failure]]:
-        """Return the tables of each clip that was done, and the failures of the others."""
-        done: list[Tables] = []
-        failed: list[Failure] = []
+    def _do_clips(self, unit: Unit) -> Sequence[ClipResult]:
+        """Return what became of each clip, in order; several are in the nets at once."""
+        at_once = self._runtime.clips_at_once
+        free = threading.Semaphore(at_once)
+        results: list[Future[ClipResult]] = []
         with (
             _scratch_folder() as scratch,
             closing(self._decoding.decode(unit.tasks, scratch)) as clips,
+            ThreadPoolExecutor(at_once, thread_name_prefix="extract") as pool,
         ):
-            for task, clip in clips:
-                result = clip if isinstance(clip, Failure) else self._extract(task, clip, watch)
-                if isinstance(result, Failure):
-                    failed.append(result)
-                else:
-                    done.append(result)
-                if task.media is not None:
-                    self._progress.count()
-        return done, failed
+            while free.acquire() and not any(map(_gave_up, results)):
+                following = next(clips, None)
+                if following is None:
+                    break
+                results.append(pool.submit(self._do_clip, *following))
+                results[-1].add_done_callback(lambda _: free.release())
+        return [result.result() for result in results]
+
+    def _do_clip(self, task: ClipTask, clip: DecodedClip | Failure) -> ClipResult:
+        """Extract a decoded clip and remove its frames; called from several threads."""
+        watch = Stopwatch()
+        if isinstance(clip, Failure):
+            result: Tables | Failure = clip
+        else:
+            try:
+                result = self._extract(task, clip, watch)
+            finally:
+                shutil.rmtree(clip.folder, ignore_errors=True)
+        if task.media is not None:
+            self._progress.count()
+        return result, watch.seconds
 
     def _extract(self, task: ClipTask, clip: DecodedClip, watch: Stopwatch) -> Tables | Failure:
         watch.seconds["decode"] += clip.seconds
@@ -186,10 +227,19 @@ class UnitWorker:
         return self._runtime.extract_factor * max(self._runtime.clip_timeout_s, media.n_snippets)
 
     def _provenance(self) -> dict[str, str]:
-        facts = {"ffmpeg": ffmpeg_version(), "device": self._runtime.device}
+        facts = {
+            "ffmpeg": ffmpeg_version(),
+            "device": self._runtime.device,
+            "torch_threads": str(THREADS),
+        }
         for extractor in self._load().values():
             facts.update(extractor.provenance)
         return facts
+
+
+def _gave_up(result: Future[ClipResult]) -> bool:
+    """Tell whether a clip met what ends the job."""
+    return result.done() and result.exception() is not None
 
 
 @contextmanager

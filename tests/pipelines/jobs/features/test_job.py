@@ -1,6 +1,7 @@
 """The features job end to end: every clip has one fate, whatever happens on the way."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -41,7 +42,16 @@ def undisturbed(small_media: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    (out.parent / "said").write_text(done.stderr)
     return out
+
+
+def test_the_arrangement_is_said_at_the_start_and_threads_are_kept(undisturbed: Path) -> None:
+    said = " ".join((undisturbed.parent / "said").read_text().split())
+    start = said.partition("clips done")[0]
+    assert re.search(r"arrangement: .*(at once|at a time), one thread of PyTorch each", start)
+    provenance = json.loads((undisturbed / "manifest.json").read_text())["provenance"]
+    assert provenance["torch_threads"] == "1"
 
 
 def command(media: Path, out: Path, *more: str) -> list[str]:
