@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from extractors.nets.fused_conv import FusedConv, fuse
 
 LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
-CONVS = {
+CONVS: dict[str, tuple[nn.Conv2d | nn.Conv3d, tuple[int, ...]]] = {
     "first layer": (nn.Conv2d(3, 32, 7, stride=2, padding=3), (2, 3, 40, 40)),
     "3x3": (nn.Conv2d(32, 64, 3, padding=1), (2, 32, 14, 14)),
     "1x1 with stride": (nn.Conv2d(64, 32, 1, stride=2), (2, 64, 15, 15)),
@@ -35,8 +35,8 @@ def with_plain_weights(conv: nn.Conv2d | nn.Conv3d, x: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", CONVS)
 @torch.inference_mode()
 def test_packed_weights_give_the_bits_of_plain_ones(name: str, dtype: torch.dtype) -> None:
-    module, shape = CONVS[name]
-    conv = module.to(dtype).to(memory_format=LAYOUTS[len(shape)])
+    conv, shape = CONVS[name]
+    conv.to(dtype).to(memory_format=LAYOUTS[len(shape)])
     kernel = FusedConv(conv, relu=True)
     larger = (*shape[:-1], shape[-1] + 9)
     for size in (shape, larger, (1, *larger[1:]), shape):  # packed for the first one
