@@ -26,7 +26,7 @@ INSTALL := $(if $(PIP_INDEX_URL),UV_DEFAULT_INDEX="$(PIP_INDEX_URL)") $(BIN)/uv 
 LOCKED := --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help install features train test test-flink test-spark test-images test-faults test-kills test-mutants check bench lock clean
+.PHONY: help install features train test test-flink test-spark test-images test-browser test-faults test-kills test-mutants check bench lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ test-kills: $(VENV)/dev.done ## a kill at every change of the disk, where make t
 test-mutants: $(VENV)/dev.done ## small changes of the code that tests must notice; MUTANTS= SEED= ROOM=
 	@nice -n 15 env MUTANTS="$(MUTANTS)" SEED="$(SEED)" ROOM="$(ROOM)" \
 		$(BIN)/python -m pytest tests/mutants -m mutants
+
+test-browser: $(VENV)/dev.done ## the pages in a real browser; needs chromium and chromium-driver
+	@$(BIN)/python -m pytest tests/browser -m browser
 
 test-images: $(VENV)/dev.done ## the images' packages in a clean root; needs debootstrap and root
 	@$(BIN)/python -m pytest tests/docker -m images

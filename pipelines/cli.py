@@ -53,6 +53,9 @@ COMMANDS = {
     "validate": Command(
         "pipelines.commands.validate", "read every shard of a store back and check it"
     ),
+    "report": Command(
+        "pipelines.commands.report.command", "a page to look at a store or a media folder"
+    ),
     "import-npy": Command(
         "pipelines.commands.import_npy", "published .npy features of LLP to tables"
     ),
