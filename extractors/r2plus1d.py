@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from extractors.base import Array, finite
 from extractors.frames import FrameExtractor, batches, resized
+from extractors.nets.normalising import by_table, normalising_table
 from schemas.media import ClipMedia
 
 SIDE = 112
 MEAN = torch.tensor([0.43216, 0.394666, 0.37645])
 STD = torch.tensor([0.22803, 0.22145, 0.216989])
+TABLE = normalising_table(MEAN, STD)
 CPU_BATCH = 2
 """Seconds in one pass on a CPU."""
 
@@ -49,5 +51,4 @@ class R2Plus1D(FrameExtractor):
 
 def normalised(seconds: NDArray[np.uint8]) -> torch.Tensor:
     """Return uint8 [N, 8, H, W, 3] as float32 [N, 3, 8, H, W] with Kinetics' mean and std."""
-    shares = torch.from_numpy(seconds).float() / 255.0
-    return ((shares - MEAN) / STD).permute(0, 4, 1, 2, 3)
+    return by_table(seconds, TABLE).permute(0, 4, 1, 2, 3)

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from extractors.base import Array, finite
 from extractors.frames import FrameExtractor, batches, resized, scaled_size
+from extractors.nets.normalising import by_table, normalising_table
 from schemas.media import ClipMedia
 
 CROP = 224
 MEAN = torch.tensor([0.485, 0.456, 0.406])
 STD = torch.tensor([0.229, 0.224, 0.225])
+TABLE = normalising_table(MEAN, STD)
 
 
 class ResNet152(FrameExtractor):
@@ -54,5 +56,4 @@ class ResNet152(FrameExtractor):
 
 def normalised(frames: NDArray[np.uint8]) -> torch.Tensor:
     """Return frames, uint8 [N, H, W, 3], as float32 [N, 3, H, W] with ImageNet's mean and std."""
-    shares = torch.from_numpy(frames).float() / 255.0
-    return ((shares - MEAN) / STD).permute(0, 3, 1, 2)
+    return by_table(frames, TABLE).permute(0, 3, 1, 2)

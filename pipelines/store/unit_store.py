@@ -14,6 +14,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +28,10 @@ from schemas.checked_json import encode_record
 from schemas.manifest import MANIFEST, decode_manifest, subset_id
 
 _log = logging.getLogger(__name__)
+_READERS = 64
+"""Threads that read receipts in a bucket."""
+_READ_AHEAD = 4096
+"""Receipts that are asked for at a time."""
 _BESIDE = ("coverage.json", "coverage.md")
 """Files beside the manifest that it vouches for."""
 
@@ -55,8 +60,17 @@ class UnitStore:
         return [path for path in paths if path.endswith(".json")]
 
     def receipts(self) -> Iterator[Receipt]:
-        """Read all receipts, also those that another replaces, in the order of their names."""
-        return map(self.read_receipt, self.receipt_paths())
+        """Read all receipts, also those that another replaces, in the order of their names.
+
+        Those in a bucket, where each takes a round trip, are read by many threads.
+        """
+        paths = self.receipt_paths()
+        if files.is_local(self.out):
+            yield from map(self.read_receipt, paths)
+            return
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="receipts") as pool:
+            for start in range(0, len(paths), _READ_AHEAD):  # so that an error ends it soon
+                yield from pool.map(self.read_receipt, paths[start : start + _READ_AHEAD])
 
     def read_receipt(self, path: str) -> Receipt:
         """Read a receipt; `JobError` for one that is damaged, misplaced or of another recipe."""

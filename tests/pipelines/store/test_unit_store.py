@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from pipelines.store import files, unit_store
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.integrity import find_damaged_units
 from pipelines.store.media_store import MediaStore, Outcome
@@ -53,6 +56,31 @@ def test_latest_failure_is_kept_whatever_the_order_of_receipts() -> None:
         assert latest_failures(receipts, frozenset())["a"].detail == "late"
         assert StoreState.of(receipts).failed["a"].detail == "late"
     assert latest_failures((early, late), frozenset({"a"})) == {}
+
+
+def test_receipts_in_a_bucket_are_read_by_many_threads_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_units(tmp_path, units=70, clips=1, seconds=1, features=("vggish",), failures=0)
+    store, read = FeatureStore(str(tmp_path)), files.read
+    one_by_one = list(store.receipts())
+    lock, reading, most = threading.Lock(), [0], [0]
+
+    def slow(uri: str) -> bytes:
+        with lock:
+            reading[0] += 1
+            most[0] = max(most[0], reading[0])
+        time.sleep(0.2)
+        with lock:
+            reading[0] -= 1
+        return read(uri)
+
+    monkeypatch.setattr(files, "is_local", lambda uri: False)
+    monkeypatch.setattr(files, "read", slow)
+    monkeypatch.setattr(unit_store, "_READ_AHEAD", 64)
+    assert list(store.receipts()) == one_by_one
+    assert len(one_by_one) == 70
+    assert most[0] >= 8
 
 
 def test_receipt_comes_back(store: Path) -> None:
