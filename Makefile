@@ -11,6 +11,9 @@ OUT ?= out/$(DATASET)
 RUNNER ?= FnApiRunner
 WEIGHTS ?=
 ARGS ?=
+# The first demo: a small, easy world, and what HAN reads, at one frame a second (docs/demo.md).
+# Options in ARGS win.
+FIRST_DEMO := --clips 140 --classes 6 --difficulty easy --recipe quick --extractors vggish,resnet152,r2plus1d
 BUDGET_S ?= 1500
 SEED ?= 0
 FAMILY ?=
@@ -53,7 +56,7 @@ install: $(VENV)/runtime.done ## set up the environment only
 features: $(VENV)/runtime.done ## clips to feature tables
 	@$(BIN)/beam run features --dataset "$(DATASET)" --out "$(OUT)" --runner "$(RUNNER)" \
 		$(if $(MEDIA),--media "$(MEDIA)") $(if $(ANNOTATIONS),--annotations "$(ANNOTATIONS)") \
-		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(ARGS)
+		$(if $(WEIGHTS),--weights "$(WEIGHTS)") $(if $(filter demo,$(DATASET)),$(FIRST_DEMO)) $(ARGS)
 
 train: $(VENV)/runtime.done ## train HAN on the tables of OUT
 	@$(BIN)/python models/train.py han --features "$(OUT)" $(ARGS)

@@ -119,7 +119,7 @@ FEATURES: dict[str, Feature] = {
         Feature(
             extractor="r2plus1d", modality="visual", shape=(512,), net="r2plus1d",
             half_precision=True,
-            about="8 frames per second, squashed to 112x112 (bilinear), Kinetics mean and std",
+            about="each second's frames, squashed to 112x112 (bilinear), Kinetics mean and std",
         ),
         Feature(
             extractor="logmel", modality="audio", shape=(100, 64),

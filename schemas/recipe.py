@@ -105,6 +105,7 @@ class Recipe:
 RECIPES = {
     "llp-eccv20": Recipe(name="llp-eccv20"),
     "clean": Recipe(name="clean", sampler="timestamp", jpeg=False),
+    "quick": Recipe(name="quick", sampler="timestamp", jpeg=False, frames_per_second=1),
     "audioset-vggish": Recipe(name="audioset-vggish", vggish_relu=False, vggish_pca=True),
 }
 """Every recipe by name; `llp-eccv20` is the default."""

@@ -73,6 +73,8 @@ class FeatureStore(UnitStore):
                 f"{dataset!r}; give another --out"
             )
         if stored.recipe != recipe:
+            if stored.recipe.with_(extractors=recipe.extractors) == recipe:
+                raise UsageError(self._other_extractors(stored.recipe, recipe))
             changes = [
                 f"{name} {value!r} (now {getattr(recipe, name)!r})"
                 for name, value in asdict(stored.recipe).items()
@@ -83,6 +85,14 @@ class FeatureStore(UnitStore):
                 f"with {', '.join(changes)}; shards of two recipes never mix: ask for the stored "
                 "settings or give another --out"
             )
+
+    def _other_extractors(self, stored: Recipe, recipe: Recipe) -> str:
+        """Say how to come by extractors that the store was not begun with."""
+        return (
+            f"{self.out} was begun with the extractors {','.join(stored.extractors)} and keeps to "
+            f"them; for {','.join(recipe.extractors)} run the same command with another --out, "
+            f"which makes them all for the same clips, or remove {self.out} first"
+        )
 
     def identity(self) -> StoreIdentity | None:
         """Read `store.json`; None where there is no store yet, `JobError` where it is damaged."""

@@ -24,7 +24,8 @@ class Options(ClipOptions):
     out: str | None = None
     """Folder or URI for the tables; out/<dataset> when it is left out."""
     recipe: str = "llp-eccv20"
-    """How video and audio become features: llp-eccv20, clean or audioset-vggish."""
+    """How video and audio become features: llp-eccv20, clean, audioset-vggish, or quick, with one
+    frame a second instead of eight."""
     extractors: str = ",".join(DEFAULT_EXTRACTORS)
     """Which extractors run, separated by commas; ncp may be added."""
     resnet152_frames: Literal["mean", "keep"] = "mean"

@@ -1,6 +1,9 @@
 """HAN against numbers of the authors' code, and what its ablations switch."""
 
+import logging
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from models.contract.batch import Batch, Outputs
+from models.data.clips import ClipData, open_clips
 from models.nets.parsing import han
 from models.registry import build
 from tests.models.batches import fill_by_formula, formula_batch, make_batch
@@ -132,3 +136,37 @@ def test_seconds_are_a_set_without_a_recurrent_net() -> None:
 def test_odd_width_is_refused() -> None:
     with pytest.raises(ValueError, match="hidden must be even and at least 2, got 33"):
         han.Config(hidden=33)
+
+
+def few(clips: int, store: Path) -> ClipData:
+    """So many training clips, without features."""
+    data = open_clips(store, han.CARD.needs)
+    labels = data.labels[np.zeros(clips, dtype=int)]
+    return replace(data, splits=np.full(clips, "train"), labels=labels)
+
+
+def test_few_clips_take_settings_for_small_sets(
+    small_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    data = few(han.SMALL_SET - 1, small_store)
+    adapted = han.adapt(han.Config(pooling="mean"), data)
+    assert adapted == han.Config(pooling="mean", **han.SMALL_SETTINGS)
+    assert f"{han.SMALL_SET - 1} training clips are few: hidden 64," in caplog.text
+    assert han.adapt(adapted, data) == adapted
+
+
+@pytest.mark.parametrize(
+    "given", [{"epochs": 3}, {"hidden": 32}, {"small": "no"}, {"weight_decay": 0.1, "keep": "last"}]
+)
+def test_settings_of_the_user_are_left_alone(given: dict[str, Any], small_store: Path) -> None:
+    config = han.Config(**given)
+    assert han.adapt(config, few(50, small_store)) == config
+
+
+def test_settings_for_small_sets_may_be_asked_for(small_store: Path) -> None:
+    enough = few(han.SMALL_SET, small_store)
+    assert han.adapt(han.Config(), enough) == han.Config()
+    asked = han.adapt(han.Config(small="yes", hidden=32, epochs=3), enough)
+    wanted = {**han.SMALL_SETTINGS, "small": "yes", "hidden": 32, "epochs": 3}
+    assert asked == han.Config(**wanted)

@@ -1,4 +1,4 @@
-"""A store with the default recipe's six extractors, as `make features` makes it."""
+"""A store with the default recipe's six extractors."""
 
 from pathlib import Path
 
