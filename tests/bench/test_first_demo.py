@@ -122,6 +122,7 @@ def trained(place: Path, store: Path, name: str) -> dict[str, dict[str, list[flo
                     words += [f"--{setting.replace('_', '-')}", str(settings[setting])]
             subprocess.run([sys.executable, "models/train.py", *words], check=True, cwd=ROOT)
         report = RunResults.read(folder / "results.json").reports["test"]
+        assert report.intervals is not None
         found[str(seed)] = {
             score: [
                 round(number, 1) for number in (report.metrics[score], *report.intervals[score])
