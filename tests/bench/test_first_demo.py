@@ -124,10 +124,9 @@ def trained(place: Path, store: Path, name: str) -> dict[str, dict[str, list[flo
         report = RunResults.read(folder / "results.json").reports["test"]
         assert report.intervals is not None
         found[str(seed)] = {
-            score: [
-                round(number, 1) for number in (report.metrics[score], *report.intervals[score])
-            ]
+            score: [round(number, 1) for number in (value, *report.intervals[score])]
             for score in SCORES
+            if (value := report.metrics[score]) is not None
         }
     return found
 
