@@ -65,6 +65,36 @@ class Thresholds:
         return cls(tuned_on=str(data["tuned_on"]), values=values)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TimelineRow:
+    """One class over a clip: what is so, what the net decides, how sure it is."""
+
+    label: str
+    """Class name."""
+    modality: str
+    """`audio`, `visual`, or `clip` for a class of the whole clip."""
+    truth: Sequence[bool] | None
+    """Whether it is so in each second, [T]; one value for a whole clip; None where not known."""
+    predicted: Sequence[bool]
+    """The decisions, [T]."""
+    probability: Sequence[float]
+    """The scores, [T]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipTimeline:
+    """What a net says about one clip beside what is so."""
+
+    key: str
+    """Clip key."""
+    f_score: float
+    """F of the clip's decisions, from 0 to 1; 1 where nothing is there and nothing is found."""
+    labels: Sequence[str]
+    """Weak labels of the clip."""
+    rows: Sequence[TimelineRow]
+    """Classes that are so or found, the surest first."""
+
+
 def origin(features: Mapping[str, Any]) -> str:
     """Return data set, weights and subset in words, from the features that results name.
 

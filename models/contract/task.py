@@ -12,7 +12,7 @@ from typing import Literal, Protocol, TypeVar
 from torch import Tensor, nn
 
 from models.contract.config import TrainConfig
-from models.contract.report import SplitReport, Thresholds
+from models.contract.report import ClipTimeline, SplitReport, Thresholds
 
 Modality = Literal["audio", "visual"]
 Clips = TypeVar("Clips")
@@ -100,6 +100,9 @@ class Task(Protocol[Clips, Predictions]):
         thresholds: Thresholds | None,
     ) -> None:
         """Write the predictions of each split as Parquet; class names are in the metadata."""
+
+    def timelines(self, path: Path, clips: Clips) -> Mapping[str, Sequence[ClipTimeline]]:
+        """Return the worst, the best and some random clips of what `write` wrote, by kind."""
 
     def draw(
         self,

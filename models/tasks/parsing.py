@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from models.contract.batch import Outputs
 from models.contract.config import TrainConfig
-from models.contract.report import SplitReport, Thresholds
+from models.contract.report import ClipTimeline, SplitReport, Thresholds
 from models.contract.task import Modality
 from models.data import splits
 from models.data.source import ClipSource
@@ -32,6 +32,7 @@ from models.metrics import (
 )
 from models.runtime import files
 from models.tasks.intervals import bootstrap_intervals
+from models.tasks.timelines import parsing_timelines
 
 HEADS = tuple(
     f"{level} {head}" for level in ("seg", "ev") for head in ("A", "V", "AV", "Type", "Event")
@@ -154,6 +155,10 @@ class Parsing:
     ) -> None:
         """Write one row per clip and second (`write_predictions`)."""
         write_predictions(path, clips, predictions)
+
+    def timelines(self, path: Path, clips: ClipSource) -> dict[str, list[ClipTimeline]]:
+        """Return the worst, the best and some random clips of what `write` wrote, by kind."""
+        return parsing_timelines(path, clips)
 
     def draw(
         self,

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.contract.config import TaggingConfig, TrainConfig
-from models.contract.report import SplitReport, Thresholds
+from models.contract.report import ClipTimeline, SplitReport, Thresholds
 from models.contract.task import Modality
 from models.data import splits
 from models.data.source import ClipSource
 from models.metrics import average_precision, micro_scores, roc_auc, tagging_scores
 from models.runtime import files
 from models.tasks.thresholds import Values, class_thresholds, global_threshold
+from models.tasks.timelines import tagging_timelines
 from schemas import UsageError
 
 TAGGING_NAMES = ("map", "mauc", "dprime", "micro_f1", "micro_precision", "micro_recall")
@@ -131,6 +132,10 @@ class Tagging:
     ) -> None:
         """Write one row per clip (`write_tags`)."""
         write_tags(path, clips, predictions, cut_values(thresholds, len(clips.vocabulary)))
+
+    def timelines(self, path: Path, clips: ClipSource) -> dict[str, list[ClipTimeline]]:
+        """Return the worst, the best and some random clips of what `write` wrote, by kind."""
+        return tagging_timelines(path, clips)
 
     def draw(
         self,

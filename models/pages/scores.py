@@ -1,0 +1,94 @@
+"""Scores of a run as rows of dots on one axis, and as tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from models.contract.report import SplitReport
+from models.contract.task import Task
+from models.training.results import RunResults
+from models.training.tables import printed, shown
+
+Cell = tuple[str, Any]
+"""What a cell shows, and what it is sorted by."""
+OFF_AXIS = "dprime"
+"""A score that is no share; it stands in tables only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRow:
+    """One score on the axis from 0 to 100."""
+
+    label: str
+    value: str
+    dots: Sequence[tuple[str, float, str]]
+    """Kind (`ours`, `floor`, `paper`), place, what to say."""
+    interval: tuple[float, float] | None
+    """Start and width of the 95 % interval."""
+
+
+def score_rows(
+    task: Task[Any, Any], report: SplitReport, published: Mapping[str, float]
+) -> list[ScoreRow]:
+    """Return our scores with interval, those of predicting nothing, and the paper's."""
+    rows = []
+    for name, value in report.metrics.items():
+        if value is None or name == OFF_AXIS:
+            continue
+        ours = task.printed(name, value)
+        dots = [("ours", ours, f"ours {ours:.2f}")]
+        floor = (report.floor or {}).get(name)
+        if floor is not None:
+            nothing = task.printed(name, floor)
+            dots.insert(0, ("floor", nothing, f"predicting nothing {nothing:.2f}"))
+        if name in published:
+            dots.append(("paper", published[name], f"paper {printed(published[name])}"))
+        low_high = (report.intervals or {}).get(name)
+        interval = None if low_high is None else (low_high[0], low_high[1] - low_high[0])
+        rows.append(ScoreRow(label=name, value=f"{ours:.2f}", dots=dots, interval=interval))
+    return rows
+
+
+def score_table(
+    task: Task[Any, Any], report: SplitReport, published: Mapping[str, float]
+) -> list[list[Cell]]:
+    """Return a row per score: name, ours, interval, predicting nothing, paper."""
+    rows = []
+    for name, value in report.metrics.items():
+        interval = (report.intervals or {}).get(name)
+        between = "" if interval is None else f"{interval[0]:.2f} - {interval[1]:.2f}"
+        floor = shown(task, name, (report.floor or {}).get(name))
+        paper = published.get(name)
+        rows.append(
+            [(name, name), number(shown(task, name, value)), (between, ""), number(floor),
+             (printed(paper), "" if paper is None else paper)]
+        )  # fmt: skip
+    return rows
+
+
+def class_table(report: SplitReport) -> tuple[list[tuple[str, bool]], list[list[Cell]]]:
+    """Return heads and a row per class of every score that the report has by class."""
+    classes = report.classes or {}
+    names = list(dict.fromkeys(name for scores in classes.values() for name in scores))
+    heads = [("class", False), *((score, True) for score in classes)]
+    rows = [
+        [(name, name), *(_class_cell(scores.get(name)) for scores in classes.values())]
+        for name in names
+    ]
+    return heads, rows
+
+
+def _class_cell(value: float | None) -> Cell:
+    return ("", "") if value is None else (f"{value:.3g}", value)
+
+
+def number(text: str) -> Cell:
+    """Return a printed number as a cell."""
+    return text, text
+
+
+def paper_numbers(results: RunResults) -> Mapping[str, float]:
+    """Return the numbers of the paper's row that the run stands for."""
+    rows = results.paper.get("rows") or [{}]
+    numbers: Mapping[str, float] = rows[0].get("numbers", {})
+    return numbers
