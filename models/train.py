@@ -30,6 +30,8 @@ from models.contract.task import Task
 from models.data import splits
 from models.data.source import ClipSource
 from models.data.streaming import open_data
+from models.pages.compare_page import compare_after_trainings
+from models.pages.run_page import write_after_training
 from models.runtime import command_line as cli
 from models.runtime import distributed as parallel
 from models.runtime import files
@@ -123,13 +125,17 @@ def main(arguments: Sequence[str]) -> None:
                 fold=run.fold, resume=options.resume, save_every_s=options.save_every_s,
                 trackers=options.trackers,
             )  # fmt: skip
-            finished.append(train_or_go_on(session, clips) if several else train(session, clips))
+            go_on = several or (options.resume and runs.unreported(run.folder))
+            finished.append(train_or_go_on(session, clips) if go_on else train(session, clips))
+            write_after_training(run.folder, clips)
         tables.print_results(out, finished[-1], method.card)
+        out.print(f"Page: {run.folder / runs.REPORT}", markup=False)
         said = f"Run folder: {run.folder}. Score it again: python models/evaluate.py --run "
         out.print(f"{said}{run.folder}", markup=False)
     if len(finished) > 1:
         over = "folds" if options.folds else "seeds"
         summarise(finished, base / f"{over}.json", method.card.task, over)
+        compare_after_trainings([run.folder for run in planned], base)
     parallel.stop()
 
 

@@ -1,15 +1,17 @@
 """Several runs side by side: scores, curves, settings that differ, classes; one file."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from models.pages.run_page import TEMPLATES, RunFacts
+from models.pages.run_page import TEMPLATES, RunFacts, attempt
 from models.pages.scores import OFF_AXIS, Cell, ScoreRow, number
 from models.runtime import files
 from models.tasks.timelines import shown_split
+from models.training.run_folder import REPORT
 from models.training.tables import shown
 from schemas import UsageError, page
 
@@ -28,6 +30,12 @@ def write_comparison(folders: Sequence[Path], html: Path) -> Path:
         raise UsageError(f"runs of one task can be compared, and {said}; leave some out")
     files.write_text(html, page.render("compare.html.j2", TEMPLATES, **facts(runs)))
     return html
+
+
+def compare_after_trainings(folders: Sequence[Path], base: Path) -> None:
+    """Write the page of several seeds or folds; a failure costs no training."""
+    path = base / REPORT
+    attempt(path, partial(write_comparison, folders, path))
 
 
 def facts(runs: Sequence[RunFacts]) -> dict[str, Any]:
@@ -88,8 +96,9 @@ def warnings(runs: Sequence[RunFacts], names: Sequence[str]) -> list[str]:
 
 def _facts_row(name: str, run: RunFacts) -> list[Cell]:
     results, features = run.results, run.results.features
-    words = (name, results.experiment, features["dataset"], results.subset_id,
-             features["recipe"]["weights"], results.seed, results.kept_epoch, results.seconds)  # fmt: skip
+    weights = features["recipe"]["weights"]
+    words = (name, results.experiment, features["dataset"], results.subset_id, weights,
+             results.seed, results.kept_epoch, results.seconds)  # fmt: skip
     return [(str(word), word) for word in words]
 
 
@@ -103,7 +112,7 @@ def _split(runs: Sequence[RunFacts], names: Sequence[str], split: str) -> dict[s
         values = [report.metrics[score] for report in reports]
         cells = [number(shown(task, score, value)) for value in values]
         known = [task.printed(score, value) for value in values if value is not None]
-        spread = [("", ""), ("", "")]
+        spread: list[Cell] = [("", ""), ("", "")]
         if len(known) == len(values) and len(values) > 1:
             mean, std = float(np.mean(known)), float(np.std(known, ddof=1))
             spread = [(f"{mean:.2f}", mean), (f"{std:.2f}", std)]

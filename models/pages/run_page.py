@@ -1,8 +1,9 @@
 """`report.html` of a run: scores, curves, classes, confusion, clips, settings; one file."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from models.data.source import ClipSource
 from models.metrics import PRESENCE
 from models.pages import frames
 from models.pages.scores import class_table, paper_numbers, score_rows, score_table
+from models.runtime import distributed as parallel
 from models.runtime import files
 from models.tasks.timelines import shown_split
 from models.training import run_folder as runs
@@ -21,7 +23,7 @@ from models.training.figures import loss_terms, validation_scores
 from models.training.method import NetMethod
 from models.training.results import FREE_SETTINGS, RunResults
 from models.training.run_folder import RunConfig
-from schemas import EarsightError, page
+from schemas import JobError, UsageError, page
 from schemas.messages import printable
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -74,16 +76,20 @@ def write_report(
 
 def write_after_training(folder: Path, clips: ClipSource | None = None) -> None:
     """Write the pages of a run and of those trained on the way; a failure costs no training."""
-    for path in [folder, *(found.parent for found in sorted(folder.glob("*/results.json")))]:
-        if path != folder and (path / runs.REPORT).is_file():
-            continue
-        try:
-            write_report(path, clips=clips if path == folder else None)
-        except Exception as error:  # noqa: BLE001 a page costs no training; tests fail on the line
-            logger.exception(
-                "%s was not written (%s); the results are whole", path / runs.REPORT,
-                type(error).__name__,
-            )  # fmt: skip
+    for path in sorted(folder.glob("*/results.json")):
+        if runs.unreported(path.parent):
+            attempt(path.parent / runs.REPORT, partial(write_report, path.parent))
+    attempt(folder / runs.REPORT, partial(write_report, folder, clips=clips))
+
+
+def attempt(path: Path, write: Callable[[], object]) -> None:
+    """Write a page of finished trainings; what goes wrong is logged, and costs none of them."""
+    if parallel.rank() > 0:
+        return
+    try:
+        write()
+    except Exception:
+        logger.exception("%s was not written, the results are whole", path)
 
 
 def facts(run: RunFacts, clips: ClipSource | None, media: Path | None) -> dict[str, Any]:
@@ -171,7 +177,7 @@ def timelines_of(
     try:
         held = _clips(run) if clips is None else clips
         timelines = run.method.card.task.timelines(path, held)
-    except EarsightError as error:
+    except (JobError, UsageError) as error:
         return {}, f"The clips cannot be shown: {error}."
     return timelines, "" if timelines else "There is no clip outside the training split."
 

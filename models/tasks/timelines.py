@@ -144,18 +144,16 @@ def _parsed(
         shown = set(np.flatnonzero(there.any(axis=0)).tolist())
         if not shown and probability.size:
             shown = {int(probability.max(axis=0).argmax())}
-        for index in sorted(shown, key=lambda index: -float(probability[:, index].max())):
-            rows.append(
-                TimelineRow(
-                    label=names[index], modality=side,
-                    truth=None if truth is None else truth[: len(decided), index].tolist(),
-                    predicted=decided[:, index].tolist(),
-                    probability=probability[:, index].tolist(),
-                )
-            )  # fmt: skip
-    return ClipTimeline(
-        key=key, f_score=score, labels=labels_of(clips, row), rows=rows[: 2 * MOST_ROWS]
-    )
+        surest = sorted(shown, key=lambda index: -float(probability[:, index].max()))
+        rows += [
+            TimelineRow(
+                label=names[index], modality=side,
+                truth=None if truth is None else truth[: len(decided), index].tolist(),
+                predicted=decided[:, index].tolist(), probability=probability[:, index].tolist(),
+            )
+            for index in surest[:MOST_ROWS]
+        ]  # fmt: skip
+    return ClipTimeline(key=key, f_score=score, labels=labels_of(clips, row), rows=rows)
 
 
 def labels_of(clips: ClipSource, row: int) -> list[str]:

@@ -21,7 +21,7 @@ from schemas.messages import printable
 
 CONFIG, RESULTS, PREDICTIONS = "config.json", "results.json", "predictions.parquet"
 CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
-HISTORY = "history.csv"
+HISTORY, REPORT = "history.csv", "report.html"
 TRACKED = ("tracking.json", "events.out.tfevents.*")
 """What trackers leave in the folder."""
 FIGURES = ("curves.png", "timelines.png", "confusion.png", "classes.png")
@@ -129,7 +129,7 @@ def refuse_other_features(
 def forget(folder: Path) -> None:
     """Remove what an earlier training left, so that no folder holds parts of two trainings."""
     if parallel.rank() == 0 and folder.is_dir():
-        left = (RESULTS, PREDICTIONS, CHECKPOINT, RESUME, HISTORY, "evaluation-*.json")
+        left = (RESULTS, PREDICTIONS, CHECKPOINT, RESUME, HISTORY, REPORT, "evaluation-*.json")
         for pattern in (*left, *FIGURES, *TRACKED):
             for path in folder.glob(pattern):
                 path.unlink(missing_ok=True)
@@ -203,6 +203,11 @@ def stopped_before_save(folder: Path) -> bool:
     """Return whether a training was begun in the folder and stopped before its first save."""
     begun = (folder / CONFIG).is_file()
     return begun and not any((folder / name).is_file() for name in (RESUME, RESULTS))
+
+
+def unreported(folder: Path) -> bool:
+    """Return whether a training in the folder ended before it had written its page."""
+    return (folder / RESULTS).is_file() and not (folder / REPORT).is_file()
 
 
 def refuse_finished(folder: Path) -> None:

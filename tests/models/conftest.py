@@ -1,5 +1,6 @@
 """Stores on disk and trained runs for the tests of the models."""
 
+import logging
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,29 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+class Loud(logging.Handler):
+    """Raises on what a page logs: a training goes on without its page, its test does not."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise AssertionError(record.getMessage())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loud_pages() -> Iterator[logging.Handler]:
+    """A page that cannot be written fails the test of its training."""
+    handler = Loud(logging.ERROR)
+    logging.getLogger("models.pages").addHandler(handler)
+    yield handler
+    logging.getLogger("models.pages").removeHandler(handler)
+
+
+@pytest.fixture
+def quiet_pages(loud_pages: logging.Handler) -> Iterator[Callable[[], None]]:
+    """Function after which a page may fail in this test."""
+    yield lambda: loud_pages.setLevel(logging.CRITICAL + 1)
+    loud_pages.setLevel(logging.ERROR)
 
 
 @pytest.fixture(scope="session")

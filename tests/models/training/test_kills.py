@@ -20,12 +20,12 @@ STEPS = ["resume.safetensors"] * 3
 """Saves of an epoch, one after each step."""
 FILES = ("config.json", *STEPS, "history.csv", "resume.safetensors", *STEPS, "history.csv",
          "checkpoint.safetensors", "predictions.parquet", "results.json", "timelines.png",
-         "confusion.png", "curves.png")  # fmt: skip
+         "confusion.png", "curves.png", "report.html")  # fmt: skip
 """What a training of two epochs writes, in order."""
 KILLS: list[tuple[int, Moment]] = [
     (0, "half"), (1, "before"), (2, "half"), (4, "before"), (4, "after"), (6, "after"),
     (9, "half"), (9, "after"), (10, "half"), (11, "after"), (12, "half"), (12, "after"),
-    (14, "half"),
+    (14, "half"), (16, "half"), (16, "after"),
 ]  # fmt: skip
 
 
