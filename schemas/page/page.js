@@ -35,6 +35,7 @@ for (const clip of document.querySelectorAll(".clip[data-seconds]")) {
   const show = () => {
     const at = player.currentTime;
     clip.querySelectorAll(".now").forEach((mark) => {
+      mark.style.display = "block";
       mark.style.left = `${Math.min(100, 100 * at / seconds)}%`;
     });
     clip.querySelectorAll("rect[data-second]").forEach((region) => {
