@@ -109,25 +109,13 @@ def main(arguments: Sequence[str]) -> None:
     config = replace(config, classes=len(data.vocabulary))
     parallel.start(choose_device(config.device))
     base = run_folder_of(options, experiment, config)
-    several = options.seeds > 1 or options.folds > 0
     planned = list(planned_runs(options, config, data, base))
     if not options.overwrite and not options.resume:
         for run in planned:
             runs.refuse_finished(run.folder)
     finished = []
     for run in planned:
-        with runs.held(run.folder):
-            clips = method.derive(run.clips, run.config, run.folder)
-            method.check(run.config, clips)
-            session = Session(
-                method=method, experiment=experiment, config=method.adapt(run.config, clips),
-                features=options.features, annotations=options.annotations, folder=run.folder,
-                fold=run.fold, resume=options.resume, save_every_s=options.save_every_s,
-                trackers=options.trackers,
-            )  # fmt: skip
-            go_on = several or (options.resume and runs.unreported(run.folder))
-            finished.append(train_or_go_on(session, clips) if go_on else train(session, clips))
-            write_after_training(run.folder, clips)
+        finished.append(train_planned(run, method, experiment, options))
         tables.print_results(out, finished[-1], method.card)
         out.print(f"Page: {run.folder / runs.REPORT}", markup=False)
         said = f"Run folder: {run.folder}. Score it again: python models/evaluate.py --run "
@@ -172,6 +160,26 @@ class PlannedRun:
     config: TrainConfig
     clips: ClipSource
     fold: tuple[int, str] | None = None
+
+
+def train_planned(
+    run: PlannedRun, method: NetMethod[Any], experiment: Experiment, options: Options
+) -> RunResults:
+    """Train one run, or go on with it; write its page."""
+    several = options.seeds > 1 or options.folds > 0
+    with runs.held(run.folder):
+        clips = method.derive(run.clips, run.config, run.folder)
+        method.check(run.config, clips)
+        session = Session(
+            method=method, experiment=experiment, config=method.adapt(run.config, clips),
+            features=options.features or Path(), annotations=options.annotations,
+            folder=run.folder, fold=run.fold, resume=options.resume,
+            save_every_s=options.save_every_s, trackers=options.trackers,
+        )  # fmt: skip
+        go_on = several or (options.resume and runs.unreported(run.folder))
+        results = train_or_go_on(session, clips) if go_on else train(session, clips)
+        write_after_training(run.folder, clips)
+    return results
 
 
 def planned_runs(

@@ -25,7 +25,7 @@ FILES = ("config.json", *STEPS, "history.csv", "resume.safetensors", *STEPS, "hi
 KILLS: list[tuple[int, Moment]] = [
     (0, "half"), (1, "before"), (2, "half"), (4, "before"), (4, "after"), (6, "after"),
     (9, "half"), (9, "after"), (10, "half"), (11, "after"), (12, "half"), (12, "after"),
-    (14, "half"), (16, "half"), (16, "after"),
+    (14, "half"), (16, "half"),
 ]  # fmt: skip
 
 
