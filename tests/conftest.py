@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.killed import write_kills
 from tests.places import ROOT
 
 
@@ -16,6 +17,12 @@ def pytest_configure() -> None:
         if signal.getsignal(sign) is signal.SIG_IGN:
             usual = signal.default_int_handler if sign is signal.SIGINT else signal.SIG_DFL
             signal.signal(sign, usual)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write down the kills of `make test-kills` once they have all passed."""
+    if session.config.option.markexpr == "kills" and exitstatus == pytest.ExitCode.OK:
+        write_kills()
 
 
 @pytest.fixture(scope="session")

@@ -233,7 +233,7 @@ class StreamedClips(ClipSource):
 
     def _loader_reader(self) -> Reader:
         """Return a reader for a loader process: two buffers, old and new, fit in it."""
-        most = 2 * self.buffer_clips // max(1, self.workers)
+        most = 2 * self.buffer_clips // self.workers
         return Reader(self.parts, self.part_of, self.keys, self.needs, self.seconds, most)
 
     def _batch(self, tensors: Tensors, rows: Tensor, progress: float = 0.0) -> Batch:

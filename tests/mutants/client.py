@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.mutants.equivalent import EQUIVALENT, Equivalent
 from tests.mutants.known import Known
 from tests.mutants.mutations import Mutation, mutations
 from tests.mutants.rooms import Room
@@ -29,6 +30,8 @@ class Score:
     """All that there are."""
     killed: int = 0
     survivors: list[dict[str, Any]] = field(default_factory=list)
+    equivalent: list[dict[str, Any]] = field(default_factory=list)
+    """Those that do the same as before (`equivalent.py`); they are not tried."""
 
     @property
     def tried(self) -> int:
@@ -42,7 +45,7 @@ class Score:
             "mutants": self.mutants, "tried": self.tried, "killed": self.killed,
             "survived": len(self.survivors),
             "survived_share": None if share is None else round(share, 3),
-            "survivors": self.survivors,
+            "survivors": self.survivors, "equivalent": self.equivalent,
         }  # fmt: skip
 
 
@@ -100,11 +103,25 @@ def try_room(server: Server, room: Room, seed: int, most: int, budget_s: float) 
     for path, mutation in random.Random(seed).sample(every, min(most, len(every))):
         if time.monotonic() > until:
             break
-        if server.survives(path, mutation.apply(path.read_text()), room.tests_of(path)):
+        same = equivalent_of(path, mutation)
+        if same is not None:
+            score.equivalent.append({**_describe(path, mutation), "reason": same.reason})
+        elif server.survives(path, mutation.apply(path.read_text()), room.tests_of(path)):
             score.survivors.append(_describe(path, mutation))
         else:
             score.killed += 1
     return score
+
+
+def equivalent_of(path: Path, mutation: Mutation) -> Equivalent | None:
+    """Return the entry that says why a change does the same; None where there is none."""
+    name = str(path.relative_to(ROOT))
+    line = path.read_text().splitlines()[mutation.line - 1].strip()
+    change = name, line, mutation.before, mutation.after
+    for known in EQUIVALENT:
+        if (known.path, known.line, known.before, known.after) == change:
+            return known
+    return None
 
 
 def known_survives(server: Server, known: Known) -> bool:

@@ -1,54 +1,105 @@
-"""The rooms whose tests are tried, and which tests cover each."""
+"""The rooms whose tests are tried, and which tests cover each module."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.places import ROOT
+
+Tests = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Room:
     """Modules that are changed, and the tests that should notice."""
 
-    sources: tuple[str, ...]
-    """Files and folders under the root."""
-    tests: tuple[str, ...]
-    """Test files and folders, the quickest first."""
+    source: str
+    """File or folder under the root."""
+    tests: Tests
+    """Test files of every module that `covers` does not name."""
+    covers: Mapping[str, Tests]
+    """Path of a module or folder under `source`, without its ending, to its test files."""
 
     def modules(self) -> list[Path]:
         """Return the files that hold code."""
-        found: list[Path] = []
-        for source in self.sources:
-            path = ROOT / source
-            found += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        path = ROOT / self.source
+        found = sorted(path.rglob("*.py")) if path.is_dir() else [path]
         return [path for path in found if path.name != "__init__.py"]
 
     def tests_of(self, module: Path) -> Sequence[str]:
         """Return the covering tests, those named after the module first."""
         mirrored = ROOT / "tests" / module.relative_to(ROOT).parent
-        own = sorted(mirrored.glob(f"test_{module.stem}*.py"))
-        return [*(str(path.relative_to(ROOT)) for path in own), *self.tests]
+        own = [
+            str(path.relative_to(ROOT)) for path in sorted(mirrored.glob(f"test_{module.stem}.py"))
+        ]
+        name = str(module.relative_to(ROOT / self.source)).removesuffix(".py")
+        others = self.covers.get(name) or self.covers.get(name.partition("/")[0], self.tests)
+        return list(dict.fromkeys([*own, *others]))
 
+
+UNIT_STORE = "tests/pipelines/store/test_unit_store.py"
+VALIDATE = "tests/pipelines/commands/test_validate.py"
+RECORDS = "tests/schemas/test_records.py"
+FEATURES = "tests/schemas/test_features.py"
+DECODE = "tests/pipelines/media/test_decode.py"
 
 ROOMS = {
-    "schemas": Room(("schemas",), ("tests/schemas",)),
+    "schemas": Room(
+        "schemas",
+        (RECORDS, FEATURES, "tests/schemas/test_manifest.py"),
+        {
+            "manifests": (
+                "tests/schemas/test_manifests_input.py", "tests/schemas/test_manifests_folder.py",
+                "tests/schemas/test_sources.py", "tests/schemas/test_manifests_published.py",
+            ),
+            "published": ("tests/schemas/test_sources.py",),
+            "settings": (
+                "tests/models/contract/test_bounds.py", "tests/pipelines/test_command_line.py",
+            ),
+            "machine": (RECORDS, "tests/schemas/test_messages.py"),
+            "media_names": (RECORDS, "tests/pipelines/media/test_media_index.py"),
+        },
+    ),
     "pipelines/store": Room(
-        ("pipelines/store",),
-        (
-            "tests/pipelines/store",
-            "tests/pipelines/commands/test_validate.py",
-            "tests/pipelines/jobs/pack/test_pack.py",
-            "tests/pipelines/jobs/features/test_worker.py",
-        ),
+        "pipelines/store",
+        (UNIT_STORE, VALIDATE),
+        {
+            "coverage": ("tests/pipelines/store/test_coverage.py",),
+            "files": (UNIT_STORE,),
+            "interrupts": ("tests/pipelines/store/test_interrupts.py",),
+            "locking": ("tests/pipelines/store/test_locking.py",),
+            "media_store": (UNIT_STORE, "tests/pipelines/store/test_kills.py"),
+            "progress": ("tests/pipelines/store/test_progress.py",),
+            "scratch": ("tests/pipelines/store/test_scratch.py",),
+            "units": ("tests/pipelines/store/test_units.py",),
+        },
     ),
     "pipelines/media": Room(
-        ("pipelines/media",),
-        ("tests/pipelines/media", "tests/pipelines/jobs/features/test_worker.py"),
+        "pipelines/media",
+        (DECODE, "tests/pipelines/media/test_reader.py"),
+        {
+            "child_process": ("tests/pipelines/media/test_child_process.py",),
+            "containers": ("tests/pipelines/media/test_containers.py", DECODE),
+            "ffmpeg": ("tests/pipelines/media/test_ffmpeg.py",),
+            "frames": ("tests/pipelines/media/test_frames.py", DECODE),
+            "media_index": ("tests/pipelines/media/test_media_index.py",),
+            "probe": ("tests/pipelines/media/test_probe.py", DECODE),
+            "quality": ("tests/pipelines/media/test_quality.py",),
+            "regular_file": ("tests/pipelines/media/test_regular_file.py",),
+            "scratch_room": ("tests/pipelines/media/test_scratch_room.py",),
+            "timestamps": ("tests/pipelines/media/test_timestamps.py",),
+        },
     ),
-    "models/metrics.py": Room(("models/metrics.py",), ("tests/models/test_metrics.py",)),
+    "models/metrics.py": Room("models/metrics.py", ("tests/models/test_metrics.py",), {}),
     "models/tasks": Room(
-        ("models/tasks",),
-        ("tests/models/tasks", "tests/models/training", "tests/models/nets/tagging/test_fayek.py"),
+        "models/tasks",
+        ("tests/models/tasks",),
+        {
+            "intervals": ("tests/models/tasks/test_intervals.py", "tests/models/test_metrics.py"),
+            "parsing": ("tests/models/tasks/test_parsing.py",),
+            "tagging": (
+                "tests/models/tasks/test_tagging.py", "tests/models/tasks/test_thresholds.py",
+            ),
+        },
     ),
-}
+}  # fmt: skip

@@ -4,8 +4,11 @@ import ast
 
 import pytest
 
+from tests.mutants.client import equivalent_of
+from tests.mutants.equivalent import EQUIVALENT, Equivalent
 from tests.mutants.known import KNOWN, Known
 from tests.mutants.mutations import mutations
+from tests.mutants.rooms import ROOMS
 from tests.places import ROOT
 
 SOURCE = '''
@@ -46,3 +49,18 @@ def test_known_change_still_fits_its_file(known: Known) -> None:
     ast.parse(known.apply((ROOT / known.path).read_text()))
     for test in known.tests:
         assert (ROOT / test).exists()
+
+
+@pytest.mark.parametrize("same", EQUIVALENT, ids=lambda same: f"{same.path} {same.before}")
+def test_equivalent_change_still_fits_its_file(same: Equivalent) -> None:
+    path = ROOT / same.path
+    assert same in [equivalent_of(path, change) for change in mutations(path.read_text())]
+
+
+def test_every_room_has_modules_and_every_module_tests() -> None:
+    for room in ROOMS.values():
+        assert room.modules()
+        for module in room.modules():
+            tests = room.tests_of(module)
+            assert tests, module
+            assert all((ROOT / test.partition("::")[0]).exists() for test in tests), module

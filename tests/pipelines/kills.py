@@ -15,6 +15,8 @@ from io import BufferedWriter
 from types import FrameType
 from typing import Any
 
+from tests.killed import count_kill
+
 _CHANGES = ("replace", "rename", "fsync", "unlink", "remove", "mkdir", "rmdir", "truncate")
 _PRELOADED = (
     "pipelines.cli", "pipelines.commands.npy_import", "pipelines.jobs.pack.pack",
@@ -37,7 +39,10 @@ def is_killed_at(step: int, work: Callable[..., object], *arguments: object) -> 
     status = child.exitcode
     child.close()
     assert status in (0, -signal.SIGKILL), f"the work ended with status {status}"
-    return status != 0
+    if status == 0:
+        return False
+    count_kill()
+    return True
 
 
 def _run(step: int, work: Callable[..., object], arguments: tuple[object, ...]) -> None:

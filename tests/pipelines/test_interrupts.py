@@ -117,6 +117,49 @@ def test_interrupted_job_says_one_line_and_goes_on(
     same_rows(undisturbed, job.out, ("clips", "snippets", "failures"))
 
 
+WAITS_IN_ITS_LAST_STEP = """if True:
+    import runpy, sys, time
+    from pathlib import Path
+    from pipelines.store.feature_store import FeatureStore
+    step, note = sys.argv.pop(1), Path(sys.argv.pop(1))
+    def wait(*arguments, **named):
+        note.touch()
+        time.sleep(99)
+    setattr(FeatureStore, step, wait)
+    runpy.run_module("pipelines", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "has_manifest"),
+    [
+        ("update_labels", False), ("write_manifest", False), ("replace_manifest", False),
+        ("_delete_strays", True),
+    ],
+)  # fmt: skip
+def test_interrupt_in_the_last_step_of_a_job(
+    step: str, has_manifest: bool, media: Path, undisturbed: Path, tmp_path: Path, beam: Beam
+) -> None:
+    job, note = Job(media, tmp_path / "out"), tmp_path / "note"
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITS_IN_ITS_LAST_STEP, step, note, *job.words],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        wait_for(note.exists, process)
+        assert job.receipts() == CLIPS
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    said = [line for line in err.splitlines() if "INFO" not in line and not line.startswith(" ")]
+    assert (out, said) == ("", [STOPPED])
+    assert (job.out / "manifest.json").exists() == has_manifest
+    again = beam(*job.words)
+    assert again.returncode == 0, again.stderr
+    assert counts(job.out) == counts(undisturbed)
+    same_rows(undisturbed, job.out, ("clips", "snippets", "failures"))
+    assert beam("validate", job.out).returncode == 0
+
+
 def wait_for(happens: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
     deadline = time.monotonic() + 120
     while not happens():

@@ -2,15 +2,18 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from torch import Tensor
 
 from models import train
 from models.data import splits, streaming
@@ -100,6 +103,35 @@ def test_loaders_give_what_the_order_says_from_shards_of_their_own(store: Path) 
     assert not shared
     skipped = list(data.load(chunks[5:]))
     assert torch.equal(skipped[0].labels, data.batch(chunks[5]).labels)
+
+
+def test_loader_holds_two_buffers_of_its_share_of_clips(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+
+    class NotedChunks(streaming.Chunks):
+        def __init__(self, reader: Reader, chunks: Sequence[Tensor]) -> None:
+            held.append(reader.most)
+            super().__init__(reader, chunks)
+
+    monkeypatch.setattr(streaming, "Chunks", NotedChunks)
+    for workers in (1, 2):
+        next(iter(stream(store, workers, buffer_clips=12).load([torch.tensor([0, 1])])))
+    assert held == [24, 12]
+
+
+def test_loaders_share_the_buffer_within_which_an_epoch_is_shuffled(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: dict[int, int] = {}
+    for workers in (0, 1, 2, 99):
+        with monkeypatch.context() as patch:
+            noted = Mock(side_effect=streaming.mix_parts)
+            patch.setattr(streaming, "mix_parts", noted)
+            stream(store, workers, buffer_clips=16).order(CONFIG, 1)
+        (sizes[workers],) = {call.args[2] for call in noted.call_args_list}
+    assert sizes == {0: 16, 1: 16, 2: 8, 99: 1}
 
 
 def test_processes_get_equal_shares_of_different_parts(store: Path) -> None:
