@@ -16,4 +16,19 @@ class Equivalent:
     reason: str
 
 
-EQUIVALENT: Sequence[Equivalent] = ()
+EQUIVALENT: Sequence[Equivalent] = (
+    Equivalent(
+        "models/tasks/parsing.py",
+        "scores = tagging_scores(predictions.clip, "
+        "data.labels[predictions.rows].cpu().numpy() > 0.5)",
+        "data.labels[predictions.rows].cpu().numpy() > 0.5",
+        "(data.labels[predictions.rows].cpu().numpy() >= 0.5)",
+        "labels are 0 or 1",
+    ),
+    Equivalent(
+        "models/tasks/tagging.py",
+        "f1 = np.where(below > 0, 2 * (predicted & labels).sum(axis=0) / np.maximum(below, 1), "
+        "np.nan)",
+        "1", "2", "where `below` is 1 there is no hit, and 0 / 2 is 0 / 1",
+    ),
+)  # fmt: skip

@@ -24,6 +24,7 @@ from tests.stores.tagging import CLASSES, write_tagging_store
 TASK = Tagging(modalities=("visual",), selection_metric="map")
 CONFIG = TaggingConfig(threshold="fixed", fixed_threshold=0.5)
 HALVES = np.full(len(CLASSES), 0.5)
+NO_CLASSES = SplitReport(metrics={})
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +183,8 @@ def test_split_that_tells_no_classes_apart_is_warned_of(
 
 def test_tags_are_written_clip_by_clip(clips: ClipData, tmp_path: Path) -> None:
     by_split = {split: guesses(clips, split) for split in ("test", "train")}
-    cuts = Thresholds(tuned_on="val", values=tuple(np.linspace(0.2, 0.7, len(CLASSES))))
+    reached = by_split["test"].scores[:6].diagonal()  # a score that is its threshold counts
+    cuts = Thresholds(tuned_on="val", values=tuple(reached.tolist()))
     TASK.write(tmp_path / "predictions.parquet", clips, by_split, cuts)
     table = pq.read_table(tmp_path / "predictions.parquet")
     assert json.loads(table.schema.metadata[b"classes"]) == list(CLASSES)
@@ -202,28 +204,16 @@ def test_tags_are_written_clip_by_clip(clips: ClipData, tmp_path: Path) -> None:
     assert next(rows, None) is None
 
 
-@pytest.mark.parametrize(
-    ("splits", "drawn"), [(("test", "train"), "test"), (("fold1", "fold2"), "fold2"), ((), "")]
-)
-def test_classes_of_the_test_clips_or_the_last_split_are_drawn(
-    clips: ClipData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, splits: tuple[str, ...],
-    drawn: str,
-) -> None:  # fmt: skip
-    from models.tasks import figures
-
-    asked: list[str] = []
-    draw = figures.class_bars
-
-    def noted(classes: dict[str, dict[str, float | None]], split: str) -> object:
-        asked.append(split)
-        return draw(classes, split)
-
-    monkeypatch.setattr(figures, "class_bars", noted)
-    classes = {"f1": dict.fromkeys(CLASSES, 0.5), "ap": dict.fromkeys(CLASSES, None)}
-    reports = {split: SplitReport(metrics={}, classes=classes) for split in splits}
-    TASK.draw(tmp_path, clips, {}, reports)
-    assert asked == ([drawn] if drawn else [])
-    assert (tmp_path / "classes.png").exists() == bool(drawn)
-    bare = {split: replace(report, classes=None) for split, report in reports.items()}
-    TASK.draw(tmp_path, clips, {}, bare)
-    assert len(asked) == bool(drawn)
+def test_classes_are_drawn_where_there_are_scores_of_them(clips: ClipData, tmp_path: Path) -> None:
+    scores = {"f1": dict.fromkeys(CLASSES, 0.5), "ap": dict.fromkeys(CLASSES, None)}
+    for name, reports in (
+        ("test", {"test": SplitReport(metrics={}, classes=scores), "train": NO_CLASSES}),
+        ("last", {"fold1": NO_CLASSES, "fold2": SplitReport(metrics={}, classes=scores)}),
+    ):
+        (tmp_path / name).mkdir()
+        TASK.draw(tmp_path / name, clips, {}, reports)
+        assert (tmp_path / name / "classes.png").exists()
+    (tmp_path / "none").mkdir()
+    TASK.draw(tmp_path / "none", clips, {}, {})
+    TASK.draw(tmp_path / "none", clips, {}, {"test": NO_CLASSES})
+    assert not list((tmp_path / "none").iterdir())

@@ -119,3 +119,8 @@ def test_class_scores_name_the_classes_that_cannot_be_scored(clips: ClipData) ->
     labels = clips.labels[tags.rows].bool()
     for column, name in enumerate(clips.vocabulary.names):
         assert (found["f1"][name] is None) == (not labels[:, column].any())
+
+
+def test_global_threshold_is_repeated_for_each_class() -> None:
+    scores, labels = made_up(0)
+    assert global_threshold(scores, labels).tolist() == [best_threshold(scores, labels)[0]] * 5
