@@ -69,6 +69,8 @@ class Family(Generic[Case]):
     """Cases in the default tests; together they take about a second or less."""
     most: int = 3000
     """Cases in the long run, however fast they are."""
+    weight: float = 1.0
+    """Its share of the time of a long run beside the others'."""
     time_limit_s: float = 20.0
     """Seconds that one case may take before it counts as a hang."""
     memory_mb: int = 1024

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from schemas.messages import printable
 from tests.faults.family import Family, Outcome
 from tests.places import ROOT
 
@@ -24,6 +25,8 @@ START_S = 120.0
 """Seconds that a child may take to start and to import what a family needs."""
 EXAMPLES = 20
 """Cases of a family that a report names."""
+MOST_DETAIL = 300
+"""Characters of how a case ended that a report keeps, of the last line: CASE= shows them all."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,8 @@ class Tally:
         self.outcomes[result.outcome] += 1
         self.seconds += result.seconds
         if not result.outcome.well:
-            case = {"index": index, "outcome": result.outcome, "detail": result.detail}
-            self.unwell.append(case)
+            detail = printable(result.detail.strip().rpartition("\n")[2], MOST_DETAIL)
+            self.unwell.append({"index": index, "outcome": result.outcome, "detail": detail})
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as they stand in the report."""
@@ -162,7 +165,7 @@ class Child:
 class Campaign:
     """Cases of many families until a time is reached or every family has had its `most`.
 
-    The family that has had the least time comes next, so that each gets the same share of it.
+    The family that has had the least time for its weight comes next.
     """
 
     def __init__(
@@ -202,9 +205,12 @@ class Campaign:
             ]
             if not open_families or time.monotonic() >= self._until:
                 return None
-            name = min(open_families, key=lambda name: self.tallies[name].seconds)
+            name = min(open_families, key=self._time_had)
             self.tallies[name].started += 1
             return name, self.tallies[name].started - 1
+
+    def _time_had(self, name: str) -> float:
+        return self.tallies[name].seconds / self.families[name][1].weight
 
 
 def write_report(

@@ -1,6 +1,7 @@
 """The frame itself: what ends badly is seen and counted, and the next case goes on."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,27 @@ def test_campaign_counts_and_goes_on_after_a_death(tmp_path: Path) -> None:
 def test_budget_ends_a_campaign() -> None:
     chosen = {"complain": (MODULE, FAMILIES["complain"])}
     assert Campaign(chosen, seed=1, budget_s=0).run(workers=1)["complain"].outcomes.total() == 0
+
+
+def test_family_of_more_weight_gets_more_of_the_time() -> None:
+    chosen = {
+        name: (MODULE, replace(FAMILIES["complain"], name=name, weight=weight))
+        for name, weight in (("light", 1.0), ("heavy", 3.0))
+    }
+    campaign = Campaign(chosen, seed=1, budget_s=60)
+    for _ in range(40):
+        given = campaign._next()
+        assert given is not None
+        campaign.tallies[given[0]].add(given[1], Result(Outcome.ROWS, "", 1.0))
+    assert campaign.tallies["heavy"].started == 3 * campaign.tallies["light"].started
+
+
+def test_report_keeps_the_last_line_of_a_traceback_alone() -> None:
+    tally = Tally()
+    tally.add(0, Result(Outcome.TRACEBACK, f"Traceback\n  File /some/where\n{'x' * 999}\n", 0.5))
+    (case,) = tally.to_json()["unwell"]
+    assert len(case["detail"]) == 300
+    assert "/some/where" not in case["detail"]
 
 
 def test_tally_names_what_did_not_end_well() -> None:

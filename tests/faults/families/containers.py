@@ -191,5 +191,7 @@ def run(case: Case, folder: Path) -> Outcome:
 
 
 FAMILIES = (
-    Family("containers", make, run, sample=1, most=600, time_limit_s=120.0, memory_mb=8192),
+    Family(
+        "containers", make, run, sample=1, weight=3, most=600, time_limit_s=120.0, memory_mb=8192
+    ),
 )

@@ -129,4 +129,6 @@ def _sound_rows(receipt: Receipt, folder: Path) -> bool:
     )
 
 
-FAMILIES = (Family("media", make, run, sample=1, most=1200, time_limit_s=400.0, memory_mb=8192),)
+FAMILIES = (
+    Family("media", make, run, sample=1, weight=3, most=1200, time_limit_s=400.0, memory_mb=8192),
+)

@@ -116,5 +116,7 @@ def hidden(entry: Entry) -> bool:
 
 
 FAMILIES = (
-    Family("media_files", make, run, sample=2, most=600, time_limit_s=120.0, memory_mb=8192),
+    Family(
+        "media_files", make, run, sample=2, weight=3, most=600, time_limit_s=120.0, memory_mb=8192
+    ),
 )
