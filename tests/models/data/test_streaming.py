@@ -18,7 +18,7 @@ from torch import Tensor
 from models import train
 from models.data import splits, streaming
 from models.data.clips import open_clips
-from models.data.sampling import balanced
+from models.data.sampling import balanced, mix_parts
 from models.data.streaming import Reader, StreamedClips, open_data, open_stream
 from models.nets.tagging import fayek_visual
 from schemas import UsageError
@@ -127,7 +127,7 @@ def test_loaders_share_the_buffer_within_which_an_epoch_is_shuffled(
     sizes: dict[int, int] = {}
     for workers in (0, 1, 2, 99):
         with monkeypatch.context() as patch:
-            noted = Mock(side_effect=streaming.mix_parts)
+            noted = Mock(side_effect=mix_parts)
             patch.setattr(streaming, "mix_parts", noted)
             stream(store, workers, buffer_clips=16).order(CONFIG, 1)
         (sizes[workers],) = {call.args[2] for call in noted.call_args_list}

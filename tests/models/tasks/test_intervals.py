@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from models.tasks.intervals import bootstrap_intervals
 
 CLIPS = 400
-SCORES = {
+SCORES: dict[str, NDArray[np.float64]] = {
     "one": np.random.default_rng(1).random(CLIPS),
-    "other": np.random.default_rng(2).random(CLIPS) < 0.25,
+    "other": (np.random.default_rng(2).random(CLIPS) < 0.25).astype(np.float64),
 }
 
 

@@ -47,7 +47,9 @@ def guesses(clips: ClipData, split: str, seed: int = 0) -> Predictions:
 
 
 def test_gate_is_that_of_the_modality_of_both_or_of_the_better_one() -> None:
-    clip, audio, visual = torch.tensor([[0.1, 0.9], [0.2, 0.8], [0.7, 0.3]]).split(1)
+    clip, audio, visual = (
+        torch.tensor([values]) for values in ([0.1, 0.9], [0.2, 0.8], [0.7, 0.3])
+    )
     whole = Outputs(clip=clip, clip_audio=audio, clip_visual=visual)
     assert [one.tolist() for one in gates(whole, "modality")] == [audio.tolist(), visual.tolist()]
     assert all(torch.equal(one, clip) for one in gates(whole, "joint"))

@@ -13,7 +13,7 @@ from torch import nn
 
 from models.contract.batch import Batch, Outputs
 from models.contract.config import TaggingConfig
-from models.contract.report import SplitReport, Thresholds
+from models.contract.report import Scores, SplitReport, Thresholds
 from models.data.clips import ClipData, open_clips
 from models.tasks import tagging
 from models.tasks.tagging import TAGGING_NAMES, Tagging, Tags
@@ -205,7 +205,9 @@ def test_tags_are_written_clip_by_clip(clips: ClipData, tmp_path: Path) -> None:
 
 
 def test_classes_are_drawn_where_there_are_scores_of_them(clips: ClipData, tmp_path: Path) -> None:
-    scores = {"f1": dict.fromkeys(CLASSES, 0.5), "ap": dict.fromkeys(CLASSES, None)}
+    scores: dict[str, Scores] = {
+        "f1": dict.fromkeys(CLASSES, 0.5), "ap": dict.fromkeys(CLASSES, None)
+    }  # fmt: skip
     for name, reports in (
         ("test", {"test": SplitReport(metrics={}, classes=scores), "train": NO_CLASSES}),
         ("last", {"fold1": NO_CLASSES, "fold2": SplitReport(metrics={}, classes=scores)}),
