@@ -15,7 +15,6 @@ from tests.killed import count_kill
 from tests.models.commands import run_command
 
 Moment = Literal["half", "before", "after"]
-MOMENTS: tuple[Moment, ...] = ("half", "before", "after")
 """With half of the file written, before it is renamed, after it was."""
 SMALL = ("--hidden", "8", "--feedforward", "8", "--epochs", "2", "--save-every-s", "0")
 STEPS = ["resume.safetensors"] * 3
@@ -29,11 +28,6 @@ KILLS: list[tuple[int, Moment]] = [
     (9, "half"), (9, "after"), (10, "half"), (11, "after"), (12, "half"), (12, "after"),
     (14, "half"), (16, "half"),
 ]  # fmt: skip
-ALL_KILLS = [
-    pytest.param(kill, moment, marks=pytest.mark.kills)
-    for kill in range(len(FILES))
-    for moment in MOMENTS
-]
 
 
 def train_until(kill: int, moment: Moment, arguments: list[str]) -> None:
@@ -71,7 +65,7 @@ def results(run: Path) -> dict[str, Any]:
     return content | {"seconds": 0, "history.csv": (run / "history.csv").read_text()}
 
 
-@pytest.mark.parametrize(("kill", "moment"), [*KILLS, *ALL_KILLS])
+@pytest.mark.parametrize(("kill", "moment"), KILLS)
 def test_killed_training_goes_on_and_ends_as_one_that_was_not(
     whole: dict[str, Any], small_store: Path, tmp_path: Path, kill: int, moment: Moment
 ) -> None:
