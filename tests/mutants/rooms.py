@@ -95,7 +95,9 @@ ROOMS = {
         "models/tasks",
         ("tests/models/tasks",),
         {
-            "intervals": ("tests/models/tasks/test_bootstrap_intervals.py", "tests/models/test_metrics.py"),
+            "intervals": (
+                "tests/models/tasks/test_bootstrap_intervals.py", "tests/models/test_metrics.py",
+            ),
             "parsing": ("tests/models/tasks/test_parsing.py",),
             "tagging": (
                 "tests/models/tasks/test_tagging.py", "tests/models/tasks/test_thresholds.py",
