@@ -51,12 +51,12 @@ def committed(media: Path) -> set[str]:
     return found
 
 
-def start_and_kill(site: Site, command: list[str], after_s: float) -> bool:
-    """Kill a job so long after its first request; whether it was still running."""
-    before = sum(site.clips_asked().values())
+def start_and_kill(media: Path, command: list[str], after_s: float) -> bool:
+    """Kill a job so long after its first new clip stands; whether it was still running."""
+    before = len(committed(media))
     job = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
-    while sum(site.clips_asked().values()) == before and time.monotonic() < deadline:
+    while len(committed(media)) == before and time.monotonic() < deadline:
         if job.poll() is not None:
             break
         time.sleep(0.02)
@@ -85,7 +85,7 @@ def kill_and_resume(
     stood: dict[str, int] = {}
     killed = 0
     for _ in range(kills):
-        killed += start_and_kill(site, command, dice.uniform(0.0, within_s))
+        killed += start_and_kill(media, command, dice.uniform(0.0, within_s))
         asked = site.clips_asked()
         for key in committed(media):
             stood.setdefault(key, asked[f"/clips/{key}.mp4"])

@@ -48,10 +48,12 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
+        own = self.process.cmdline()  # a child's too, until it becomes another program
         while not self._stop.wait(0.01):
             try:
                 for child in self.process.children(recursive=True):
-                    self.lines.add("\0".join(child.cmdline()))
+                    if (line := child.cmdline()) != own:
+                        self.lines.add("\0".join(line))
             except psutil.Error:
                 continue
             self.written.update(leaks(self.media))
