@@ -1,12 +1,13 @@
-"""Score a trained run again.
+"""Score a trained run again, or weights that the authors of a model released.
 
 python models/evaluate.py --run runs/han-1
 python models/evaluate.py --run runs/han-1 --features out/llp --split val
+python models/evaluate.py --model han --weights MMIL_Net.pt --features out/llp
 """
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
     exit_at_once()
 
+from torch import nn
+
 from models import registry
+from models.contract.card import Experiment, ModelCard
 from models.contract.config import TrainConfig
+from models.contract.report import Thresholds
 from models.data import splits
 from models.data.source import ClipSource
 from models.data.streaming import open_data
@@ -29,6 +34,7 @@ from models.training import results
 from models.training import run_folder as runs
 from models.training.checkpoint import load_weights
 from models.training.method import NetMethod
+from models.training.released import load_released, released_model, released_settings
 from models.training.results import Evaluation, RunResults
 from models.training.tables import print_results
 from schemas import UsageError
@@ -38,12 +44,17 @@ PROGRAM = "models/evaluate.py"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Which run, on which clips."""
+    """What to score, on which clips."""
 
     run: Path | None = None
     """Folder that the trainer left."""
+    model: str | None = None
+    """Model or experiment that --weights belong to."""
+    weights: Path | None = None
+    """File of weights that the authors released (.pt, .pth) or of any .safetensors, with the names
+    of the authors' class."""
     features: Path | None = None
-    """Feature store to score on; default the one that the run was trained on."""
+    """Feature store to score on; of a run by default the one that it was trained on."""
     annotations: Path | None = None
     """Folder with the original annotation files; default as in training."""
     split: str = "test"
@@ -53,8 +64,22 @@ class Options:
 def main(arguments: Sequence[str]) -> None:
     """Run the command; `UsageError` when it is used wrongly."""
     options = cli.read(Options, arguments, PROGRAM, __doc__)
-    if options.run is None:
-        raise UsageError(f"say which run to score: {PROGRAM} --run DIR")
+    if (options.run is None) == (options.weights is None):
+        raise UsageError(
+            f"say which run to score, {PROGRAM} --run DIR, or which weights, "
+            f"{PROGRAM} --model NAME --weights FILE --features OUT"
+        )
+    if options.run is not None and options.model is not None:
+        raise UsageError(f"--model goes with --weights; {options.run} says itself which it is of")
+    if options.weights is not None:
+        score_weights(options, options.weights)
+    else:
+        score_run(options)
+
+
+def score_run(options: Options) -> None:
+    """Score a run; write `evaluation-SPLIT.json` into its folder."""
+    assert options.run is not None
     config = runs.read_config(options.run)
     name, experiment = registry.find(config.experiment)
     method = registry.load(name)
@@ -63,20 +88,50 @@ def main(arguments: Sequence[str]) -> None:
     net = method.build(settings)
     load_weights(options.run / runs.CHECKPOINT, net)
     thresholds = RunResults.read(options.run / runs.RESULTS).thresholds
+    evaluation = _evaluate(method, experiment, net, settings, clips, options.split, thresholds)
+    _report(evaluation, method.card, options.run / f"evaluation-{options.split}.json")
+
+
+def score_weights(options: Options, weights: Path) -> None:
+    """Score a file of weights; write `NAME-evaluation-SPLIT.json` beside it."""
+    model, experiment, method = released_model(options.model, weights)
+    if method.derives:
+        raise UsageError(f"{model} reads what other runs say; train it, and score it with --run")
+    if options.features is None:
+        raise UsageError(f"say on which store to score {weights}: --features OUT")
+    settings = released_settings(method, experiment, weights)
+    data = open_data(options.features, method.features(settings), options.annotations, settings)
+    clips = method.card.task.hold_out(data)
+    settings = method.adapt(replace(settings, classes=len(clips.vocabulary)), clips)
+    net = method.build(settings)
+    load_released(weights, method.card, net, settings.classes)
+    thresholds = method.card.task.fit(net, clips, settings)
+    evaluation = _evaluate(method, experiment, net, settings, clips, options.split, thresholds)
+    path = weights.with_name(f"{weights.stem}-evaluation-{options.split}.json")
+    _report(evaluation, method.card, path)
+
+
+def _evaluate(
+    method: NetMethod[Any], experiment: Experiment, net: nn.Module, settings: TrainConfig,
+    clips: ClipSource, split: str, thresholds: Thresholds | None,
+) -> Evaluation:  # fmt: skip
+    """Predict a split and score it."""
     task = method.card.task
-    predictions = task.predict(net, clips, clips.rows(options.split), settings)
-    report = task.evaluate(predictions, clips, options.split, settings, thresholds)
-    evaluation = Evaluation(
+    predictions = task.predict(net, clips, clips.rows(split), settings)
+    return Evaluation(
         experiment=experiment.name,
         paper=results.paper_entry(method.card, experiment),
-        reports={options.split: report},
+        reports={split: task.evaluate(predictions, clips, split, settings, thresholds)},
         features=results.describe(clips),
         caveats=tuple(results.caveats(clips.manifest, method.card, experiment, settings)),
     )
-    path = options.run / f"evaluation-{options.split}.json"
+
+
+def _report(evaluation: Evaluation, card: ModelCard, path: Path) -> None:
+    """Write an evaluation and print it."""
     files.write_json(path, evaluation.to_json())
     out = console()
-    print_results(out, evaluation, method.card)
+    print_results(out, evaluation, card)
     out.print(f"Written: {path}", markup=False)
 
 

@@ -2,6 +2,7 @@
 
 python models/predict.py --run runs/han-1 clip.mp4
 python models/predict.py --run runs/han-1 holiday/*.mp4 --out parsed
+python models/predict.py --model han --weights MMIL_Net.pt clip.mp4
 
 Features are made as the run's own were. Writes events.csv (file, modality, label, onset, offset,
 probability) and a figure per file. Models that tag whole clips say nothing about when; their runs
@@ -25,7 +26,7 @@ import tyro
 from models.applications import event_detection as detection
 from models.applications.event_figures import save_predictions
 from models.applications.media_files import shortened
-from models.applications.new_media import Run, new_features, open_run
+from models.applications.new_media import Run, new_features, open_released, open_run
 from models.data.clips import ClipData
 from models.runtime import command_line as cli
 from models.runtime import files
@@ -43,6 +44,10 @@ class Options:
     """Video or audio files."""
     run: Path | None = None
     """Run folder of a parsing model, such as han."""
+    model: str | None = None
+    """Model or experiment that --weights belong to."""
+    weights: Path | None = None
+    """File of weights that the authors of a model released."""
     out: Path = Path("predictions")
     """Folder for events.csv and the figures."""
     weights_dir: Path | None = None
@@ -52,10 +57,17 @@ class Options:
 def main(arguments: Sequence[str]) -> None:
     """Run the command; `UsageError` when it is used wrongly."""
     options = cli.read(Options, arguments, PROGRAM, __doc__)
-    if options.run is None or not options.media:
-        raise UsageError(f"say which run, and which media: {PROGRAM} --run RUN MEDIA")
+    if (options.run is None) == (options.weights is None) or not options.media:
+        raise UsageError(
+            f"say which run, and which media: {PROGRAM} --run RUN MEDIA, or {PROGRAM} --model NAME "
+            "--weights FILE MEDIA"
+        )
     files.refuse_unwritable(options.out)
-    run = open_run(options.run)
+    if options.weights is None:
+        assert options.run is not None
+        run = open_run(options.run)
+    else:
+        run = open_released(options.model, options.weights)
     detection.refuse_tagging(run)
     with new_features(options.media, run, weights_dir=options.weights_dir) as features:
         data = features.open(run)

@@ -133,7 +133,7 @@ def audio_scores(
 ) -> dict[str, float]:
     """Return the segment F of the audio in per cent: ours, and of whole clips and of nothing."""
     data = locator.data
-    thresholds = tagging.cut_values(locator.run.results.thresholds, len(locator.run.classes))
+    thresholds = tagging.cut_values(locator.run.thresholds, len(locator.run.classes))
     tune_rows = data.rows(tagging.tuned_on(data)).tolist()
     tune = [locator.locate(row) for row in tune_rows]
     reached = [_segment_f(locator, tune, tune_rows, thresholds, float(cut)) for cut in GRID]

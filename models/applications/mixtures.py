@@ -128,7 +128,7 @@ def measure(
     With its label known and as the run detects it, by hard and soft masks, and by ideal weights.
     """
     waveform = mixture.waveform
-    thresholds = tagging.cut_values(run.results.thresholds, len(run.classes))
+    thresholds = tagging.cut_values(run.thresholds, len(run.classes))
     for index, label in enumerate(mixture.labels):
         source, column = mixture.sources[index], run.classes.index(label)
         before = separation.si_sdr(waveform, source)

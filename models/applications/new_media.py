@@ -27,16 +27,19 @@ from torch import nn
 from models import registry
 from models.contract.card import ModelCard
 from models.contract.config import TrainConfig
-from models.contract.report import origin
+from models.contract.report import Thresholds, origin
 from models.data.clips import ClipData, open_clips
 from models.data.parquet import read_table
 from models.runtime.console import progress_console
 from models.tasks import tagging
+from models.tasks.parsing import Parsing
 from models.training import run_folder as runs
 from models.training.checkpoint import load_weights
+from models.training.released import load_released, released_model, released_settings
 from models.training.results import RunResults
-from schemas import JobError, Recipe, UsageError, read_store_manifest
+from schemas import RECIPES, JobError, Recipe, UsageError, read_store_manifest
 from schemas.features import extractor_of
+from schemas.manifests import vocabulary
 from schemas.media_names import MEDIA_SUFFIXES
 from schemas.messages import ERROR_PREFIX, printable, unknown
 
@@ -48,10 +51,10 @@ MOST_DETAIL = 300
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Run:
-    """A trained run, ready to look at new media."""
+    """A trained run, or weights that authors released, ready to look at new media."""
 
     folder: Path
-    """Its run folder."""
+    """Its run folder, or the file of weights."""
     model: nn.Module
     """The trained model, in evaluation mode."""
     card: ModelCard
@@ -64,13 +67,10 @@ class Run:
     """Class names in order."""
     recipe: Recipe
     """How the features of the training were made."""
-    results: RunResults
-    """What `results.json` holds."""
-
-    @property
-    def origin(self) -> str:
-        """Data set, weights and subset that it was trained on, in words, for titles of figures."""
-        return f"{self.card.name}: {origin(self.results.features)}"
+    thresholds: Thresholds | None
+    """What the task tuned, if it tunes something."""
+    origin: str
+    """Data set, weights and subset that it was trained on, in words, for titles of figures."""
 
 
 def open_run(folder: Path) -> Run:
@@ -95,7 +95,35 @@ def open_run(folder: Path) -> Run:
         needs=method.features(config),
         classes=started.classes,
         recipe=recipe,
-        results=results,
+        thresholds=results.thresholds,
+        origin=f"{method.card.name}: {origin(results.features)}",
+    )
+
+
+def open_released(name: str | None, weights: Path) -> Run:
+    """Open weights that the authors of a model released, for features as its paper's are made.
+
+    `UsageError` for a net whose data set has no fixed classes, and for weights that do not fit.
+    """
+    model, experiment, method = released_model(name, weights)
+    card = method.card
+    if method.derives or not isinstance(card.task, Parsing) or card.dataset != "llp":
+        raise UsageError(
+            f"{model} does not parse clips of LLP; train it, and give the run as --run"
+        )
+    config = released_settings(method, experiment, weights)
+    net = method.build(config)
+    load_released(weights, card, net, config.classes)
+    return Run(
+        folder=weights,
+        model=net.eval(),
+        card=card,
+        config=config,
+        needs=method.features(config),
+        classes=tuple(vocabulary(card.dataset, Path()).names),
+        recipe=RECIPES["llp-eccv20"],
+        thresholds=None,
+        origin=f"{card.name}: {weights.name}",
     )
 
 
@@ -186,7 +214,7 @@ def end_job(job: subprocess.Popen[str], patience_s: float = 5.0) -> None:
 
 def detected_labels(run: Run, scores: NDArray[np.float32], name: str) -> list[str]:
     """Return the classes whose scores [C] reach the run's thresholds; `JobError` when none does."""
-    thresholds = tagging.cut_values(run.results.thresholds, len(run.classes))
+    thresholds = tagging.cut_values(run.thresholds, len(run.classes))
     detected = [run.classes[index] for index in np.flatnonzero(scores >= thresholds)]
     if not detected:
         best = run.classes[int(scores.argmax())]

@@ -1,7 +1,7 @@
 """What a net claims, and where that is written: the paper, its table rows, the differences."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from models.contract.task import Task
@@ -34,6 +34,16 @@ class Experiment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReleasedWeights:
+    """What is to know about files of weights that the authors' program wrote."""
+
+    unused: tuple[str, ...] = ()
+    """Modules that the authors' class builds and never uses."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings with which the authors' program evaluates, where they are not our defaults."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """What a net claims, and where that is written."""
 
@@ -57,6 +67,8 @@ class ModelCard:
     """Every row that it can run; the first one is the model's defaults."""
     differences: tuple[str, ...]
     """Where it differs from the paper or the authors' code, one sentence each."""
+    released: ReleasedWeights = ReleasedWeights()
+    """How weights of the authors' program are read."""
 
 
 def five(level: Literal["segment", "event"], *numbers: float) -> dict[str, float]:

@@ -57,6 +57,11 @@ class Method(Generic[ConfigT, ClipsT, TrainingT]):
     before_epoch: Callable[[TrainingT], None] = _nothing
     """Change a training in place when an epoch begins."""
 
+    @property
+    def derives(self) -> bool:
+        """Whether the net reads other clips than the store's own (`derive`)."""
+        return self.derive is not _same_clips
+
     def features(self, config: ConfigT) -> tuple[str, ...]:
         """Return the features that the net reads with these settings."""
         return self.card.needs if self.needs is None else self.needs(config)

@@ -53,6 +53,15 @@ def load_weights(path: Path, model: nn.Module) -> None:
         raise UsageError(f"{path} holds the weights of another model: {first}") from None
 
 
+def written_here(path: Path) -> bool:
+    """Return whether a file of weights is one of `save_weights`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return "sha256" in (file.metadata() or {})
+    except (OSError, SafetensorError):
+        return False
+
+
 def _digest(tensors: Mapping[str, Tensor], facts: str = "") -> str:
     """Return a hash of tensors and facts; version 1 stored none."""
     digest = hashlib.sha256(facts.encode())

@@ -20,11 +20,12 @@ from torch import Tensor, nn
 
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import Dropout, Rate, Seed, Share, Size, Weight
-from models.contract.card import Experiment, ModelCard, PaperRow, five
+from models.contract.card import Experiment, ModelCard, PaperRow, ReleasedWeights, five
 from models.contract.config import TrainConfig
 from models.data.clips import in_memory
 from models.data.source import ClipSource
 from models.nets.losses import clip_loss, guided_terms, modality_clips, modality_targets, with_total
+from models.nets.parsing.han import UNUSED
 from models.nets.parsing.layers import HybridAttention, ParsingModel
 from models.tasks.parsing import Parsing
 from models.training.loop import fit
@@ -215,6 +216,18 @@ CARD = ModelCard(
                 ),
             ),
         ),
+        Experiment(
+            name="wu_yang-no-contrast",
+            settings={"contrast_weight": 0.0},
+            rows=(
+                PaperRow(
+                    paper="Wu, Yang 2021",
+                    table="none",
+                    row="without the contrastive term; no number at hand",
+                    numbers={},
+                ),
+            ),
+        ),
     ),
     differences=(
         "Foreign clips are drawn by our own random numbers, so the labels that go are not exactly "
@@ -222,6 +235,7 @@ CARD = ModelCard(
         "A clip that shares a class with every other one keeps its labels.",
         "The quoted segment Type@AV of 58.9 is not the mean of its three numbers, which is 58.5.",
     ),
+    released=ReleasedWeights(unused=(*UNUSED, "t_att", "t_att2", "fc1", "fc2")),
 )
 
 METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss, prepare=prepare)

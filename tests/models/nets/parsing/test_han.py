@@ -112,7 +112,7 @@ def test_smoothing_moves_visual_targets_only_and_negatives_too() -> None:
     torch.testing.assert_close(smoothed["audio"], outputs_of(noise="none")[2]["audio"])
 
 
-def test_bootstrap_mixes_the_own_probability_without_a_gradient_through_the_target() -> None:
+def test_soft_bootstrap_lets_the_gradient_through_its_target() -> None:
     outputs, batch, terms = outputs_of(noise="bootstrap", bootstrap_beta=0.8)
     probability = outputs.clip_audio
     assert probability is not None
@@ -121,8 +121,17 @@ def test_bootstrap_mixes_the_own_probability_without_a_gradient_through_the_targ
     p = probability.detach()
     target = 0.8 * batch.labels + 0.2 * p
     torch.testing.assert_close(terms["audio"], F.binary_cross_entropy(p, target))
-    by_hand = (p - target) / (p * (1 - p)) / p.numel()
+    through_target = 0.2 * (torch.log1p(-p) - torch.log(p))
+    by_hand = ((p - target) / (p * (1 - p)) + through_target) / p.numel()
     torch.testing.assert_close(probability.grad, by_hand)
+
+
+def test_hard_bootstrap_mixes_the_own_decision() -> None:
+    outputs, batch, terms = outputs_of(noise="bootstrap", bootstrap="hard", bootstrap_beta=0.8)
+    p = outputs.clip_visual
+    assert p is not None
+    target = 0.8 * batch.labels + 0.2 * (p >= 0.5).float()
+    torch.testing.assert_close(terms["visual"], F.binary_cross_entropy(p, target))
 
 
 def test_seconds_are_a_set_without_a_recurrent_net() -> None:
