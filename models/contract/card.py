@@ -1,8 +1,10 @@
 """What a net claims, and where that is written: the paper, its table rows, the differences."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from torch import Tensor
 
 from models.contract.task import Task
 
@@ -41,6 +43,8 @@ class ReleasedWeights:
     """Modules that the authors' class builds and never uses."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings with which the authors' program evaluates, where they are not our defaults."""
+    convert: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
+    """Return weights by our names, where the authors' class has others."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,7 +64,7 @@ def load_released(path: Path, card: ModelCard, model: nn.Module, classes: int) -
     `classes` is how many classes the net has been built for.
     """
     wanted = model.state_dict()
-    stored = read_tensors(path)
+    stored = card.released.convert(read_tensors(path))
     unused = tuple(f"{module}." for module in card.released.unused)
     weights = {
         name: value
@@ -154,7 +154,7 @@ def _tensors(path: Path, content: Any) -> Weights:
 
 
 def _other_model(
-    path: Path, card: ModelCard, stored: Weights, lacking: list[str], extra: list[str]
+    path: Path, card: ModelCard, stored: Mapping[str, Tensor], lacking: list[str], extra: list[str]
 ) -> str:
     parts = [f"{said} {listed(names, most=3)}" for said, names in
              (("lack", lacking), ("have in excess", extra)) if names]  # fmt: skip
@@ -169,11 +169,12 @@ def _other_model(
     return f"{path} holds the weights of another model than {card.name}: they {what}; {hint}"
 
 
-def _fits(stored: Weights, model: str, settings: Mapping[str, Any]) -> bool:
+def _fits(stored: Mapping[str, Tensor], model: str, settings: Mapping[str, Any]) -> bool:
     """Return whether a net has just the tensors of a file, but for those that are never used."""
     method = registry.load(model)
     with torch.device("meta"):
         names = method.build(method.config.from_json(settings)).state_dict().keys()
+    stored = method.card.released.convert(stored)
     unused = tuple(f"{module}." for module in method.card.released.unused)
     return names <= stored.keys() and all(
         name in names or name.startswith(unused) for name in stored

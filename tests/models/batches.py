@@ -1,5 +1,7 @@
 """Made-up batches of clips and of bags, and numbers by formula for the golden files."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import torch
 
@@ -50,19 +52,27 @@ def by_formula(index: int, shape: torch.Size, scale: float, offset: float = 0.0)
     return torch.from_numpy(values).reshape(shape)
 
 
-def fill_by_formula(model: torch.nn.Module, names: list[str]) -> None:
-    """Set every weight to its number in the golden file; `names` fixes the index of each."""
+def formula_state(
+    shapes: Mapping[str, torch.Size], names: Sequence[str]
+) -> dict[str, torch.Tensor]:
+    """Every weight as its number in the golden file; `names` fixes the index of each."""
     state = {}
-    for name, value in model.state_dict().items():
+    for name, shape in shapes.items():
         if name.endswith("num_batches_tracked"):
             continue
         scale, offset = 0.2, 0.0
-        if value.ndim == 2:
-            scale = 3 / np.sqrt(value.shape[1]) * 0.577
+        if len(shape) == 2:
+            scale = 3 / np.sqrt(shape[1]) * 0.577
         elif (name.endswith(".weight") and "norm" in name) or name.endswith("running_var"):
             scale, offset = 0.3, 1.0
-        state[name] = by_formula(names.index(name), value.shape, scale, offset)
-    model.load_state_dict(state, strict=False)
+        state[name] = by_formula(names.index(name), shape, scale, offset)
+    return state
+
+
+def fill_by_formula(model: torch.nn.Module, names: list[str]) -> None:
+    """Set every weight to its number in the golden file."""
+    shapes = {name: value.shape for name, value in model.state_dict().items()}
+    model.load_state_dict(formula_state(shapes, names), strict=False)
 
 
 def formula_batch(labels: torch.Tensor, dtype: torch.dtype = torch.float64) -> Batch:

@@ -14,7 +14,7 @@ import logging
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import AtLeast, Cosine, Dropout, Even, Rate, Seed, Share, Size
+from models.contract.card import ReleasedWeights
 from models.contract.config import TrainConfig
 from models.data.clips import in_memory, open_clips
 from models.data.sampling import shuffled
@@ -29,6 +30,7 @@ from models.data.source import ClipSource
 from models.nets.losses import clip_loss, guided_terms, modality_targets, with_total
 from models.nets.parsing import cross_modal
 from models.nets.parsing.avg_grounding import Objective, Rule, graph_truth, grounding_terms
+from models.nets.parsing.avg_released import UNUSED, from_authors
 from models.nets.parsing.layers import ParsingModel
 from models.runtime.console import progress_bar
 from models.training.method import NetMethod
@@ -50,8 +52,8 @@ class Config(TrainConfig):
     """The learning rate stays."""
     seed: Seed = 42
     """Seed of initial weights, order of clips and dropout."""
-    hidden: Annotated[int, Even(), AtLeast(2)] = 512
-    """Width of the transformer (the authors' script has 1024); a multiple of `heads`, even."""
+    hidden: Annotated[int, Even(), AtLeast(2)] = 1024
+    """Width of the transformer (512 in the paper); a multiple of `heads`, even."""
     layers: Size = 12
     """Layers of the transformer."""
     heads: Size = 8
@@ -60,14 +62,19 @@ class Config(TrainConfig):
     """Width inside the feed-forward parts."""
     dropout: Dropout = 0.1
     """Of tokens and inside the transformer."""
+    finetune_dropout: bool = False
+    """Drop out in the fine-tuning too; the authors' program does so in the pre-training alone."""
+    positions: Literal["random", "sinusoid"] = "random"
+    """Codes of the seconds, never trained: random numbers of standard deviation 0.02, a table for
+    each kind of token, as the authors' program has them for ten seconds; or unit sinusoids."""
     width: Size = 512
     """Width of the space of the parsing heads."""
     smooth_visual: Share = 0.1
     """Smoothing of the visual labels in the fine-tuning."""
     objective: Objective = "multi"
     """Grounding within a modality, across, or both."""
-    alternate: bool = False
-    """With objective multi: cross in even epochs and uni in odd ones, as the authors' code does,
+    alternate: bool = True
+    """With objective multi: cross in odd epochs and uni in even ones, as the authors' code does,
     instead of the sum of both."""
     pretrain_epochs: Annotated[int, AtLeast(0)] = 40
     """Epochs of pre-training; 0 leaves it out."""
@@ -77,15 +84,15 @@ class Config(TrainConfig):
     """Feature store to pre-train on; empty: the training clips of the own store."""
     margin: Cosine = 0.7
     """Cosine that positives are pulled above and negatives pushed below."""
-    rule: Rule = "paper"
+    rule: Rule = "code"
     """How seconds are joined (`models.nets.parsing.avg_grounding.graph_truth`)."""
     picture_threshold: Cosine = 0.96
     """Cosine of ResNet-152 features from which frames count as alike."""
     sound_threshold: Cosine = 0.99
     """Cosine of VGGish features from which seconds of audio count as alike."""
     silence_file: str = ""
-    """A .npy file with the VGGish feature [128] of silence, for rule code; empty: no second counts
-    as silent."""
+    """A .npy file with the VGGish feature of silence, [128] or, as published, [2, 128], of which
+    the first row counts, for rule code; empty: no second counts as silent."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -95,25 +102,43 @@ class Config(TrainConfig):
             )
 
 
+CODED_SECONDS = 10
+"""Seconds that the random codes are for."""
+
+
 class TokenInput(nn.Module):
     """Features of one kind as tokens of the transformer."""
 
+    positions: Tensor | None
+
     def __init__(self, size: int, config: Config) -> None:
         super().__init__()
-        self.mask = nn.Parameter(torch.zeros(size))
+        self.mask = nn.Parameter(0.02 * torch.randn(size))
         self.project = nn.Linear(size, config.hidden)
-        self.norm_feature = nn.LayerNorm(config.hidden)
-        self.norm_token = nn.LayerNorm(config.hidden)
+        self.norm_feature = nn.LayerNorm(config.hidden, eps=1e-12)
+        self.norm_token = nn.LayerNorm(config.hidden, eps=1e-12)
         self.dropout = nn.Dropout(config.dropout)
+        codes = 0.02 * torch.randn(CODED_SECONDS, config.hidden)
+        self.register_buffer("positions", codes if config.positions == "random" else None)
 
     def forward(self, features: Tensor, kind: Tensor) -> Tensor:
         """Map features [B, T, size] and the vector of their token type [H] to tokens [B, T, H]."""
         token = self.norm_feature(self.project(features + self.mask))
-        code = positions(token.shape[1], token.shape[2]).to(token)
-        return self.dropout(self.norm_token(token + code + kind))
+        return self.dropout(self.norm_token(token + self.codes(token) + kind))
+
+    def codes(self, token: Tensor) -> Tensor:
+        """Return the codes [T, H] of the seconds of tokens [B, T, H]; `UsageError` for too many."""
+        if self.positions is None:
+            return sinusoids(token.shape[1], token.shape[2]).to(token)
+        if token.shape[1] > CODED_SECONDS:
+            raise UsageError(
+                f"avg has codes for {CODED_SECONDS} seconds and a clip has {token.shape[1]}; train "
+                "it with --positions sinusoid"
+            )
+        return self.positions[: token.shape[1]]
 
 
-def positions(seconds: int, width: int) -> Tensor:
+def sinusoids(seconds: int, width: int) -> Tensor:
     """Return fixed sinusoidal position codes [T, H]."""
     second = torch.arange(seconds, dtype=torch.float32)[:, None]
     frequency = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
@@ -140,7 +165,9 @@ class Model(ParsingModel):
             layer_norm_eps=1e-12, batch_first=True,
         )  # fmt: skip
         self.encoder = nn.TransformerEncoder(layer, config.layers, enable_nested_tensor=False)
-        self.apply(_initialise)
+        self.tokens.apply(_initialise)
+        self.kinds.apply(_initialise)
+        self.encoder.apply(_initialise)
 
     def encode(self, batch: Batch, motion: bool) -> list[Tensor]:
         """Return embeddings [B, T, H] of frames, of audio and, with `motion`, of R(2+1)D.
@@ -184,6 +211,19 @@ class Loss(nn.Module):
         """Return terms `video`, `audio`, `visual` and `total`."""
         guided = guided_terms(outputs, modality_targets(batch, 0.0, self.smooth_visual))
         return with_total({"video": clip_loss(outputs.clip, batch.labels), **guided})
+
+
+def stop_dropout(training: Training) -> None:
+    """Leave dropout out of the fine-tuning, where the settings do so."""
+    config = training.config
+    assert isinstance(config, Config)
+    if config.finetune_dropout:
+        return
+    for module in training.model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        elif isinstance(module, nn.MultiheadAttention):
+            module.dropout = 0.0
 
 
 def prepare(training: Training) -> None:
@@ -252,20 +292,25 @@ def _silence(config: Config) -> Tensor | None:
         vector = np.load(config.silence_file, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise UsageError(f"--silence-file {config.silence_file} does not open: {error}") from None
-    if vector.shape != (128,):
-        raise UsageError(f"--silence-file {config.silence_file} is {vector.shape}, need (128,)")
-    return torch.from_numpy(vector).float()
+    if vector.shape not in ((128,), (2, 128)) or vector.dtype.kind != "f":
+        raise UsageError(
+            f"--silence-file {config.silence_file} is {vector.dtype} {vector.shape}, need float "
+            "(128,) or (2, 128)"
+        )
+    return torch.from_numpy(vector).float().reshape(-1, 128)[0]
 
 
 def _grounding(
     model: Model, batch: Batch, truth: Tensor, config: Config, epoch: int, second: int | None = None
 ) -> Tensor:
+    """Return the loss of a second, a drawn one in training; validation takes both objectives."""
     frames, audio = model.encode(batch, motion=False)
+    validating = second is not None
     if second is None:
         second = int(torch.randint(frames.shape[1], ()))
     objective: Objective = config.objective
-    if objective == "multi" and config.alternate:
-        objective = "uni" if epoch % 2 else "cross"
+    if objective == "multi" and config.alternate and not validating:
+        objective = "cross" if epoch % 2 else "uni"
     margins = (config.margin, config.margin)
     positive = truth[:, second].to(frames.device)
     return grounding_terms(audio, frames, positive, second, objective, margins)
@@ -310,11 +355,18 @@ CARD = replace(
     differences=(
         "The paper pre-trains on 29,000 AudioSet clips whose list is not published; without "
         "--pretrain-features the training clips of the own store serve.",
-        "Seconds are joined by the paper's rule with the authors' thresholds; --rule code is their "
-        "program's, which also passes over silent seconds (--silence-file).",
-        "Objective multi is the paper's sum; --alternate takes turns as the authors' code does.",
-        "The validation loss of the pre-training goes through all seconds, not a drawn one.",
+        "It runs as the authors' program does, which is not what the paper says: random codes of "
+        "the seconds (--positions sinusoid), width 1024 (--hidden 512), no dropout in the "
+        "fine-tuning (--finetune-dropout), objectives in turn (--no-alternate), seconds joined by "
+        "both modalities at once (--rule paper). In brackets the paper's.",
+        "Without --silence-file no second counts as silent; the authors' program passes over "
+        "silent ones.",
+        "The motion tokens are left out of the pre-training, where the authors mask them with "
+        "-10000: to rounding the same.",
     ),
+    released=ReleasedWeights(unused=UNUSED, convert=from_authors),
 )  # fmt: skip
 
-METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss, prepare=prepare)
+METHOD = NetMethod[Config](
+    card=CARD, config=Config, build=Model, loss=Loss, prepare=prepare, before_epoch=stop_dropout
+)
