@@ -15,6 +15,7 @@ from models.applications.localisation import InstanceScores, Locator
 from models.applications.localisation_figures import instance_figure, save_instances
 from models.applications.new_media import open_run
 from models.data.clips import open_clips
+from models.training.results import RunResults
 from schemas import UsageError
 from tests.stores.bags import write_bag_store
 from tests.stores.parsing import CLASSES
@@ -153,4 +154,4 @@ def test_title_of_a_localisation_says_where_the_run_comes_from(
     data = open_clips(write_bag_store(tmp_path / "store"), run.needs, classes=run.classes)
     localise.write_localisation(tmp_path, film, run, Locator(run, data).locate(0), CLASSES[:1])
     assert "two_stream: data set demo, weights seeded:0, subset " in titles[0]
-    assert run.results.subset_id in titles[0]
+    assert RunResults.read(instances_run / "results.json").subset_id in titles[0]
