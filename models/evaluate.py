@@ -102,7 +102,7 @@ def score_weights(options: Options, weights: Path) -> None:
     settings = released_settings(method, experiment, weights)
     data = open_data(options.features, method.features(settings), options.annotations, settings)
     clips = method.card.task.hold_out(data)
-    settings = method.adapt(replace(settings, classes=len(clips.vocabulary)), clips)
+    settings = replace(settings, classes=len(clips.vocabulary))
     net = method.build(settings)
     load_released(weights, method.card, net, settings.classes)
     thresholds = method.card.task.fit(net, clips, settings)

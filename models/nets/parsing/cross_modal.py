@@ -310,7 +310,7 @@ CARD = ModelCard(
             rows=(
                 PaperRow(
                     paper="Cross-modal AVVP", table="none",
-                    row="as the authors' program runs; no number published", numbers={},
+                    row="as the authors' program runs; no number openly published", numbers={},
                 ),
             ),
         ),

@@ -223,7 +223,7 @@ CARD = ModelCard(
                 PaperRow(
                     paper="Wu, Yang 2021",
                     table="none",
-                    row="without the contrastive term; no number at hand",
+                    row="without the contrastive term; no number openly published",
                     numbers={},
                 ),
             ),
