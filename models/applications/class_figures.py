@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from models.applications.class_analysis import ClassAnalysis
 from models.runtime import figures
-from schemas import palette
+from schemas.page import palette
 
 TITLES = {
     "ap-by-modality.png": "average precision of each class by its audio and its visual model",

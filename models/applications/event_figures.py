@@ -12,7 +12,7 @@ from models.applications.event_detection import true_runs
 from models.data.clips import ClipData
 from models.runtime.figures import literal, save, titled
 from models.tasks.parsing import Predictions
-from schemas import palette
+from schemas.page import palette
 
 MOST_CLASSES = 60
 """Classes that a figure shows: of more, those of the highest probabilities."""

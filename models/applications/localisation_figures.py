@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from models.applications.localisation import InstanceScores, scaled
 from models.runtime.figures import literal, save, titled
-from schemas import palette
 from schemas.features import SEGMENT_HOP_S, SEGMENT_S
+from schemas.page import palette
 
 MOST_FRAMES = 10
 """Frames that a figure shows, each above its seconds of the time axis."""

@@ -19,8 +19,9 @@ from models.applications.media_files import file_stems, write_waveform
 from models.applications.separation import HOP, MaskRule, separate, spectrogram
 from models.runtime import files
 from models.runtime.figures import literal, save, titled
-from schemas import SAMPLE_RATE, UsageError, palette
+from schemas import SAMPLE_RATE, UsageError
 from schemas.messages import printable
+from schemas.page import palette
 
 Waveform = NDArray[np.float32]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from models.contract.report import Scores
 from models.metrics import PRESENCE
 from models.runtime.figures import literal, titled
-from schemas import palette
+from schemas.page import palette
 
 CLASSES_A_COLUMN = 66
 """Classes below each other; more make another column."""

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from models.contract.task import Task
 from models.runtime.figures import legend_outside, save, titled, whole_numbers
-from schemas import palette
+from schemas.page import palette
 
 SCHEDULE = ("epoch", "rate")
 """Columns of a history that are no loss terms."""

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from schemas import palette
+from schemas.page import palette
 
 KIT = Path(__file__).parent
 COLOURS = {

@@ -30,7 +30,8 @@ from models.metrics import AVVP_NAMES
 from models.training import results
 from pipelines.demo import DemoOptions, demo_folder, generate
 from pipelines.demo.figure import decode as decode_all
-from schemas import RECIPES, palette
+from schemas import RECIPES
+from schemas.page import palette
 from tests.places import BENCHMARKS
 
 DOCS = BENCHMARKS

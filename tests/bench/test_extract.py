@@ -23,7 +23,8 @@ from pipelines.media.media_index import MediaFile
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.receipts import Receipt
 from pipelines.store.units import ClipTask, Unit
-from schemas import RECIPES, Clip, Recipe, palette, tensor_shape, tensor_values
+from schemas import RECIPES, Clip, Recipe, tensor_shape, tensor_values
+from schemas.page import palette
 from tests.bench.machine import describe, peak_tflops
 from tests.bench.plain import Plain
 from tests.places import BENCHMARKS

@@ -19,7 +19,7 @@ from models.contract.report import origin
 from models.runtime.figures import legend_outside, titled
 from models.training import results
 from pipelines.demo import DemoOptions, demo_folder, generate
-from schemas import palette
+from schemas.page import palette
 from tests.bench.machine import describe
 from tests.places import BENCHMARKS
 

@@ -18,7 +18,8 @@ from pipelines.jobs.features.worker import Runtime, UnitWorker, load_extractors
 from pipelines.media.media_index import MediaFile
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.units import ClipTask, Unit
-from schemas import RECIPES, Clip, palette
+from schemas import RECIPES, Clip
+from schemas.page import palette
 from tests.bench.machine import describe
 from tests.bench.scheduler import played, wasted
 from tests.places import BENCHMARKS

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from models.data.streaming import StreamedClips, open_stream
 from models.nets.tagging.fayek_audio import Config
 from models.runtime.figures import legend_outside
-from schemas import palette
+from schemas.page import palette
 from tests.bench.machine import describe
 from tests.places import BENCHMARKS
 from tests.stores.tagging import CLASSES, write_tagging_store

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from schemas import palette
+from schemas.page import palette
 from tests.places import ROOT
 
 # What people without one kind of cones see, in linear RGB: Machado, Oliveira, Fernandes, "A
