@@ -32,6 +32,7 @@ from models.runtime import files
 from models.runtime.console import console
 from models.training import results
 from models.training import run_folder as runs
+from models.training.caveats import caveats
 from models.training.checkpoint import load_weights
 from models.training.method import NetMethod
 from models.training.released import load_released, released_model, released_settings
@@ -88,7 +89,11 @@ def score_run(options: Options) -> None:
     net = method.build(settings)
     load_weights(options.run / runs.CHECKPOINT, net)
     thresholds = RunResults.read(options.run / runs.RESULTS).thresholds
-    evaluation = _evaluate(method, experiment, net, settings, clips, options.split, thresholds)
+    fused = method.fused_runs(settings, options.run)
+    reasons = caveats(clips, method.card, experiment, settings, fused=fused, fold=config.fold)
+    evaluation = _evaluate(
+        method, experiment, net, settings, clips, options.split, thresholds, reasons
+    )
     _report(evaluation, method.card, options.run / f"evaluation-{options.split}.json")
 
 
@@ -106,16 +111,19 @@ def score_weights(options: Options, weights: Path) -> None:
     net = method.build(settings)
     load_released(weights, method.card, net, settings.classes)
     thresholds = method.card.task.fit(net, clips, settings)
-    evaluation = _evaluate(method, experiment, net, settings, clips, options.split, thresholds)
+    reasons = caveats(clips, method.card, experiment, settings)
+    evaluation = _evaluate(
+        method, experiment, net, settings, clips, options.split, thresholds, reasons
+    )
     path = weights.with_name(f"{weights.stem}-evaluation-{options.split}.json")
     _report(evaluation, method.card, path)
 
 
 def _evaluate(
     method: NetMethod[Any], experiment: Experiment, net: nn.Module, settings: TrainConfig,
-    clips: ClipSource, split: str, thresholds: Thresholds | None,
+    clips: ClipSource, split: str, thresholds: Thresholds | None, reasons: Sequence[str],
 ) -> Evaluation:  # fmt: skip
-    """Predict a split and score it."""
+    """Predict a split and score it; `reasons` are its caveats."""
     task = method.card.task
     predictions = task.predict(net, clips, clips.rows(split), settings)
     return Evaluation(
@@ -123,7 +131,7 @@ def _evaluate(
         paper=results.paper_entry(method.card, experiment),
         reports={split: task.evaluate(predictions, clips, split, settings, thresholds)},
         features=results.describe(clips),
-        caveats=tuple(results.caveats(clips.manifest, method.card, experiment, settings)),
+        caveats=tuple(reasons),
     )
 
 

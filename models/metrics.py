@@ -249,10 +249,15 @@ def tagging_scores(scores: Any, labels: Any) -> dict[str, float]:
     if not usable.any():
         return {"map": float("nan"), "mauc": float("nan"), "dprime": float("nan")}
     mauc = float(area[usable].mean())
-    return {"map": float(precision[usable].mean()), "mauc": mauc, "dprime": _dprime(mauc)}
+    return {"map": float(precision[usable].mean()), "mauc": mauc, "dprime": d_prime(mauc)}
 
 
-def _dprime(auc: float) -> float:
+def d_prime(auc: float) -> float:
+    """Return d', sqrt(2) * Phi^-1(AUC); infinite at 0 and 1.
+
+    >>> d_prime(0.5)
+    0.0
+    """
     if not 0.0 < auc < 1.0:
         return float("inf") if auc >= 1.0 else -float("inf")
     return 2**0.5 * NormalDist().inv_cdf(auc)

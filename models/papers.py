@@ -17,7 +17,7 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
     exit_at_once()
 
 from models import registry
-from models.contract.card import Experiment, ModelCard
+from models.contract.card import Departure, Experiment, ModelCard
 from models.contract.task import Task
 from models.runtime import command_line as cli
 from models.runtime import files
@@ -33,8 +33,9 @@ Every row of the papers' tables that `python models/train.py --list` runs, with 
 in per cent: segment (seg) and event (ev) level F of audio (A), visual (V), audio-visual (AV), their
 mean (Type) and both modalities together (Event); of models that tag whole clips micro F1, precision
 (P) and recall (R), or mean average precision (mAP) and area under the ROC curve (mAUC). A line
-*ours* is the mean over seeds with its standard deviation, from runs on the paper's data set,
-weights and settings; without such runs there is none. `python -m models.papers` writes this page.
+*ours* is the mean over seeds with its standard deviation, from runs without a caveat: the paper's
+data set, 95 % of its training and test clips, its weights, settings and system; without such runs
+there is none. `python -m models.papers` writes this page.
 """
 
 
@@ -81,7 +82,18 @@ def chapter(card: ModelCard, ours: Mapping[str, Sequence[RunResults]]) -> str:
     for experiment in card.experiments:
         lines += rows(card.task, experiment, ours.get(experiment.name, ()), list(columns))
     lines += ["", "Differences:", "", *(f"- {difference}" for difference in card.differences), ""]
+    if card.departures:
+        lines += ["Caveats, with which no number of ours stands here:", ""]
+        lines += [f"- {departure.says}{_where(departure)}." for departure in card.departures]
+        lines.append("")
     return "\n".join(lines)
+
+
+def _where(departure: Departure) -> str:
+    """Say for which settings a departure holds; empty where it always does."""
+    conditions = {**departure.settings, **departure.recipe}
+    words = [f"`{name}` {' or '.join(map(str, values))}" for name, values in conditions.items()]
+    return f" ({', '.join(words)})" if words else ""
 
 
 def columns_of(card: ModelCard) -> dict[str, str]:

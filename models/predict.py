@@ -1,18 +1,25 @@
-"""Parse new media with a trained run: which classes are heard and seen when.
+"""Say what is in new media with a trained run: events of parsing runs, tags of tagging runs.
 
 python models/predict.py --run runs/han-1 clip.mp4
-python models/predict.py --run runs/han-1 holiday/*.mp4 --out parsed
+python models/predict.py --run runs/fayek_audio-1 holiday/ --out tags
+python models/predict.py --run runs/fusion-attention-1 --watch incoming/
 python models/predict.py --model han --weights MMIL_Net.pt clip.mp4
 
-Features are made as the run's own were. Writes events.csv (file, modality, label, onset, offset,
-probability) and a figure per file. Models that tag whole clips say nothing about when; their runs
-are refused.
+Features are made as the run's own were. A parsing run writes events.csv (clip_key, onset, offset,
+modality, label, score) and a figure per file. A tagging run, a fusion too, writes tags.csv
+(clip_key, label, score, threshold): every class of every clip, highest score first; a class is
+detected where its score reaches its threshold. Nets that score parts of a clip also give
+timeline.parquet (clip_key, start_s, end_s, scores) and a figure per file.
 """
 
+import contextlib
+import logging
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
     here = Path(__file__).resolve().parent
@@ -23,17 +30,24 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
 import tyro
 
-from models.applications import event_detection as detection
-from models.applications.event_figures import save_predictions
-from models.applications.media_files import shortened
-from models.applications.new_media import Run, new_features, open_released, open_run
-from models.data.clips import ClipData
+from models.applications.media_files import media_below, media_in
+from models.applications.new_media import (
+    Run,
+    made_features,
+    open_released,
+    open_run,
+    refuse_nothing,
+)
+from models.applications.prediction import Answer, answer_of
+from models.contract.bounds import AtLeast, Size, check
 from models.runtime import command_line as cli
 from models.runtime import files
-from models.runtime.console import console
+from models.runtime.console import console, progress_bar
 from schemas import JobError, UsageError
 
 PROGRAM = "models/predict.py"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +55,31 @@ class Options:
     """Which run, on which media, and where the answer goes."""
 
     media: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Video or audio files."""
+    """Video or audio files, and folders: all media in them and below."""
     run: Path | None = None
-    """Run folder of a parsing model, such as han."""
+    """Run folder of a model that parses or tags, such as han or fayek_audio."""
     model: str | None = None
     """Model or experiment that --weights belong to."""
     weights: Path | None = None
     """File of weights that the authors of a model released."""
     out: Path = Path("predictions")
-    """Folder for events.csv and the figures."""
+    """Folder for the CSV and the figures, or a file that ends in .csv."""
+    timeline: Literal["auto", "yes", "no"] = "auto"
+    """Scores over time of a tagging run; auto writes them where the net has some."""
+    calibrated: bool = False
+    """Write scores and thresholds of a tagging run as probabilities, calibrated on its validation
+    clips."""
+    batch_files: Size = 256
+    """Files whose features are made at a time; the CSV is complete after each batch."""
+    watch: bool = False
+    """Go on with files as they arrive in the folders, until it is stopped."""
+    poll_s: Annotated[float, AtLeast(0)] = 2.0
+    """Seconds between two looks at the folders; a file counts when it has not changed between."""
     weights_dir: Path | None = None
     """Folder with weight files, for machines without network."""
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -62,39 +90,92 @@ def main(arguments: Sequence[str]) -> None:
             f"say which run, and which media: {PROGRAM} --run RUN MEDIA, or {PROGRAM} --model NAME "
             "--weights FILE MEDIA"
         )
-    files.refuse_unwritable(options.out)
-    if options.weights is None:
-        assert options.run is not None
-        run = open_run(options.run)
-    else:
-        run = open_released(options.model, options.weights)
-    detection.refuse_tagging(run)
-    with new_features(options.media, run, weights_dir=options.weights_dir) as features:
-        data = features.open(run)
-        report_events(run, data, [features.media[key] for key in data.keys], options.out)
-    if features.failures:
+    if options.watch:
+        refuse_no_folders(options.media)
+    media = [] if options.watch else media_in(options.media)
+    run = opened(options)
+    answer = answer_of(run, options.out, options.timeline, options.calibrated)
+    files.refuse_unwritable(answer.folder)
+    warn_of_random_weights(run)
+    if options.watch:
+        watch(run, answer, options)
+    failures = predict(run, media, answer, options)
+    refuse_nothing(failures, len(media))
+    console().print(f"Written: {answer.path}. Whatever else there is lies beside it.")
+    if failures:
         raise JobError(
-            f"{len(features.failures)} of {len(options.media)} files gave no features, the events "
-            f"of the others are written; {'; '.join(features.failures[:5])}"
+            f"{len(failures)} of {len(media)} files gave nothing, what the others gave is "
+            f"written; {'; '.join(failures[:5])}"
         )
 
 
-def report_events(run: Run, data: ClipData, media: Sequence[Path], out: Path) -> None:
-    """Write the events of all clips and print them, then draw a figure per clip.
+def opened(options: Options) -> Run:
+    """Open the run, or the weights that were released."""
+    if options.run is not None:
+        return open_run(options.run)
+    assert options.weights is not None
+    return open_released(options.model, options.weights)
 
-    `media` has the file of each clip.
+
+def refuse_no_folders(paths: Sequence[Path]) -> None:
+    """Raise `UsageError` when one of the paths is no folder that can be watched."""
+    for path in paths:
+        if not path.is_dir():
+            raise UsageError(f"--watch looks at folders, and {path} is none; give a folder")
+
+
+def warn_of_random_weights(run: Run) -> None:
+    """Say so when the run learned from features of random weights."""
+    weights = run.recipe.weights
+    if weights.startswith("seeded") and not set(run.needs) <= {"logmel"}:
+        logger.warning(
+            "%s was trained on features from random weights (%s): what it says is good for "
+            "tests alone", run.folder, weights,
+        )  # fmt: skip
+
+
+def predict(run: Run, media: Sequence[Path], answer: Answer, options: Options) -> list[str]:
+    """Answer about some files, batch by batch; return a sentence for each that gave nothing."""
+    failures: list[str] = []
+    with progress_bar("files", len(media)) as count:
+        for first in range(0, len(media), options.batch_files):
+            batch = media[first : first + options.batch_files]
+            with made_features(batch, run, weights_dir=options.weights_dir) as features:
+                failures += features.failures
+                if len(features.failures) < len(batch):
+                    data = features.open(run)
+                    failures += answer.add(data, [features.media[key] for key in data.keys])
+            for _ in batch:
+                count()
+    return failures
+
+
+def watch(run: Run, answer: Answer, options: Options) -> None:
+    """Answer about the files of folders as they arrive, again when one changes; never return.
+
+    A file that gives nothing is named, and the watch goes on.
     """
-    predictions = detection.predict_clips(run, data)
-    events = [detection.detect_events(predictions, data, row) for row in range(len(media))]
-    detection.write_events(out / "events.csv", media, events)
-    screen = console()
-    for path, detected in zip(media, events, strict=True):
-        screen.print(detection.events_table(path.name, detected))
-    lengths = detection.clip_seconds(data)
-    for row, path in enumerate(media):
-        figure = out / f"{row:04d}-{shortened(path.stem)}.png"
-        save_predictions(figure, path.name, predictions, data, row, lengths[row], run.origin)
-    screen.print(f"Events: {out / 'events.csv'}. Figures beside it.")
+    before: dict[Path, tuple[int, int]] = {}
+    done: dict[Path, tuple[int, int]] = {}
+    console().print(f"Watching {', '.join(map(str, options.media))}; Ctrl-C ends it.")
+    while True:
+        now = {path: seen for folder in options.media for path, seen in looked_at(folder)}
+        ready = [
+            path for path, is_now in now.items() if done.get(path) != is_now == before.get(path)
+        ]
+        for failure in predict(run, ready, answer, options):
+            logger.warning("%s", failure)
+        done |= {path: now[path] for path in ready}
+        before = now
+        time.sleep(options.poll_s)
+
+
+def looked_at(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
+    """Yield the media below a folder with size and time of change; one that goes is left out."""
+    for path in media_below(folder):
+        with contextlib.suppress(OSError):
+            held = path.stat()
+            yield path, (held.st_size, held.st_mtime_ns)
 
 
 if __name__ == "__main__":

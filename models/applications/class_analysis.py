@@ -14,6 +14,7 @@ from models import registry
 from models.data import splits
 from models.data.clips import ClipData, open_clips
 from models.metrics import average_precision
+from models.tasks.intervals import gain_intervals
 from models.training import run_folder as runs
 from models.training.checkpoint import load_weights
 from schemas import UsageError
@@ -41,6 +42,8 @@ class ClassAnalysis:
     """AP of the visual model [C]."""
     fused: Values
     """AP of the fusion [C]."""
+    gain_ends: Values
+    """Ends of the 95 % bootstrap interval of the gain over clips, [2, C]."""
     audio_weight: Values | None
     """Mean attention weight of the audio over the clips that have the class [C], if the run has
     one weight per class."""
@@ -91,6 +94,7 @@ def of_split(net: torch.nn.Module, data: ClipData, split: str) -> ClassAnalysis:
         audio=average_precision(single["audio"], labels),
         visual=average_precision(single["visual"], labels),
         fused=average_precision(fused, labels),
+        gain_ends=gain_intervals(fused, list(single.values()), labels),
         audio_weight=weight,
         origin=f"{data.origin}, split {split}",
     )
@@ -116,6 +120,7 @@ def counts(analysis: ClassAnalysis) -> dict[str, Any]:
     lists: dict[str, list[str]] = {
         "visual better than audio": named(analysis.visual > analysis.audio),
         "fusion better than the better one": named(gain > 0),
+        "gain whose 95 % interval lies above 0": named(analysis.gain_ends[0] > 0),
         "gain above 10 AP": named(gain > LARGE),
         "loss above 5 AP": named(gain < -SMALL),
         "loss above 10 AP": named(gain < -LARGER),
@@ -151,17 +156,25 @@ def count_table(counted: Mapping[str, Any], classes: int) -> Table:
     table.add_column("how many", justify="right")
     table.add_column("paper, of 527" if comparable else "first of them")
     for name, names in counted["lists"].items():
-        beside = PAPER_COUNTS[name] if comparable else printable(", ".join(names[:6]))
+        beside = PAPER_COUNTS.get(name, "") if comparable else printable(", ".join(names[:6]))
         table.add_row(name, str(len(names)), beside)
     return table
 
 
 def class_rows(analysis: ClassAnalysis) -> Iterator[tuple[object, ...]]:
-    """Yield a head and one row per class: clips, three APs, gain, mean weight of the audio."""
-    yield "class", "clips", "audio_ap", "visual_ap", "fused_ap", "gain", "audio_weight"
+    """Yield a head and one row per class: clips, three APs, gain, mean weight of the audio.
+
+    The gain has the ends of its 95 % interval beside it.
+    """
+    yield (
+        "class", "clips", "audio_ap", "visual_ap", "fused_ap", "gain", "gain_low", "gain_high",
+        "audio_weight",
+    )  # fmt: skip
     absent = np.full(len(analysis.names), np.nan)
     weight = absent if analysis.audio_weight is None else analysis.audio_weight
-    columns = (analysis.audio, analysis.visual, analysis.fused, analysis.gain, weight)
+    columns = (
+        analysis.audio, analysis.visual, analysis.fused, analysis.gain, *analysis.gain_ends, weight
+    )  # fmt: skip
     for index, name in enumerate(analysis.names):
         values = [float(column[index]) for column in columns]
         cells = ["" if np.isnan(value) else f"{value:.6f}" for value in values]

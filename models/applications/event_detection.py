@@ -5,7 +5,6 @@ Letters: N clips, T seconds, C classes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,13 @@ from rich.table import Table
 from models.applications.new_media import Run
 from models.data.clips import ClipData
 from models.data.parquet import read_table
-from models.runtime import files
-from models.tasks.parsing import Parsing, Predictions, predict
-from schemas import FEATURES, SNIPPETS, Event, UsageError
+from models.tasks.parsing import Predictions, predict
+from schemas import FEATURES, SNIPPETS, Event
 from schemas.messages import printable
 
 PER_CLIP = ("clip", "audio", "visual", "heard", "seen")
 """Arrays of `Predictions` with one entry per clip."""
-COLUMNS = ("file", "modality", "label", "onset", "offset", "probability")
+COLUMNS = ("clip_key", "onset", "offset", "modality", "label", "score")
 """Columns of events.csv."""
 
 
@@ -35,19 +33,10 @@ class DetectedEvent:
     probability: float
 
     def cells(self) -> list[str]:
-        """Return modality, label, onset, offset and probability as text."""
+        """Return onset, offset, modality, label and probability as text."""
         event = self.event
         times = (f"{event.onset_s:g}", f"{event.offset_s:g}")
-        return [event.modality, event.label, *times, f"{self.probability:.3f}"]
-
-
-def refuse_tagging(run: Run) -> None:
-    """Raise `UsageError` for a run whose model tags whole clips."""
-    if not isinstance(run.card.task, Parsing):
-        raise UsageError(
-            f"{run.folder} is a run of {run.card.name}, which tags whole clips; parsing needs a "
-            "model such as han"
-        )
+        return [*times, event.modality, event.label, f"{self.probability:.3f}"]
 
 
 def predict_clips(run: Run, data: ClipData) -> Predictions:
@@ -130,23 +119,16 @@ def true_runs(decided: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return [(int(first), int(last)) for first, last in edges.reshape(-1, 2)]
 
 
-def write_events(
-    path: Path, media: Sequence[Path], events: Sequence[Sequence[DetectedEvent]]
-) -> None:
-    """Write the events of each media file as CSV, one line per event."""
-    rows = (
-        [str(source), *event.cells()]
-        for source, detected in zip(media, events, strict=True)
-        for event in detected
-    )
-    files.write_csv(path, [COLUMNS, *rows])
+def event_rows(key: str, events: Sequence[DetectedEvent]) -> list[list[str]]:
+    """Return the lines of events.csv for one clip, one per event."""
+    return [[key, *event.cells()] for event in events]
 
 
 def events_table(name: str, events: Sequence[DetectedEvent]) -> Table:
     """Return the events of one media file as a table for the terminal."""
     title = printable(name if events else f"{name}: no event found")
     table = Table(
-        "modality", "label", "onset s", "offset s", "probability", title=title,
+        "onset s", "offset s", "modality", "label", "score", title=title,
         title_justify="left",
     )  # fmt: skip
     for event in events:

@@ -1,5 +1,6 @@
 """Figures of `models.applications.event_detection`: data and axes in, axes out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from models.applications.event_detection import true_runs
 from models.data.clips import ClipData
 from models.runtime.figures import literal, save, titled
 from models.tasks.parsing import Predictions
+from models.tasks.tagging import Timeline
 from schemas.page import palette
 
 MOST_CLASSES = 60
@@ -47,21 +49,44 @@ def save_predictions(
     save(figure, path)
 
 
+def save_timeline(
+    path: Path,
+    title: str,
+    scores: NDArray[np.float32],
+    decided: NDArray[np.bool_],
+    classes: Sequence[str],
+    grid: Timeline,
+    source: str,
+) -> None:
+    """Draw the scores of one clip's segments [S, C] with a frame where a class is decided on.
+
+    `source` is as for `save_predictions`.
+    """
+    shown = np.sort(np.argsort(-scores.max(axis=0), kind="stable")[:MOST_CLASSES])
+    figure = Figure(figsize=(8, 1 + 0.25 * len(shown)), layout="constrained")
+    ax = figure.subplots()
+    plot_probabilities(scores[:, shown], decided[:, shown], ax, grid.hop_s)
+    ax.set_yticks(np.arange(len(shown)) + 0.5, [literal(classes[one]) for one in shown], fontsize=8)
+    figure.colorbar(ax.images[0], ax=ax, label="score")
+    ax.set_xlabel("seconds; framed: at or above the threshold")
+    titled(figure, title, source)
+    save(figure, path)
+
+
 def plot_probabilities(
-    probability: NDArray[np.float32], decided: NDArray[np.bool_], ax: Axes
+    probability: NDArray[np.float32], decided: NDArray[np.bool_], ax: Axes, hop_s: float = 1.0
 ) -> Axes:
-    """Draw probabilities [T, C], one line per class, and frame the runs of decided seconds."""
-    seconds, classes = probability.shape
-    ax.imshow(
-        probability.T,
-        aspect="auto",
-        vmin=0,
-        vmax=1,
-        cmap=palette.SHARE,
-        extent=(0, seconds, classes, 0),
-    )
+    """Draw probabilities [T, C], one line per class, and frame the runs of decided steps.
+
+    A step lasts `hop_s` seconds.
+    """
+    steps, classes = probability.shape
+    extent = (0, steps * hop_s, classes, 0)
+    ax.imshow(probability.T, aspect="auto", vmin=0, vmax=1, cmap=palette.SHARE, extent=extent)
     for column in range(classes):
-        spans = [(first, last - first) for first, last in true_runs(decided[:, column])]
+        spans = [
+            (first * hop_s, (last - first) * hop_s) for first, last in true_runs(decided[:, column])
+        ]
         ax.broken_barh(
             spans, (column + 0.06, 0.88), facecolors="none", edgecolors=EVENT_COLOUR, linewidth=2
         )

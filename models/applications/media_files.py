@@ -9,13 +9,55 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas import SAMPLE_RATE, JobError
+from schemas import SAMPLE_RATE, JobError, UsageError
 from schemas.machine.ffmpeg import ffmpeg_binary
+from schemas.media_names import MEDIA_SUFFIXES
 
 MOST_STEM = 180
 """Bytes of a stem: a file system takes 255, and endings are added."""
 FRAME_WIDTH = 320
 """Frames for figures are this wide, in pixels."""
+
+
+def media_in(paths: Sequence[Path]) -> list[Path]:
+    """Return the files among some files and folders; of folders all media below, by name.
+
+    A file that is named twice comes once. `UsageError` for a folder without media, and for what is
+    no media file.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        folder = os.path.isdir(path)
+        inside = media_below(path) if folder else [path]
+        if not folder:
+            refuse_no_media(path)
+        if not inside:
+            raise UsageError(f"{path} holds no media file; media end in {_endings()}")
+        found |= dict.fromkeys(inside)
+    return list(found)
+
+
+def media_below(folder: Path) -> list[Path]:
+    """Return the media files in a folder and its subfolders by name; hidden ones are not."""
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in MEDIA_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    ]
+
+
+def refuse_no_media(path: Path) -> None:
+    """Raise `UsageError` when a path is no media file by its ending."""
+    if not os.path.isfile(path):  # says no to any name, where Path.is_file raises for long ones
+        raise UsageError(f"{path} is not a file; give a video or an audio file")
+    if path.suffix.lower() not in MEDIA_SUFFIXES:
+        raise UsageError(f"{path} is no media file by its ending; media end in {_endings()}")
+
+
+def _endings() -> str:
+    return " ".join(sorted(MEDIA_SUFFIXES))
 
 
 def read_waveform(path: Path, seconds: int) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models import registry
+from models.applications.media_files import refuse_no_media
 from models.contract.card import ModelCard
 from models.contract.config import TrainConfig
 from models.contract.report import Thresholds, origin
@@ -40,7 +41,6 @@ from models.training.results import RunResults
 from schemas import RECIPES, JobError, Recipe, UsageError, read_store_manifest
 from schemas.features import extractor_of
 from schemas.manifests import vocabulary
-from schemas.media_names import MEDIA_SUFFIXES
 from schemas.messages import ERROR_PREFIX, printable, unknown
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,10 +71,16 @@ class Run:
     """What the task tuned, if it tunes something."""
     origin: str
     """Data set, weights and subset that it was trained on, in words, for titles of figures."""
+    fused: Mapping[str, "Run"] = field(default_factory=dict)
+    """Runs whose scores the model reads, by the name of the feature; none for most."""
 
 
 def open_run(folder: Path) -> Run:
-    """Open a run folder of `models/train.py`; `UsageError` when it is not a finished one."""
+    """Open a run folder of `models/train.py`; `UsageError` when it is not a finished one.
+
+    The runs that a fusion fuses are opened with it, and must know the same classes and features
+    that were made alike.
+    """
     started = runs.read_config(folder)
     results = RunResults.read(folder / runs.RESULTS)
     if started.recipe is None:
@@ -87,16 +93,21 @@ def open_run(folder: Path) -> Run:
     config = method.config.from_json(started.settings)
     model = method.build(config)
     load_weights(folder / runs.CHECKPOINT, model)
+    fused = {name: open_run(path) for name, path in method.fused_runs(config, folder).items()}
+    for part in fused.values():
+        refuse_other_part(folder, started, recipe, part)
+    own = method.features(config)
     return Run(
         folder=folder,
         model=model.eval(),
         card=method.card,
         config=config,
-        needs=method.features(config),
+        needs=tuple(dict.fromkeys([*own, *(need for run in fused.values() for need in run.needs)])),
         classes=started.classes,
         recipe=recipe,
         thresholds=results.thresholds,
         origin=f"{method.card.name}: {origin(results.features)}",
+        fused=fused,
     )
 
 
@@ -127,6 +138,21 @@ def open_released(name: str | None, weights: Path) -> Run:
     )
 
 
+def refuse_other_part(folder: Path, started: runs.RunConfig, recipe: Recipe, part: Run) -> None:
+    """Raise `UsageError` for a run that does not fit the fusion which reads its scores."""
+    if part.classes != started.classes:
+        raise UsageError(
+            f"{folder} fuses the scores of {part.folder}, which knows other classes by now; train "
+            "the fusion again"
+        )
+    name = runs.other_setting(recipe.to_json(), part.recipe.to_json(), part.needs)
+    if name is not None:
+        raise UsageError(
+            f"{folder} and {part.folder}, whose scores it fuses, were trained on features with "
+            f"another {name}; new media get one kind of features, so train both on one store"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class NewFeatures:
     """A store with the features of some media files."""
@@ -147,11 +173,31 @@ class NewFeatures:
 def new_features(
     media: Sequence[Path], run: Run, *, weights_dir: Path | None = None
 ) -> Iterator[NewFeatures]:
+    """Make features as `made_features` does; `JobError` when no file gave any."""
+    what = printable(media[0].name, 60) if len(media) == 1 else f"{len(media)} files"
+    with contextlib.ExitStack() as stack:
+        with progress_console().status(f"making features of {what}"):
+            features = stack.enter_context(made_features(media, run, weights_dir=weights_dir))
+        refuse_nothing(features.failures, len(media))
+        yield features
+
+
+def refuse_nothing(failures: Sequence[str], files: int) -> None:
+    """Raise `JobError` when every file has failed."""
+    if len(failures) == files:
+        more = f" (and {len(failures) - 1} more files gave none)" if failures[1:] else ""
+        raise JobError(f"{failures[0]}{more}")
+
+
+@contextlib.contextmanager
+def made_features(
+    media: Sequence[Path], run: Run, *, weights_dir: Path | None = None
+) -> Iterator[NewFeatures]:
     """Make a feature store of some media files in a temporary folder.
 
     The clips have the keys `clip0000`, `clip0001`, ... in the order of `media`, and no labels.
     `UsageError` for a path that is no media file and for whatever the job calls wrong use,
-    `JobError` with the job's own sentence when the job fails or no file gave features.
+    `JobError` with the job's own sentence when the job fails.
     """
     with scratch_folder() as scratch:
         folder, store = scratch / "media", scratch / "store"
@@ -159,16 +205,10 @@ def new_features(
         by_key = {clip_name(index): path for index, path in enumerate(media)}
         for key, path in by_key.items():
             link(path, folder / key)
-        command = features_command(folder, store, run, weights_dir)
-        what = printable(media[0].name, 60) if len(media) == 1 else f"{len(media)} files"
-        with progress_console().status(f"making features of {what}"):
-            status, messages = run_job(command)
+        status, messages = run_job(features_command(folder, store, run, weights_dir))
         failures = read_failures(store, by_key) if status in (0, 1) else ()
         if status and (status != 1 or not failures):
             raise job_error(status, messages)
-        if len(failures) == len(media):
-            more = f" (and {len(failures) - 1} more files gave none)" if failures[1:] else ""
-            raise JobError(f"{failures[0]}{more}")
         yield NewFeatures(store=store, media=by_key, failures=failures)
 
 
@@ -242,11 +282,7 @@ def clip_name(index: int) -> str:
 
 def link(path: Path, target: Path) -> None:
     """Link a media file to another stem; `UsageError` when it is no media file."""
-    if not os.path.isfile(path):  # says no to any name, where Path.is_file raises for long ones
-        raise UsageError(f"{path} is not a file; give a video or an audio file")
-    if path.suffix.lower() not in MEDIA_SUFFIXES:
-        known = " ".join(sorted(MEDIA_SUFFIXES))
-        raise UsageError(f"{path} is no media file by its ending; media end in {known}")
+    refuse_no_media(path)
     target.with_suffix(path.suffix.lower()).symlink_to(path.resolve())
 
 

@@ -48,6 +48,27 @@ class ReleasedWeights:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Departure:
+    """What makes the system another one than the paper's, always or with some settings."""
+
+    says: str
+    """What is done here and what the paper does, one sentence part without a full stop."""
+    settings: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """It holds where each of these settings of the training has one of these values."""
+    recipe: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """And where each of these settings of the features' recipe has one of these values."""
+
+    def holds(self, settings: Mapping[str, Any], recipe: Mapping[str, Any]) -> bool:
+        """Return whether it holds for the settings of a training and a recipe.
+
+        A recipe that does not say something counts as one with each of the values.
+        """
+        return all(settings[name] in values for name, values in self.settings.items()) and all(
+            recipe.get(name, values[0]) in values for name, values in self.recipe.items()
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelCard:
     """What a net claims, and where that is written."""
 
@@ -73,6 +94,13 @@ class ModelCard:
     """Where it differs from the paper or the authors' code, one sentence each."""
     released: ReleasedWeights = ReleasedWeights()
     """How weights of the authors' program are read."""
+    departures: tuple[Departure, ...] = ()
+    """What makes it another system: trunks, edges, front end, regions, pre-training set. While one
+    holds, no number of it stands beside the paper's."""
+    ours: tuple[str, ...] = ()
+    """Settings whose values are chosen here, because the paper does not state them."""
+    train_splits: tuple[str, ...] = ()
+    """The data set's own splits that the paper trains on; empty for all that are for training."""
 
 
 def five(level: Literal["segment", "event"], *numbers: float) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """What the file of a net offers to the trainer: one record, `METHOD`, at its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -21,6 +21,10 @@ def _same_config(config: Any, clips: object) -> Any:
 
 def _same_clips(clips: Any, config: object, run: Path) -> Any:
     return clips
+
+
+def _reads_the_store(config: object, run: Path) -> Mapping[str, Path]:
+    return {}
 
 
 def _nothing(*given: object) -> None:
@@ -52,6 +56,9 @@ class Method(Generic[ConfigT, ClipsT, TrainingT]):
     derive: Callable[[ClipsT, ConfigT, Path], ClipsT] = _same_clips
     """Return the clips that the net reads, when these are not what the store holds; the path is
     that of the run folder."""
+    fused_runs: Callable[[ConfigT, Path], Mapping[str, Path]] = _reads_the_store
+    """Return the run folders whose scores the net reads, by the name of the feature that they
+    become; none for a net that reads the store. The path is that of its own run folder."""
     prepare: Callable[[TrainingT], None] = _nothing
     """Prepare a new training, changed in place: statistics, pre-training, cleaning of labels."""
     before_epoch: Callable[[TrainingT], None] = _nothing

@@ -8,7 +8,7 @@ from typing import Any, Self
 Scores = Mapping[str, float | None]
 """Score name to value; None where a score is not defined."""
 
-PARTS = ("floor", "intervals", "classes", "confusion")
+PARTS = ("floor", "intervals", "classes", "confusion", "calibration")
 """Parts of a report that not every task or split has."""
 
 
@@ -26,6 +26,8 @@ class SplitReport:
     """Score name to class name to that class's score."""
     confusion: Sequence[Sequence[int]] | None = None
     """Counts of what is true (rows) against what is predicted (columns)."""
+    calibration: Mapping[str, float] | None = None
+    """Expected calibration error of the scores, `ece_before` and `ece_after` their calibration."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the parts that there are."""
@@ -44,6 +46,29 @@ class SplitReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What turns scores s into probabilities: sigmoid(slope * logit(s) + offset)."""
+
+    fitted_on: str
+    """Split of the clips that it was fitted on."""
+    slope: float
+    """Above 0, so that the order of the scores stays."""
+    offset: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the three fields."""
+        return {"fitted_on": self.fitted_on, "slope": self.slope, "offset": self.offset}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the calibration back from `to_json`."""
+        slope, offset = float(data["slope"]), float(data["offset"])
+        if not (math.isfinite(slope) and math.isfinite(offset) and slope > 0.0):
+            raise ValueError(f"a calibration has slope {slope} and offset {offset}")
+        return cls(fitted_on=str(data["fitted_on"]), slope=slope, offset=offset)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Thresholds:
     """Scores from which a class is predicted, and the clips that they were tuned on."""
 
@@ -51,10 +76,15 @@ class Thresholds:
     """Split of those clips."""
     values: tuple[float, ...]
     """One threshold per class."""
+    calibration: Calibration | None = None
+    """What turns scores and thresholds into probabilities; None where nothing could be fitted."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return both fields."""
-        return {"tuned_on": self.tuned_on, "values": list(self.values)}
+        """Return every field."""
+        fitted = None if self.calibration is None else self.calibration.to_json()
+        return {
+            "tuned_on": self.tuned_on, "values": list(self.values), "calibration": fitted
+        }  # fmt: skip
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -62,7 +92,9 @@ class Thresholds:
         values = tuple(map(float, data["values"]))
         if not all(map(math.isfinite, values)):
             raise ValueError("a threshold is not finite")
-        return cls(tuned_on=str(data["tuned_on"]), values=values)
+        fitted = data.get("calibration")
+        calibration = None if fitted is None else Calibration.from_json(fitted)
+        return cls(tuned_on=str(data["tuned_on"]), values=values, calibration=calibration)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,10 @@ from models.runtime import distributed as parallel
 from models.runtime import files
 from models.tasks.timelines import shown_split
 from models.training import run_folder as runs
+from models.training.caveats import FREE_SETTINGS
 from models.training.figures import loss_terms, validation_scores
 from models.training.method import NetMethod
-from models.training.results import FREE_SETTINGS, RunResults
+from models.training.results import RunResults
 from models.training.run_folder import RunConfig
 from schemas import JobError, UsageError, page
 from schemas.messages import printable

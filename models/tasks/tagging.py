@@ -5,6 +5,7 @@ Letters: N clips, C classes.
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,13 @@ from models.contract.report import ClipTimeline, SplitReport, Thresholds
 from models.contract.task import Modality
 from models.data import splits
 from models.data.source import ClipSource
-from models.metrics import average_precision, micro_scores, roc_auc, tagging_scores
+from models.metrics import average_precision, d_prime, micro_scores, roc_auc, tagging_scores
 from models.runtime import files
+from models.tasks.calibration import calibrated, expected_calibration_error, fit_calibration
 from models.tasks.thresholds import Values, class_thresholds, global_threshold
 from models.tasks.timelines import tagging_timelines
 from schemas import UsageError
+from schemas.messages import listed
 
 TAGGING_NAMES = ("map", "mauc", "dprime", "micro_f1", "micro_precision", "micro_recall")
 """Scores of every split; fractions, but `dprime`."""
@@ -51,6 +54,22 @@ class Tags:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """Scores over time that a net of this task gives besides those of the clip."""
+
+    name: str
+    """Their name in `Outputs.extra`: float [B, S, C], S segments."""
+    hop_s: float
+    """Seconds from one segment's start to the next's."""
+    window_s: float
+    """Seconds that a segment covers."""
+
+    def segments(self, seconds: float) -> int:
+        """Return how many segments have their middle in a clip of this length; one at least."""
+        return max(1, math.ceil((seconds - self.window_s / 2) / self.hop_s))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tagging:
     """The task of a net that says which classes a clip has."""
 
@@ -58,6 +77,8 @@ class Tagging:
     """Modalities that it reads."""
     selection_metric: Literal["map", "micro_f1"]
     """Validation score that selects the epoch: the one by which the paper ranks."""
+    timeline: Timeline | None = None
+    """Scores over time, where the net gives some."""
 
     name: ClassVar[str] = "tagging"
     columns: ClassVar[Mapping[str, str]] = COLUMNS
@@ -96,10 +117,16 @@ class Tagging:
         return {name: value for name, value in values.items() if value is not None}
 
     def fit(self, model: nn.Module, clips: ClipSource, config: TrainConfig) -> Thresholds:
-        """Tune the thresholds, on the validation clips where there are some."""
+        """Tune the thresholds, on the validation clips where there are some.
+
+        Scores are calibrated on validation clips alone: of training clips they are too good.
+        """
         split = tuned_on(clips)
-        values = tune(predict_tags(model, clips, clips.rows(split)), clips, config)
-        return Thresholds(tuned_on=split, values=tuple(values.tolist()))
+        tags = predict_tags(model, clips, clips.rows(split))
+        values, labels = tune(tags, clips, config), truth(tags, clips)
+        warn_of_absent(labels, clips, split)
+        calibration = fit_calibration(tags.scores, labels, split) if split == "val" else None
+        return Thresholds(tuned_on=split, values=tuple(values.tolist()), calibration=calibration)
 
     def evaluate(
         self,
@@ -109,7 +136,7 @@ class Tagging:
         config: TrainConfig,
         thresholds: Thresholds | None,
     ) -> SplitReport:
-        """Return the scores of a split, and F1, AP and AUC of each class."""
+        """Return the scores of a split, what they say of each class, and their calibration."""
         cuts = cut_values(thresholds, len(clips.vocabulary))
         metrics = scores(predictions, clips, cuts, config)
         if metrics["map"] is None:
@@ -117,7 +144,16 @@ class Tagging:
                 "split %r tells no two classes apart: no class has clips with it and clips "
                 "without, so its map, mauc and dprime are left empty", split,
             )  # fmt: skip
-        return SplitReport(metrics=metrics, classes=class_scores(predictions, clips, cuts))
+        probabilities = probabilities_of(predictions.scores, thresholds)
+        labels = truth(predictions, clips)
+        errors = {"ece_before": expected_calibration_error(predictions.scores, labels)}
+        if probabilities is not None:
+            errors["ece_after"] = expected_calibration_error(probabilities, labels)
+        return SplitReport(
+            metrics=metrics,
+            classes=class_scores(predictions, clips, cuts, probabilities),
+            calibration=errors,
+        )
 
     def written_splits(self, clips: ClipSource) -> list[str]:
         """Return all splits: a fusion learns from the scores of the training clips."""
@@ -211,21 +247,55 @@ def one_label_accuracy(scores: NDArray[np.float32], labels: NDArray[np.bool_]) -
     return {"accuracy": float((scores.argmax(axis=1) == labels.argmax(axis=1)).mean())}
 
 
+def warn_of_absent(labels: NDArray[np.bool_], data: ClipSource, split: str) -> None:
+    """Say which classes none of the clips has that thresholds are tuned on; labels are [N, C]."""
+    absent = np.flatnonzero(~labels.any(axis=0))
+    if len(absent):
+        names = listed([data.vocabulary.names[column] for column in absent], 5)
+        logger.warning(
+            "%d of %d classes have no clip in split %r (%s): their thresholds and probabilities "
+            "rest on the other classes", len(absent), labels.shape[1], split, names,
+        )  # fmt: skip
+
+
+def probabilities_of(
+    scores: NDArray[np.float32], thresholds: Thresholds | None
+) -> NDArray[np.float64] | None:
+    """Return scores calibrated as a run's are; None where it has no calibration."""
+    if thresholds is None or thresholds.calibration is None:
+        return None
+    return calibrated(scores, thresholds.calibration)
+
+
 def class_scores(
-    tags: Tags, data: ClipSource, thresholds: Values
+    tags: Tags,
+    data: ClipSource,
+    thresholds: Values,
+    probabilities: NDArray[np.float64] | None = None,
 ) -> dict[str, dict[str, float | None]]:
-    """Return F1, average precision and ROC AUC of each class; None where undefined."""
+    """Return what is known of each class: clips with it, F1, AP, ROC AUC, d', calibration error.
+
+    The error is that of the `probabilities` [N, C], or of the scores without them. None where a
+    score is undefined.
+    """
     labels, predicted = truth(tags, data), tags.scores >= thresholds
     below = predicted.sum(axis=0) + labels.sum(axis=0)
     f1 = np.where(below > 0, 2 * (predicted & labels).sum(axis=0) / np.maximum(below, 1), np.nan)
+    auc = roc_auc(tags.scores, labels)
+    said = tags.scores if probabilities is None else probabilities
     columns = {
+        "support": labels.sum(axis=0),
         "f1": f1,
         "ap": average_precision(tags.scores, labels),
-        "auc": roc_auc(tags.scores, labels),
+        "auc": auc,
+        "dprime": np.array([d_prime(value) for value in auc]),
+        "ece": np.array(
+            [expected_calibration_error(*pair) for pair in zip(said.T, labels.T, strict=True)]
+        ),
     }
     return {
         name: {
-            label: None if np.isnan(value) else float(value)
+            label: float(value) if np.isfinite(value) else None
             for label, value in zip(data.vocabulary.names, values, strict=True)
         }
         for name, values in columns.items()

@@ -8,22 +8,11 @@ from typing import Any, Self
 import numpy as np
 
 from models.contract.card import Experiment, ModelCard
-from models.contract.config import TrainConfig
 from models.contract.report import PARTS, Scores, SplitReport, Thresholds
 from models.data.source import ClipSource
 from models.runtime import files
-from schemas import FEATURES, RECIPES, StoreManifest, UsageError
-from schemas.features import extractor_of
+from schemas import StoreManifest, UsageError
 from schemas.messages import printable
-
-FREE_SETTINGS = (
-    "seed", "device", "classes", "small", "audio_run", "visual_run", "stream", "buffer_clips",
-    "workers",
-)  # fmt: skip
-"""Settings that may differ from the experiment's without making it another experiment."""
-
-PAPERS_FRAMES = RECIPES["llp-eccv20"].frames_per_second
-"""Frames of a second that the papers' features of pictures are made from."""
 
 KINDS: Mapping[str, type | tuple[type, ...]] = {
     "experiment": str, "model": str, "paper": dict, "metrics": dict, "features": dict,
@@ -174,45 +163,6 @@ def coverage(manifest: StoreManifest) -> dict[str, Any]:
         for split, share in counted["splits"].items()
     }
     return {"date": counted["date"], "splits": shares}
-
-
-def caveats(
-    manifest: StoreManifest, card: ModelCard, experiment: Experiment, config: TrainConfig
-) -> list[str]:
-    """Return why the scores cannot be compared with the paper's, one sentence each."""
-    reasons = []
-    weights = str(manifest.data["recipe"].get("weights", ""))
-    if weights.startswith("seeded"):
-        reasons.append(f"the features come from random weights ({weights})")
-    if manifest.dataset != card.dataset:
-        reasons.append(f"the data set is {manifest.dataset}, the paper's is {card.dataset}")
-    frames = manifest.data["recipe"].get("frames_per_second", PAPERS_FRAMES)
-    if frames != PAPERS_FRAMES and any(_of_frames(need) for need in card.needs):
-        recipe = manifest.data["recipe"].get("name")
-        reasons.append(
-            f"the recipe {recipe} takes frames at {frames} a second, the papers' at {PAPERS_FRAMES}"
-        )
-    changed = changed_settings(experiment, config)
-    if changed:
-        said = ", ".join(f"{name} {ours!r} (paper {paper!r})" for name, ours, paper in changed)
-        reasons.append(f"settings differ from the experiment's: {said}")
-    return reasons
-
-
-def _of_frames(need: str) -> bool:
-    """Return whether a feature that a net reads is made from frames."""
-    feature = FEATURES.get(extractor_of(need))
-    return feature is not None and feature.modality == "visual"
-
-
-def changed_settings(experiment: Experiment, config: TrainConfig) -> list[tuple[str, Any, Any]]:
-    """Return the settings that differ from the experiment's: name, value here, value there."""
-    wanted = type(config).from_json(experiment.settings).to_json()
-    return [
-        (name, value, wanted[name])
-        for name, value in config.to_json().items()
-        if name not in FREE_SETTINGS and value != wanted[name]
-    ]
 
 
 def paper_entry(card: ModelCard, experiment: Experiment) -> dict[str, Any]:

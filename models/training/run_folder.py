@@ -108,22 +108,34 @@ def refuse_other_features(
     log-mel comes from no weights.
     """
     ours, theirs = trained.recipe or {}, data.manifest.data["recipe"]
-    ignored = {"hash", "extractors", "resnet152_frames"}
-    if set(needs) <= {"logmel"}:
-        ignored |= {"weights", "precision"}
-    for name in [field for field in ours if field not in ignored and field in theirs]:
-        if ours[name] != theirs[name]:
-            raise UsageError(
-                f"{folder} was trained on features with {name} {ours[name]!r} and those of "
-                f"{data.manifest.root} have {name} {theirs[name]!r}; take a store that was made "
-                "alike, or train on this one"
-            )
+    name = other_setting(ours, theirs, needs)
+    if name is not None:
+        raise UsageError(
+            f"{folder} was trained on features with {name} {ours[name]!r} and those of "
+            f"{data.manifest.root} have {name} {theirs[name]!r}; take a store that was made "
+            "alike, or train on this one"
+        )
     if trained.classes != data.vocabulary.names:
         known = f"{len(trained.classes)} classes, {data.manifest.root} has {len(data.vocabulary)}"
         raise UsageError(
             f"{folder} was trained on {known}, and they are not the same ones in the same order; "
             "take a store of the same data set"
         )
+
+
+def other_setting(
+    ours: Mapping[str, Any], theirs: Mapping[str, Any], needs: Sequence[str]
+) -> str | None:
+    """Return the first setting in which two recipes make the features `needs` differently."""
+    ignored = {"hash", "extractors", "resnet152_frames"}
+    if set(needs) <= {"logmel"}:
+        ignored |= {"weights", "precision"}
+    differing = (
+        name
+        for name in ours
+        if name not in ignored and name in theirs and ours[name] != theirs[name]
+    )
+    return next(differing, None)
 
 
 def forget(folder: Path) -> None:

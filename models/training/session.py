@@ -18,6 +18,7 @@ from models.runtime import files
 from models.runtime.device import choose_device
 from models.training import figures, loop, results
 from models.training import run_folder as runs
+from models.training.caveats import caveats
 from models.training.checkpoint import load_training, save_training, save_weights
 from models.training.history import write_history
 from models.training.method import NetMethod
@@ -143,7 +144,7 @@ def write_run(session: Session, training: Training, started: float) -> RunResult
         paper=results.paper_entry(card, session.experiment),
         reports=reports,
         features=results.describe(data),
-        caveats=tuple(results.caveats(data.manifest, card, session.experiment, config)),
+        caveats=caveats_of(session, data, config),
         thresholds=thresholds,
         kept_epoch=training.state.kept_epoch,
         history=training.state.history,
@@ -179,6 +180,14 @@ def reporter(path: Path, trackers: Trackers) -> Callable[[Training], None]:
         trackers.epoch(training.state.history[-1])
 
     return report
+
+
+def caveats_of(session: Session, data: ClipSource, config: TrainConfig) -> tuple[str, ...]:
+    """Return why the run's scores are not the paper's."""
+    method = session.method
+    fused = method.fused_runs(config, session.folder)
+    card, experiment, fold = method.card, session.experiment, session.fold
+    return tuple(caveats(data, card, experiment, config, fused=fused, fold=fold))
 
 
 def saver(path: Path, every_s: float) -> Callable[[Training], None]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import Rate, Size
-from models.contract.card import Experiment, ModelCard, PaperRow, five
+from models.contract.card import Departure, Experiment, ModelCard, PaperRow, five
 from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, guided_terms, modality_targets, with_total
 from models.nets.parsing.layers import VisualFusion
@@ -126,6 +126,12 @@ CARD = ModelCard(
         "adapted to the task: STPN (visual: segment 46.5, event 41.5), and AVSDN (audio, visual, "
         "audio-visual, Type@AV, Event@AV: segment 47.8 52.0 37.1 45.7 50.8, event 34.1 46.3 26.5 "
         "35.6 37.7).",
+    ),
+    departures=(
+        Departure(
+            says="structure: no audio-guided attention over regions, because the stored "
+            "features have none, and heads of our own"
+        ),
     ),
 )
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import AtLeast, Cosine, Dropout, Even, Rate, Seed, Share, Size
-from models.contract.card import ReleasedWeights
+from models.contract.card import Departure, ReleasedWeights
 from models.contract.config import TrainConfig
 from models.data.clips import in_memory, open_clips
 from models.data.sampling import shuffled
@@ -365,6 +365,12 @@ CARD = replace(
         "-10000: to rounding the same.",
     ),
     released=ReleasedWeights(unused=UNUSED, convert=from_authors),
+    departures=(
+        Departure(
+            says="pre-training set: clips of one's own choice, because the paper's list of 29,000 "
+            "clips of AudioSet is not published"
+        ),
+    ),
 )  # fmt: skip
 
 METHOD = NetMethod[Config](

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import AtLeast, Dropout, Rate, Size, Weight
-from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.card import Departure, Experiment, ModelCard, PaperRow
 from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, with_total
 from models.nets.parsing.layers import VisualFusion
@@ -150,6 +150,12 @@ CARD = ModelCard(
         "classes, and there is no background class.",
         "The input is HAN's fused visual feature, seconds are decided at probability 0.5, and the "
         "gradient is taken over 24 clips at once instead of accumulated.",
+    ),
+    departures=(
+        Departure(
+            says="structure: sigmoids and binary cross-entropy, where the paper's net has "
+            "a softmax with a background class"
+        ),
     ),
 )
 

@@ -16,7 +16,14 @@ from torch import Tensor, nn
 
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import AtLeast, Dropout, Even, Share, Size
-from models.contract.card import Experiment, ModelCard, PaperRow, ReleasedWeights, five
+from models.contract.card import (
+    Departure,
+    Experiment,
+    ModelCard,
+    PaperRow,
+    ReleasedWeights,
+    five,
+)
 from models.contract.config import TrainConfig
 from models.data.source import ClipSource
 from models.nets.losses import clip_loss, guided_terms, modality_clips, modality_targets, with_total
@@ -273,6 +280,20 @@ CARD = ModelCard(
         "are smaller and the last epoch is kept.",
     ),
     released=ReleasedWeights(unused=UNUSED),
+    departures=(
+        Departure(
+            says="structure: the pooling is defined by us, the paper only names it",
+            settings={"pooling": ("max", "mean")},
+        ),
+        Departure(
+            says="structure: the GRU is defined by us, the paper only names it",
+            settings={"temporal": ("gru",)},
+        ),
+        Departure(
+            says="loss: the bootstrap is defined by us, the paper only names it",
+            settings={"noise": ("bootstrap",)},
+        ),
+    ),
 )  # fmt: skip
 
 METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss, adapt=adapt)

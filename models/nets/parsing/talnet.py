@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import AtLeast, Even
-from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.card import Departure, Experiment, ModelCard, PaperRow
 from models.contract.config import TrainConfig
 from models.nets.losses import clip_loss, with_total
 from models.tasks.parsing import Parsing
@@ -91,6 +91,12 @@ CARD = ModelCard(
     differences=(
         "The paper says only that baselines use its features: the convolutions over log-mel are "
         "replaced by a projection of VGGish, trained with HAN's schedule.",
+    ),
+    departures=(
+        Departure(
+            says="front end: VGGish is projected, where the paper's net has convolutions "
+            "over log-mel"
+        ),
     ),
 )
 

@@ -16,14 +16,23 @@ import torch
 from torch import Tensor, nn
 
 from models.contract.batch import Batch, Outputs
-from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.card import Departure, Experiment, ModelCard, PaperRow
 from models.contract.config import LogMelConfig
 from models.data.source import ClipSource
 from models.nets.losses import ClipLoss
-from models.nets.tagging.logmel import BandNorm, fit_bands, refuse_other_bands, spectrogram
-from models.tasks.tagging import Tagging
+from models.nets.tagging.logmel import (
+    FRAMES,
+    BandNorm,
+    fit_bands,
+    refuse_other_bands,
+    spectrogram,
+)
+from models.tasks.tagging import Tagging, Timeline
 from models.training.method import NetMethod
 from models.training.state import Training
+
+STEP = 32
+"""Frames from one step to the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,12 +68,13 @@ class Model(nn.Module):
         self.attend = nn.Conv1d(2048, config.classes, 1)
 
     def forward(self, batch: Batch) -> Outputs:
-        """Map `logmel` [B, T, 100, 64] to the clip's probabilities."""
+        """Map `logmel` [B, T, 100, 64] to probabilities of clips and, in `extra`, of steps."""
         steps = self.trunk(self.bands(spectrogram(batch)).frames)
         weight = torch.softmax(self.attend(steps).float(), dim=2)
-        clip = (weight * torch.sigmoid(self.classify(steps).float())).sum(dim=2)
+        scores = torch.sigmoid(self.classify(steps).float())
+        clip = (weight * scores).sum(dim=2)
         clip = clip.clamp_max(1.0)  # rounded weights may add up to a little more
-        return Outputs(clip=clip, clip_audio=clip)
+        return Outputs(clip=clip, clip_audio=clip, extra={"steps": scores.transpose(1, 2)})
 
 
 Loss = ClipLoss
@@ -89,7 +99,11 @@ CARD = ModelCard(
     code="",
     needs=("logmel",),
     dataset="audioset",
-    task=Tagging(modalities=("audio",), selection_metric="map"),
+    task=Tagging(
+        modalities=("audio",),
+        selection_metric="map",
+        timeline=Timeline(name="steps", hop_s=STEP / FRAMES, window_s=STEP / FRAMES),
+    ),
     experiments=(
         Experiment(
             name="audio_resnet50",
@@ -108,6 +122,22 @@ CARD = ModelCard(
         "The row names the net alone; the input (64 mel bands, one channel), the mean over bands, "
         "the attention over time for each class and the training are chosen here.",
     ),
+    departures=(
+        Departure(
+            says="front end and training: 64 mel bands, attention over time and the schedule are "
+            "chosen here, because the row names the net alone"
+        ),
+    ),
+    ours=(
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "decay_every",
+        "decay_factor",
+        "schedule",
+        "weight_decay",
+    ),
+    train_splits=("unbalanced_train",),
 )
 
 METHOD = NetMethod[Config](

@@ -28,13 +28,14 @@ from models.data.source import ClipSource
 from models.nets.losses import clip_loss, with_total
 from models.nets.tagging.augment import Augmentation
 from models.nets.tagging.logmel import (
+    FRAMES,
     BandNorm,
     Spectrogram,
     fit_bands,
     refuse_other_bands,
     spectrogram,
 )
-from models.tasks.tagging import Tagging
+from models.tasks.tagging import Tagging, Timeline
 from models.training.method import NetMethod
 from models.training.state import Training
 
@@ -228,7 +229,10 @@ CARD = ModelCard(
     code="",
     needs=("logmel",),
     dataset="audioset",
-    task=Tagging(modalities=("audio",), selection_metric="map"),
+    task=Tagging(
+        modalities=("audio",), selection_metric="map",
+        timeline=Timeline(name="segments", hop_s=STRIDE / FRAMES, window_s=FIELD / FRAMES),
+    ),
     experiments=(
         Experiment(
             name="fayek_audio",
@@ -263,6 +267,11 @@ CARD = ModelCard(
         "With fewer than 5,000 training clips, and --augment auto, the net trains on crops, masks, "
         "changed levels and mixtures of two clips, with smaller batches and in one stage.",
     ),
+    ours=(
+        "epochs", "batch_size", "learning_rate", "decay_every", "decay_factor", "schedule",
+        "weight_decay", "stages", "alpha", "augment", "crop_frames",
+    ),
+    train_splits=("unbalanced_train",),
 )  # fmt: skip
 
 METHOD = NetMethod[Config](

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import Dropout, Rate, Size
-from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.card import Departure, Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
 from models.nets.losses import ClipLoss
 from models.tasks.tagging import Tagging
@@ -95,6 +95,20 @@ CARD = ModelCard(
         "behind them.",
         "The learning rate is chosen by validation in the paper and not printed; here 1e-4.",
     ),
+    departures=(
+        Departure(
+            says="front end: the mean over 8 frames a second, where the paper takes 64 "
+            "frames of a clip"
+        ),
+    ),
+    ours=(
+        "learning_rate",
+        "decay_every",
+        "decay_factor",
+        "schedule",
+        "weight_decay",
+    ),
+    train_splits=("unbalanced_train",),
 )
 
 METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss)

@@ -8,7 +8,8 @@ Differences: see `CARD.differences`.
 Letters besides those of `models.contract.batch`: U units.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
@@ -19,6 +20,7 @@ from models.contract.bounds import AtLeast, Dropout, Rate, Size, Weight, ZeroOr
 from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
 from models.data.clips import in_memory
+from models.data.source import ClipSource
 from models.nets.losses import clip_loss, with_total
 from models.nets.standardise import Standardised
 from models.nets.tagging import fusion_inputs
@@ -227,6 +229,14 @@ def needs(config: Config) -> tuple[str, ...]:
     return ()
 
 
+def adapt(config: Config, data: ClipSource) -> Config:
+    """Return the settings with whole paths, so that the run finds its two models from anywhere."""
+    audio, visual = (
+        str(Path(run).resolve()) if run else "" for run in (config.audio_run, config.visual_run)
+    )
+    return replace(config, audio_run=audio, visual_run=visual)
+
+
 def prepare(training: Training) -> None:
     """Take mean and standard deviation of the scores from the training clips."""
     data, model = in_memory(training.data), training.model
@@ -287,6 +297,11 @@ CARD = ModelCard(
         "A modality that a clip does not have counts as its training mean, and not at all in the "
         "average.",
     ),
+    ours=(
+        "learning_rate", "decay_every", "decay_factor", "schedule", "weight_decay", "single_epochs",
+        "cross_fit", "fused",
+    ),
+    train_splits=("unbalanced_train",),
 )  # fmt: skip
 
 METHOD = NetMethod[Config](
@@ -295,6 +310,8 @@ METHOD = NetMethod[Config](
     build=Model,
     loss=Loss,
     needs=needs,
+    adapt=adapt,
     derive=fusion_inputs.derive,
+    fused_runs=fusion_inputs.fused_runs,
     prepare=prepare,
 )

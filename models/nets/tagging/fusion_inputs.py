@@ -5,6 +5,7 @@ Letters: N clips, C classes.
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,8 @@ def derive(data: ClipSource, config: Any, run: Path) -> ClipData:
     """
     features, present = {}, {}
     there = presence(data.manifest)
-    for side in METHODS:
+    for side, folder in fused_runs(config, run).items():
         given = getattr(config, f"{side}_run")
-        folder = Path(given) if given else run / side
         if not given and not (folder / runs.RESULTS).is_file():
             train_single(side, data, config, folder)
         scores = read_scores(folder, data)
@@ -58,6 +58,12 @@ def derive(data: ClipSource, config: Any, run: Path) -> ClipData:
         features[side] = torch.from_numpy(scores)[:, None]
         present[side] = torch.tensor([key in there[side] for key in data.keys])[:, None]
     return replace(in_memory(data), features=features, present=present, dense_splits=frozenset())
+
+
+def fused_runs(config: Any, run: Path) -> Mapping[str, Path]:
+    """Return the run folder of each modality: the one that was given, or the one in `run`."""
+    given = {side: getattr(config, f"{side}_run") for side in METHODS}
+    return {side: Path(folder) if folder else run / side for side, folder in given.items()}
 
 
 def presence(manifest: StoreManifest) -> dict[str, set[str]]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import Size
-from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.card import Departure, Experiment, ModelCard, PaperRow
 from models.contract.config import LogMelConfig
 from models.data.source import ClipSource
 from models.nets.losses import clip_loss
@@ -188,6 +188,27 @@ CARD = ModelCard(
         "The scores are those of the joint head.",
         "--weights estimated trains each head alone from the same start and weighs it once.",
     ),
+    departures=(
+        Departure(
+            says="trunk: stored features of R(2+1)D-18, where the paper trains a net of "
+            "depth 101 on pixels"
+        ),
+        Departure(
+            says="front end: the audio trunk is a ResNet-50 on 64 bands, where the paper's "
+            "sees log-mel of 100 x 40"
+        ),
+    ),
+    ours=(
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "decay_every",
+        "decay_factor",
+        "schedule",
+        "weight_decay",
+        "estimate_epochs",
+    ),
+    train_splits=("unbalanced_train",),
 )
 
 METHOD = NetMethod[Config](

@@ -10,7 +10,7 @@ Differences: see `CARD.differences`.
 from dataclasses import dataclass
 from typing import Literal
 
-from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.card import Departure, Experiment, ModelCard, PaperRow
 from models.nets.tagging import two_stream
 from models.tasks.tagging import Tagging
 from models.training.method import NetMethod
@@ -62,6 +62,14 @@ CARD = ModelCard(
         "Each kind of instances has a scoring network of its own; their normalised scores are "
         "added, so the audio counts twice where components and audio segments are both scored.",
     ),
+    departures=(
+        Departure(
+            says="system: built after the abstract and the companion page, because the paper is "
+            "not openly readable"
+        ),
+        *two_stream.STORED_BOXES,
+    ),
+    ours=two_stream.OURS,
 )
 
 METHOD = NetMethod[Config](

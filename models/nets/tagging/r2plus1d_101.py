@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import Dropout, Rate, Size
-from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.card import Departure, Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
 from models.nets.losses import ClipLoss
 from models.nets.tagging.fayek_visual import mean_over_seconds
@@ -109,6 +109,29 @@ CARD = ModelCard(
         "16 frames of 112 x 112 a clip as a feature `frames`.",
         "Clip length, frame size and optimiser are not in the papers read; Adam with a cosine.",
     ),
+    departures=(
+        Departure(
+            says="trunk: a linear layer on stored features of R(2+1)D-18, where the paper "
+            "trains a net of depth 101 on pixels",
+            settings={"trunk": ("stored",)},
+        ),
+        Departure(
+            says="trunk: bottlenecks of torchvision's making on 112 x 112, where the "
+            "paper's net has its own midplanes and frames of 224 x 224",
+            settings={"trunk": ("frames",)},
+        ),
+    ),
+    ours=(
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "decay_every",
+        "decay_factor",
+        "schedule",
+        "weight_decay",
+        "dropout",
+    ),
+    train_splits=("unbalanced_train",),
 )
 
 METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss, needs=needs)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import Dropout, Rate, Size
-from models.contract.card import Experiment, ModelCard, PaperRow
+from models.contract.card import Departure, Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
 from models.nets.losses import with_total
 from models.nets.standardise import Standardised
@@ -184,6 +184,36 @@ def table_row(
     return Experiment(name=name, settings=settings, rows=rows)
 
 
+SEES = {"streams": ("av", "video", "ncp-video", "ncp-av")}
+"""Settings under which boxes are scored."""
+STORED_BOXES = (
+    Departure(
+        says="trunk: boxes have stored features of a frozen ResNet-152, where the paper fine-tunes "
+        "the layers of CaffeNet on RoI-pooled maps",
+        settings=SEES,
+    ),
+    Departure(
+        says="edges: EdgeBoxes work on the gradient of the image, where the paper's are structured "
+        "edges",
+        settings=SEES,
+        recipe={"proposals_edges": ("gradient",)},
+    ),
+)
+"""What makes a system over boxes another one than the paper's."""
+DEPARTURES = (
+    *STORED_BOXES,
+    Departure(
+        says="regions: one scale and no objectness score, where the paper's WSDDN has five scales "
+        "and weighs boxes",
+        settings={"pooling": ("wsddn",)},
+    ),
+)
+OURS = (
+    "epochs", "batch_size", "learning_rate", "decay_every", "decay_factor", "schedule",
+    "weight_decay", "keep", "loss", "hidden", "dropout", "sharpness", "normalise", "standardise",
+)  # fmt: skip
+"""Settings that the openly readable text does not state."""
+
 CARD = ModelCard(
     name="two_stream",
     title="Weakly Supervised Representation Learning for Unsynchronized Audio-Visual Events",
@@ -217,6 +247,8 @@ CARD = ModelCard(
         "Log-sum-exp has r = 1 and divides by the number of instances.",
         "The WSDDN-type system uses one scale and does not weigh boxes by their objectness.",
     ),
+    departures=DEPARTURES,
+    ours=OURS,
 )  # fmt: skip
 
 METHOD = NetMethod[Config](

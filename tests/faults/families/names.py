@@ -18,6 +18,7 @@ from models.applications.event_figures import save_predictions
 from models.applications.media_files import shortened
 from models.applications.sources import Source, source_table, write_sources
 from models.data.clips import ClipData
+from models.runtime import files
 from models.runtime.console import console
 from models.tasks.parsing import Predictions
 from schemas import StoreManifest, Vocabulary
@@ -77,15 +78,20 @@ def run_events(case: Names, folder: Path) -> Outcome:
     data, predictions = clips_of(case)
     media = [Path(os.fsdecode(name)) for name in case.media]
     events = [detection.detect_events(predictions, data, row) for row in range(len(media))]
-    detection.write_events(folder / "events.csv", media, events)
+    rows = [
+        row
+        for path, detected in zip(media, events, strict=True)
+        for row in detection.event_rows(str(path), detected)
+    ]
+    files.write_csv(folder / "events.csv", [detection.COLUMNS, *rows])
     with (folder / "events.csv").open(newline="", encoding="utf-8") as file:
-        rows = {(row["file"], row["label"]) for row in csv.DictReader(file)}
+        found = {(row["clip_key"], row["label"]) for row in csv.DictReader(file)}
     wanted = {(written(str(path)), written(name)) for path in media for name in case.classes}
     tables = [
         detection.events_table(path.name, detected)
         for path, detected in zip(media, events, strict=True)
     ]
-    return Outcome.ROWS if rows == wanted and shown_plainly(*tables) else Outcome.WRONG_ROWS
+    return Outcome.ROWS if found == wanted and shown_plainly(*tables) else Outcome.WRONG_ROWS
 
 
 def run_figures(case: Names, folder: Path) -> Outcome:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import predict
 from models.applications import event_detection as detection
 from models.applications.new_media import open_run
+from models.applications.prediction import Events
 from models.data.clips import open_clips
 from schemas import FEATURES, JobError, Vocabulary
 from tests.stores.parsing import ParsingRows
@@ -91,14 +91,14 @@ def test_media_and_classes_may_have_any_name(
     data = replace(open_clips(small_store, run.needs), vocabulary=Vocabulary(names))
     not_utf8 = os.fsdecode(b"\xff$")
     media = [Path(f"{name[:200].replace('/', '|')}.mp4") for name in (*names, not_utf8)]
-    predict.report_events(run, data, media, tmp_path)
+    Events(run, tmp_path).add(data, media)
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert "[red]|[|bold].mp4" in shown
     with (tmp_path / "events.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["label"] for row in rows} <= set(names)
-    assert str(media[0]) in {row["file"] for row in rows}
+    assert media[0].stem in {row["clip_key"] for row in rows}
     assert len(list(tmp_path.glob("*.png"))) == len(media)
 
 
@@ -110,6 +110,6 @@ def test_figure_that_cannot_be_drawn_costs_no_event(
     media = [Path(f"film{row}.mp4") for row in range(2)]
     (tmp_path / "0000-film0.png").mkdir()
     with pytest.raises(JobError, match=r"0000-film0\.png cannot be written"):
-        predict.report_events(run, data, media, tmp_path)
+        Events(run, tmp_path).add(data, media)
     with (tmp_path / "events.csv").open(newline="") as file:
-        assert {row["file"] for row in csv.DictReader(file)} >= {"film0.mp4", "film1.mp4"}
+        assert {row["clip_key"] for row in csv.DictReader(file)} >= {"film0", "film1"}

@@ -99,7 +99,7 @@ def test_classes_are_counted_in_whole_numbers() -> None:
     ap = np.array([0.1, 0.5, 0.6])
     analysis = ClassAnalysis(
         names=("a", "b", "c"), clips=np.ones(3, np.int64), audio=ap, visual=ap, fused=ap + 0.01,
-        audio_weight=None,
+        gain_ends=np.zeros((2, 3)), audio_weight=None,
     )  # fmt: skip
     ax = plot_gain(analysis, Figure().subplots())
     assert all(tick == int(tick) for tick in ax.get_yticks())
