@@ -315,7 +315,7 @@ def write_predictions(path: Path, data: ClipSource, by_split: Mapping[str, Predi
     (probabilities [C] of the second), clip (probabilities [C] of the clip). The class names are in
     the metadata, in order.
     """
-    names = np.array(data.vocabulary.names)
+    names = np.array(data.vocabulary.names, object)  # Arrow ends text of another type at a NUL
     tables = [_rows(data, split, predictions, names) for split, predictions in by_split.items()]
     table = pa.concat_tables(tables).replace_schema_metadata(
         {"classes": json.dumps(names.tolist())}

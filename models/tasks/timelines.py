@@ -114,7 +114,7 @@ def _hot(labels: Sequence[Sequence[str]], names: Sequence[str]) -> NDArray[np.bo
     place = {name: column for column, name in enumerate(names)}
     hot = np.zeros((len(labels), len(names)), np.bool_)
     for row, own in enumerate(labels):
-        hot[row, [place[name] for name in own]] = True
+        hot[row, [place[name] for name in own if name in place]] = True
     return hot
 
 
