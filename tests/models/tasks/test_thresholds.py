@@ -115,8 +115,9 @@ def test_class_scores_name_the_classes_that_cannot_be_scored(clips: ClipData) ->
     scores = np.zeros((66, 4), np.float32)
     tags = Tags(rows=clips.rows("test"), scores=scores[:14])
     found = tagging.class_scores(tags, clips, np.full(4, 0.5))
-    assert set(found) == {"f1", "ap", "auc"}
+    assert set(found) == {"support", "f1", "ap", "auc", "dprime", "ece"}
     labels = clips.labels[tags.rows].bool()
+    assert list(found["support"].values()) == labels.sum(dim=0).tolist()
     for column, name in enumerate(clips.vocabulary.names):
         assert (found["f1"][name] is None) == (not labels[:, column].any())
 

@@ -22,6 +22,7 @@ OF_A_KIND: dict[str, tuple[str, ...]] = {
     "han-mean": ("structure",),
     "han-gru": ("structure",),
     "han-bootstrap": ("loss",),
+    "han-bootstrap-hard": ("loss",),
     "avg-multi": ("pre-training set",),
     "avg-uni": ("pre-training set",),
     "avg-cross": ("pre-training set",),
