@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -274,20 +275,22 @@ def test_watch_takes_what_arrives_and_what_changes_once_it_rests(
     place, out = tmp_path / "incoming", tmp_path / "tags.csv"
     place.mkdir()
     (place / "broken.mp4").write_bytes(b"no film" * 100)
-    looks = 0
+    asked: list[int] = []
 
     def pause(seconds: float) -> None:
-        nonlocal looks
-        looks += 1
-        if looks == 2:
+        asked.append(len(batches))
+        if len(asked) == 2:
             shutil.copy(film, place / "film.mp4")
-        if looks == 5:
+        if len(asked) == 4:
+            os.utime(place / "film.mp4", (1, 1))
+        if len(asked) == 6:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(time, "sleep", pause)
     done = run_command(predict.main, place, "--run", audio_run, "--watch", "--out", out)
     assert done.returncode == 130
-    assert batches == [["broken.mp4"], ["film.mp4"]]
+    assert batches == [["broken.mp4"], ["film.mp4"], ["film.mp4"]]
+    assert asked == [0, 1, 1, 2, 2, 3]  # each at the second look
     assert "broken.mp4 gave no features" in caplog.text
     assert {row["clip_key"] for row in rows_of(out)} == {"film"}
 
