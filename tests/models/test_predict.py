@@ -50,7 +50,8 @@ def test_job_that_fails_says_why_in_its_own_sentence(
     assert "config.json is damaged: its recipe has" in refused(predict.main, film, "--run", run)
     del config["recipe"]["hash"]
     files.write_json(run / "config.json", config)
-    complaint = refused(predict.main, film, "--run", run, "--out", tmp_path / "out")
+    done = run_command(predict.main, film, "--run", run, "--out", tmp_path / "out")
+    complaint = sentence(done)  # a line on random weights may stand before it
     start = "the features job says: unknown recipe 'llp-eccv21'; did you mean 'llp-eccv20'?"
     assert complaint.startswith(start)
     assert not (tmp_path / "out").exists()

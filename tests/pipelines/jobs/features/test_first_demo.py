@@ -20,7 +20,8 @@ def command(*variables: str) -> list[str]:
 
 
 def said(*variables: str) -> str:
-    words = ["make", "-n", "-o", ".venv/runtime.done", "features", *variables]
+    quiet = ("-n", "--no-print-directory", "-o", ".venv/runtime.done")
+    words = ["make", *quiet, "features", *variables]
     done = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True)
     return done.stdout.replace("\\\n", " ")
 
