@@ -103,6 +103,7 @@ from pipelines.cli import main as beam
 job = ["run", "features", "--dataset", "folder", "--media", "media", "--out", "mine"]
 assert beam([*job, "--extractors", "logmel"]) == 0
 beam(["validate", "out/demo"])
+assert beam(["report", "out/demo"]) == 0
 from models import train
 train.main(["han", "--features", "out/demo", "--epochs", "1", "--run", "run"])
 {code}
