@@ -29,7 +29,7 @@ INSTALL := $(if $(PIP_INDEX_URL),UV_DEFAULT_INDEX="$(PIP_INDEX_URL)") $(BIN)/uv 
 LOCKED := --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help install features train test test-flink test-spark test-images test-browser test-faults test-kills test-mutants check bench lock clean
+.PHONY: help install index features train test test-flink test-spark test-images test-browser test-faults test-kills test-mutants check bench lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ features: $(VENV)/runtime.done ## clips to feature tables
 
 train: $(VENV)/runtime.done ## train HAN on the tables of OUT
 	@$(BIN)/python models/train.py han --features "$(OUT)" $(ARGS)
+
+index: $(VENV)/dev.done ## options and experiments of every net, for lists and help
+	@$(BIN)/python -m models.net_index
 
 test: $(VENV)/dev.done ## the whole default test suite, in JOBS= processes (5 GB each)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile

@@ -21,8 +21,6 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
     exit_at_once()
 
-from models.applications import class_figures
-from models.applications.class_analysis import analyse, class_rows, count_table, counts
 from models.runtime import command_line as cli
 from models.runtime import files
 from models.runtime.console import console
@@ -50,6 +48,10 @@ def main(arguments: Sequence[str]) -> None:
     options = cli.read(Options, arguments, PROGRAM, __doc__)
     if options.run is None:
         raise UsageError(f"say which run to look at: python -m {PROGRAM} --run DIR")
+    cli.say_loading(PROGRAM)
+    from models.applications import class_figures  # with torch and matplotlib
+    from models.applications.class_analysis import analyse, class_rows, count_table, counts
+
     analysis = analyse(options.run, options.features, options.split)
     counted = counts(analysis)
     out = options.out or options.run / f"analysis-{options.split}"

@@ -5,11 +5,13 @@ python models/evaluate.py --run runs/han-1 --features out/llp --split val
 python models/evaluate.py --model han --weights MMIL_Net.pt --features out/llp
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
     here = Path(__file__).resolve().parent
@@ -18,27 +20,21 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
     exit_at_once()
 
-from torch import nn
-
-from models import registry
-from models.contract.card import Experiment, ModelCard
-from models.contract.config import TrainConfig
-from models.contract.report import Thresholds
-from models.data import splits
-from models.data.source import ClipSource
-from models.data.streaming import open_data
 from models.runtime import command_line as cli
 from models.runtime import files
 from models.runtime.console import console
-from models.training import results
-from models.training import run_folder as runs
-from models.training.caveats import caveats
-from models.training.checkpoint import load_weights
-from models.training.method import NetMethod
-from models.training.released import load_released, released_model, released_settings
-from models.training.results import Evaluation, RunResults
-from models.training.tables import print_results
 from schemas import UsageError
+
+if TYPE_CHECKING:  # torch is imported once the options are read
+    from torch import nn
+
+    from models.contract.card import Experiment, ModelCard
+    from models.contract.config import TrainConfig
+    from models.contract.report import Thresholds
+    from models.data.source import ClipSource
+    from models.training import run_folder as runs
+    from models.training.method import NetMethod
+    from models.training.results import Evaluation
 
 PROGRAM = "models/evaluate.py"
 
@@ -72,6 +68,7 @@ def main(arguments: Sequence[str]) -> None:
         )
     if options.run is not None and options.model is not None:
         raise UsageError(f"--model goes with --weights; {options.run} says itself which it is of")
+    cli.say_loading(PROGRAM)
     if options.weights is not None:
         score_weights(options, options.weights)
     else:
@@ -80,6 +77,12 @@ def main(arguments: Sequence[str]) -> None:
 
 def score_run(options: Options) -> None:
     """Score a run; write `evaluation-SPLIT.json` into its folder."""
+    from models import registry
+    from models.training import run_folder as runs
+    from models.training.caveats import caveats
+    from models.training.checkpoint import load_weights
+    from models.training.results import RunResults
+
     assert options.run is not None
     config = runs.read_config(options.run)
     name, experiment = registry.find(config.experiment)
@@ -99,6 +102,10 @@ def score_run(options: Options) -> None:
 
 def score_weights(options: Options, weights: Path) -> None:
     """Score a file of weights; write `NAME-evaluation-SPLIT.json` beside it."""
+    from models.data.streaming import open_data
+    from models.training.caveats import caveats
+    from models.training.released import load_released, released_model, released_settings
+
     model, experiment, method = released_model(options.model, weights)
     if method.derives:
         raise UsageError(f"{model} reads what other runs say; train it, and score it with --run")
@@ -124,9 +131,11 @@ def _evaluate(
     clips: ClipSource, split: str, thresholds: Thresholds | None, reasons: Sequence[str],
 ) -> Evaluation:  # fmt: skip
     """Predict a split and score it; `reasons` are its caveats."""
+    from models.training import results
+
     task = method.card.task
     predictions = task.predict(net, clips, clips.rows(split), settings)
-    return Evaluation(
+    return results.Evaluation(
         experiment=experiment.name,
         paper=results.paper_entry(method.card, experiment),
         reports={split: task.evaluate(predictions, clips, split, settings, thresholds)},
@@ -137,6 +146,8 @@ def _evaluate(
 
 def _report(evaluation: Evaluation, card: ModelCard, path: Path) -> None:
     """Write an evaluation and print it."""
+    from models.training.tables import print_results
+
     files.write_json(path, evaluation.to_json())
     out = console()
     print_results(out, evaluation, card)
@@ -147,6 +158,9 @@ def _clips(
     options: Options, config: runs.RunConfig, method: NetMethod[Any], settings: TrainConfig
 ) -> ClipSource:
     """Open the store to score on, split as in the training."""
+    from models.data.streaming import open_data
+    from models.training import run_folder as runs
+
     assert options.run is not None
     features = options.features or Path(str(config.features))
     annotations = options.annotations
@@ -163,6 +177,8 @@ def _clips(
 
 def _fold(clips: ClipSource, count: int, name: str) -> ClipSource:
     """Return the clips as they were split when this fold was tested on."""
+    from models.data import splits
+
     parts = dict(splits.folds(clips, count))
     if name not in parts:
         raise UsageError(

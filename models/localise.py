@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
     here = Path(__file__).resolve().parent
@@ -22,29 +23,14 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
 import tyro
 
-from models.applications import localisation_scores
-from models.applications.localisation import (
-    InstanceScores,
-    Locator,
-    instance_table,
-    refuse_other_models,
-    write_instances,
-)
-from models.applications.localisation_figures import save_instances
-from models.applications.media_files import file_stems, read_frames, shortened
-from models.applications.new_media import (
-    Run,
-    detected_labels,
-    new_features,
-    open_run,
-    refuse_unknown_label,
-)
-from models.data.clips import open_clips
 from models.runtime import command_line as cli
 from models.runtime import files
 from models.runtime.console import console
-from models.training import run_folder as runs
 from schemas import UsageError
+
+if TYPE_CHECKING:  # torch is imported once the options are read
+    from models.applications.localisation import InstanceScores
+    from models.applications.new_media import Run
 
 PROGRAM = "models/localise.py"
 
@@ -76,6 +62,10 @@ def main(arguments: Sequence[str]) -> None:
         raise UsageError(
             f"say which run, and either media or --truth: {PROGRAM} --run RUN MEDIA --label LABEL"
         )
+    cli.say_loading(PROGRAM)
+    from models.applications.localisation import refuse_other_models
+    from models.applications.new_media import open_run, refuse_unknown_label
+
     run = open_run(options.run)
     refuse_other_models(run)
     if options.label is not None:
@@ -86,8 +76,12 @@ def main(arguments: Sequence[str]) -> None:
         score(run, options)
 
 
-def localise(run: Run, media: Path, options: Options) -> None:
+def localise(run: "Run", media: Path, options: Options) -> None:
     """Score the instances of one media file; write a table and a figure per class."""
+    from models.applications.localisation import Locator, instance_table
+    from models.applications.media_files import shortened
+    from models.applications.new_media import detected_labels, new_features
+
     out = options.out or Path(f"{shortened(media.stem)}-localised")
     files.refuse_unwritable(out)
     with new_features([media], run, weights_dir=options.weights_dir) as features:
@@ -101,9 +95,13 @@ def localise(run: Run, media: Path, options: Options) -> None:
 
 
 def write_localisation(
-    out: Path, media: Path, run: Run, instances: InstanceScores, labels: Sequence[str]
+    out: Path, media: Path, run: "Run", instances: "InstanceScores", labels: Sequence[str]
 ) -> None:
     """Write the scores of all instances, then a figure per class."""
+    from models.applications.localisation import write_instances
+    from models.applications.localisation_figures import save_instances
+    from models.applications.media_files import file_stems, read_frames
+
     files.write_whole(
         out / "scores.parquet", lambda place: write_instances(place, instances, run.classes)
     )
@@ -113,8 +111,13 @@ def write_localisation(
         save_instances(out / f"{stem}.png", instances, column, label, frames, run.origin)
 
 
-def score(run: Run, options: Options) -> None:
+def score(run: "Run", options: Options) -> None:
     """Score the clips of the run's store against a demo world."""
+    from models.applications import localisation_scores
+    from models.applications.localisation import Locator
+    from models.data.clips import open_clips
+    from models.training import run_folder as runs
+
     config = runs.read_config(run.folder)
     data = open_clips(Path(str(config.features)), run.needs)
     runs.refuse_other_features(run.folder, config, data, run.needs)

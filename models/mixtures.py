@@ -21,10 +21,7 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
     exit_at_once()
 
-from models.applications.component_scores import refuse_other_models
-from models.applications.mixtures import draw_mixtures, gain_table, mean_gains, measure_mixtures
-from models.applications.new_media import open_run
-from models.applications.separation import TAU
+from models.applications.masks import TAU
 from models.contract.bounds import Seed, Share, Size, check
 from models.runtime import command_line as cli
 from models.runtime import files
@@ -66,21 +63,26 @@ def main(arguments: Sequence[str]) -> None:
     options = cli.read(Options, arguments, PROGRAM, __doc__)
     if options.run is None or options.sources is None:
         raise UsageError(f"say which run and which sources: {PROGRAM} --run RUN --sources DEMO")
+    cli.say_loading(PROGRAM)
+    from models.applications import mixtures as measured  # with torch
+    from models.applications.component_scores import refuse_other_models
+    from models.applications.new_media import open_run
+
     run = open_run(options.run)
     refuse_other_models(run)
     mixtures = list(
-        draw_mixtures(
+        measured.draw_mixtures(
             options.sources, run.classes, options.mixtures, options.level_db, options.seed
         )
     )
-    gains = measure_mixtures(
+    gains = measured.measure_mixtures(
         run, mixtures, options.tau, keep=options.sounds, weights_dir=options.weights_dir
     )
-    report = {"mixtures": len(mixtures), "level_db": options.level_db, **mean_gains(gains)}
+    report = {"mixtures": len(mixtures), "level_db": options.level_db, **measured.mean_gains(gains)}
     path = options.out or options.run / "mixtures.json"
     files.write_json(path, report)
     screen = console()
-    screen.print(gain_table(report))
+    screen.print(measured.gain_table(report))
     screen.print(f"Written: {path}")
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
     here = Path(__file__).resolve().parent
@@ -16,14 +16,14 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
     exit_at_once()
 
-from models import registry
 from models.contract.card import Departure, Experiment, ModelCard
 from models.contract.task import Task
 from models.runtime import command_line as cli
 from models.runtime import files
-from models.training import run_folder as runs
-from models.training import tables
-from models.training.results import RunResults, spread
+from models.runtime.experiment_list import printed
+
+if TYPE_CHECKING:  # torch is imported once the options are read
+    from models.training.results import RunResults
 
 PROGRAM = "models.papers"
 INTRODUCTION = """\
@@ -52,11 +52,15 @@ class Options:
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     options = cli.read(Options, arguments, PROGRAM, __doc__)
+    cli.say_loading(PROGRAM)
     files.write_text(options.out, page(comparable_runs(options.runs)))
 
 
-def comparable_runs(folder: Path) -> dict[str, list[RunResults]]:
+def comparable_runs(folder: Path) -> "dict[str, list[RunResults]]":
     """Return the results below a folder that may stand beside the paper's, by experiment."""
+    from models.training import run_folder as runs
+    from models.training.results import RunResults
+
     comparable: dict[str, list[RunResults]] = {}
     for path in sorted(folder.rglob(runs.RESULTS)):
         results = RunResults.read(path)
@@ -65,13 +69,15 @@ def comparable_runs(folder: Path) -> dict[str, list[RunResults]]:
     return comparable
 
 
-def page(ours: Mapping[str, Sequence[RunResults]]) -> str:
+def page(ours: "Mapping[str, Sequence[RunResults]]") -> str:
     """Return the page as Markdown; `ours` maps an experiment to the results of its runs."""
+    from models import registry
+
     cards = [registry.load(name).card for name in registry.MODELS]
     return "\n".join([INTRODUCTION, *(chapter(card, ours) for card in cards)])
 
 
-def chapter(card: ModelCard, ours: Mapping[str, Sequence[RunResults]]) -> str:
+def chapter(card: ModelCard, ours: "Mapping[str, Sequence[RunResults]]") -> str:
     """Return the chapter of a net: where it comes from, its rows, where it differs."""
     lines = [f"## {card.name}", "", f"{card.title}. {card.paper}. <{card.url}>"]
     if card.code and card.code != card.url:
@@ -106,13 +112,16 @@ def columns_of(card: ModelCard) -> dict[str, str]:
 
 
 def rows(
-    task: Task[Any, Any], experiment: Experiment, ours: Sequence[RunResults], names: Sequence[str]
+    task: Task[Any, Any], experiment: Experiment, ours: "Sequence[RunResults]", names: Sequence[str]
 ) -> list[str]:
     """Return the paper's rows of an experiment, and one of ours when it has been run."""
+    from models.training import tables
+    from models.training.results import spread
+
     lines = []
     for row in experiment.rows:
         numbers = [row.numbers.get(name) for name in names]
-        cells = [tables.printed(number) for number in numbers]
+        cells = [printed(number) for number in numbers]
         source = f"{row.paper}, table {row.table}: {row.row}"
         lines.append(_line([f"`{experiment.name}`", source, *cells]))
     if ours:

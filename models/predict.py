@@ -12,6 +12,8 @@ detected where its score reaches its threshold. Nets that score parts of a clip 
 timeline.parquet (clip_key, start_s, end_s, scores) and a figure per file.
 """
 
+from __future__ import annotations
+
 import contextlib
 import logging
 import sys
@@ -19,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
     here = Path(__file__).resolve().parent
@@ -30,20 +32,15 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
 import tyro
 
-from models.applications.media_files import media_below, media_in
-from models.applications.new_media import (
-    Run,
-    made_features,
-    open_released,
-    open_run,
-    refuse_nothing,
-)
-from models.applications.prediction import Answer, answer_of
 from models.contract.bounds import AtLeast, Size, check
 from models.runtime import command_line as cli
 from models.runtime import files
 from models.runtime.console import console, progress_bar
 from schemas import JobError, UsageError
+
+if TYPE_CHECKING:  # torch is imported once the options are read
+    from models.applications.new_media import Run
+    from models.applications.prediction import Answer
 
 PROGRAM = "models/predict.py"
 
@@ -92,6 +89,11 @@ def main(arguments: Sequence[str]) -> None:
         )
     if options.watch:
         refuse_no_folders(options.media)
+    cli.say_loading(PROGRAM)
+    from models.applications.media_files import media_in
+    from models.applications.new_media import refuse_nothing
+    from models.applications.prediction import answer_of
+
     media = [] if options.watch else media_in(options.media)
     run = opened(options)
     answer = answer_of(run, options.out, options.timeline, options.calibrated)
@@ -111,6 +113,8 @@ def main(arguments: Sequence[str]) -> None:
 
 def opened(options: Options) -> Run:
     """Open the run, or the weights that were released."""
+    from models.applications.new_media import open_released, open_run
+
     if options.run is not None:
         return open_run(options.run)
     assert options.weights is not None
@@ -136,6 +140,8 @@ def warn_of_random_weights(run: Run) -> None:
 
 def predict(run: Run, media: Sequence[Path], answer: Answer, options: Options) -> list[str]:
     """Answer about some files, batch by batch; return a sentence for each that gave nothing."""
+    from models.applications.new_media import made_features
+
     failures: list[str] = []
     with progress_bar("files", len(media)) as count:
         for first in range(0, len(media), options.batch_files):
@@ -172,6 +178,8 @@ def watch(run: Run, answer: Answer, options: Options) -> None:
 
 def looked_at(folder: Path) -> Iterator[tuple[Path, tuple[int, int]]]:
     """Yield the media below a folder with size and time of change; one that goes is left out."""
+    from models.applications.media_files import media_below
+
     for path in media_below(folder):
         with contextlib.suppress(OSError):
             held = path.stat()

@@ -1,13 +1,17 @@
 """Nets by name, and the experiments of the papers' tables that they can run."""
 
-from importlib import import_module
-from typing import Any, cast
+from __future__ import annotations
 
-from torch import nn
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
 from models.contract.card import Experiment
-from models.contract.method import Method
 from schemas.messages import unknown
+
+if TYPE_CHECKING:  # names of nets are known without torch
+    from torch import nn
+
+    from models.contract.method import Method
 
 MODELS = {
     "han": "models.nets.parsing.han",  # Tian, Li, Xu, ECCV 2020
@@ -35,7 +39,7 @@ def load(name: str) -> Method[Any, Any, Any]:
     """Import the file of a net and return its method; LookupError with a suggestion."""
     if name not in MODELS:
         raise LookupError(unknown("model", name, MODELS))
-    return cast(Method[Any, Any, Any], import_module(MODELS[name]).METHOD)
+    return cast("Method[Any, Any, Any]", import_module(MODELS[name]).METHOD)
 
 
 def build(name: str, **overrides: Any) -> nn.Module:

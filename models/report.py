@@ -22,8 +22,6 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
 import tyro
 
-from models.pages.compare_page import write_comparison
-from models.pages.run_page import write_report
 from models.runtime import command_line as cli
 from models.runtime.console import console
 from schemas import UsageError
@@ -48,6 +46,10 @@ def main(arguments: Sequence[str]) -> None:
     options = cli.read(Options, arguments, PROGRAM, __doc__)
     if not options.runs:
         raise UsageError(f"say which run or runs: {PROGRAM} RUN [RUN ...] --html FILE")
+    cli.say_loading(PROGRAM)
+    from models.pages.compare_page import write_comparison
+    from models.pages.run_page import write_report
+
     if len(options.runs) == 1:
         path = write_report(options.runs[0], html=options.html, media=options.media)
     elif options.html is None:

@@ -20,21 +20,7 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
 import tyro
 
-from models.applications.component_scores import refuse_other_models, score_components
-from models.applications.media_files import read_waveform, shortened
-from models.applications.new_media import (
-    detected_labels,
-    new_features,
-    open_run,
-    refuse_unknown_label,
-)
-from models.applications.separation import TAU, MaskRule
-from models.applications.sources import (
-    refuse_silence,
-    separate_sources,
-    source_table,
-    write_separation,
-)
+from models.applications.masks import TAU, MaskRule
 from models.contract.bounds import Share, check
 from models.runtime import command_line as cli
 from models.runtime import files
@@ -72,22 +58,36 @@ def main(arguments: Sequence[str]) -> None:
     options = cli.read(Options, arguments, PROGRAM, __doc__)
     if options.run is None or options.media is None:
         raise UsageError(f"say which run and which media: {PROGRAM} --run RUN MEDIA --label LABEL")
-    media, run = options.media, open_run(options.run)
+    cli.say_loading(PROGRAM)
+    separate(options, options.run, options.media)
+
+
+def separate(options: Options, folder: Path, media: Path) -> None:
+    """Separate the sources of one media file; write a waveform and a figure per class."""
+    from models.applications import new_media, sources  # with torch
+    from models.applications.component_scores import refuse_other_models, score_components
+    from models.applications.media_files import read_waveform, shortened
+
+    run = new_media.open_run(folder)
     out = options.out or Path(f"{shortened(media.stem)}-separated")
     files.refuse_unwritable(out)
     refuse_other_models(run)
     if options.label is not None:
-        refuse_unknown_label(run, options.label)
-    with new_features([media], run, weights_dir=options.weights_dir) as features:
+        new_media.refuse_unknown_label(run, options.label)
+    with new_media.new_features([media], run, weights_dir=options.weights_dir) as features:
         scores = score_components(run, features.open(run), 0, media.name)
     waveform = read_waveform(media, scores.seconds)
-    refuse_silence(waveform, media)
-    labels = [options.label] if options.label else detected_labels(run, scores.clip, media.name)
+    sources.refuse_silence(waveform, media)
+    labels = (
+        [options.label]
+        if options.label
+        else new_media.detected_labels(run, scores.clip, media.name)
+    )
     columns = {label: run.classes.index(label) for label in labels}
-    sources = separate_sources(waveform, scores, columns, options.mask, options.tau)
-    write_separation(out, waveform, sources, run.origin)
+    separated = sources.separate_sources(waveform, scores, columns, options.mask, options.tau)
+    sources.write_separation(out, waveform, separated, run.origin)
     screen = console()
-    screen.print(source_table(sources))
+    screen.print(sources.source_table(separated))
     screen.print(f"Waveforms, figures and scores: {out}")
 
 

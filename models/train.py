@@ -7,11 +7,13 @@ torchrun --nproc-per-node 2 -- models/train.py fayek_audio --features out/audios
 python models/train.py --list
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, make_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
     here = Path(__file__).resolve().parent
@@ -22,27 +24,22 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
 import tyro
 
-from models import registry
+from models import net_index, registry
 from models.contract.bounds import AtLeast, Size, ZeroOr, check
 from models.contract.card import Experiment
-from models.contract.config import TrainConfig
-from models.contract.task import Task
-from models.data import splits
-from models.data.source import ClipSource
-from models.data.streaming import open_data
-from models.pages.compare_page import compare_after_trainings
-from models.pages.run_page import write_after_training
 from models.runtime import command_line as cli
-from models.runtime import distributed as parallel
-from models.runtime import files
+from models.runtime import experiment_list, files
 from models.runtime.console import console
-from models.runtime.device import choose_device
-from models.training import results, tables, tracking
-from models.training import run_folder as runs
-from models.training.method import NetMethod
-from models.training.results import RunResults
-from models.training.session import Session, train, train_or_go_on
 from schemas import UsageError
+from schemas.settings.command_line import asks_for_help
+from schemas.settings.help import names_of, options_of
+
+if TYPE_CHECKING:  # torch is imported once the options are read
+    from models.contract.config import TrainConfig
+    from models.contract.task import Task
+    from models.data.source import ClipSource
+    from models.training.method import NetMethod
+    from models.training.results import RunResults
 
 PROGRAM = "models/train.py"
 
@@ -93,18 +90,34 @@ class Options:
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command; `UsageError` when it is used wrongly."""
+    cli.show_version(arguments)
     out = console()
     if "--list" in arguments:
         if len(arguments) > 1:
             others = " ".join(word for word in arguments if word != "--list")
             raise UsageError(f"--list shows all experiments and goes alone, without {others}")
-        for table in tables.experiment_tables(registry.load(name).card for name in registry.MODELS):
+        for table in experiment_list.tables(map(net_index.entry, registry.MODELS)):
             out.print(table)
         return
     method, experiment, options, config = read_arguments(arguments)
     if options.features is None:
         raise UsageError(f"say where the features are: {PROGRAM} {experiment.name} --features OUT")
+    train_all(method, experiment, options, config)
+
+
+def train_all(
+    method: NetMethod[Any], experiment: Experiment, options: Options, config: TrainConfig
+) -> None:
+    """Train once, or once per seed or fold, and print the scores."""
+    from models.pages.compare_page import compare_after_trainings
+    from models.runtime import distributed as parallel
+    from models.runtime.device import choose_device
+    from models.training import run_folder as runs
+    from models.training import tables, tracking
+
     tracking.check(options.trackers)
+    assert options.features is not None
+    out = console()
     data = open_store(method, options.features, options, config)
     config = replace(config, classes=len(data.vocabulary))
     parallel.start(choose_device(config.device))
@@ -132,6 +145,8 @@ def run_folder_of(options: Options, experiment: Experiment, config: TrainConfig)
 
     With `--resume` and without `--run` it is the one that was made last.
     """
+    from models.training import run_folder as runs
+
     if options.run is not None:
         return options.run
     several = options.seeds > 1 or options.folds > 0
@@ -143,6 +158,8 @@ def open_store(
     method: NetMethod[Any], features: Path, options: Options, config: TrainConfig
 ) -> ClipSource:
     """Open the store; whatever speaks against training on it shows before a run folder is made."""
+    from models.data.streaming import open_data
+
     data = open_data(features, method.features(config), options.annotations, config)
     if options.folds:
         return data
@@ -166,6 +183,10 @@ def train_planned(
     run: PlannedRun, method: NetMethod[Any], experiment: Experiment, options: Options
 ) -> RunResults:
     """Train one run, or go on with it; write its page."""
+    from models.pages.run_page import write_after_training
+    from models.training import run_folder as runs
+    from models.training.session import Session, train, train_or_go_on
+
     several = options.seeds > 1 or options.folds > 0
     with runs.held(run.folder):
         clips = method.derive(run.clips, run.config, run.folder)
@@ -187,6 +208,8 @@ def planned_runs(
 ) -> Iterator[PlannedRun]:
     """Yield the trainings: one per seed, or one per fold."""
     if options.folds:
+        from models.data import splits
+
         for name, clips in splits.folds(data, options.folds):
             yield PlannedRun(base / f"fold-{name}", config, clips, (options.folds, name))
         return
@@ -204,24 +227,43 @@ def read_arguments(
     chosen = named[0] if named else ""
     if "--experiment" in rest[:-1]:
         chosen = rest[rest.index("--experiment") + 1]
-    if not chosen and {"--help", "-h"} & set(rest):
-        cli.parse(Options, ["--help"], f"{PROGRAM} MODEL", description=__doc__)
+    options = options_of(Options, group="the run")
+    if not chosen and asks_for_help(rest):
+        cli.show_help(f"{PROGRAM} MODEL", __doc__, options)
+        raise SystemExit(0)
     if not chosen:
+        cli.refuse_other_words(rest, names_of(options) | {"--list", "--version"}, PROGRAM)
         known = ", ".join(registry.MODELS)
         raise UsageError(f"say which model to train ({known}), or --list for all experiments")
     try:
-        model, experiment = registry.find(chosen)
-        if named and registry.find(named[0])[0] != model:
-            raise UsageError(f"experiment {chosen!r} belongs to model {model!r}, not {named[0]!r}")
+        net, experiment = net_index.find(chosen)
+        if named and net_index.find(named[0])[0].name != net.name:
+            raise UsageError(
+                f"experiment {chosen!r} belongs to model {net.name!r}, not {named[0]!r}"
+            )
     except LookupError as error:
         raise UsageError(str(error)) from None
+    options += net.options_for(experiment)
+    program = f"{PROGRAM} {experiment.name}"
+    if asks_for_help(rest):
+        cli.show_help(program, net.description, options)
+        raise SystemExit(0)
+    cli.refuse_other_words(rest, names_of(options), program)
+    cli.say_loading(PROGRAM)
+    return _parse(net.name, experiment.name, rest, program)
+
+
+def _parse(
+    model: str, chosen: str, rest: Sequence[str], program: str
+) -> tuple[NetMethod[Any], Experiment, Options, TrainConfig]:
+    """Read the options of the run, and with the net's own class those of the training."""
     method = registry.load(model)
+    experiment = next(one for one in method.card.experiments if one.name == chosen)
     kind = method.config
-    cli.refuse_unknown(rest, (Options, kind), f"{PROGRAM} {model}")
     flat = tyro.conf.OmitArgPrefixes
     both: Any = make_dataclass("Arguments", [("options", flat[Options]), ("config", flat[kind])])
     default = both(options=Options(), config=kind.from_json(experiment.settings))
-    read = cli.parse(both, rest, f"{PROGRAM} {model}", default=default)
+    read = cli.parse(both, rest, program, default=default)
     return method, experiment, read.options, read.config
 
 
@@ -232,6 +274,8 @@ def _experiment_apart(word: str) -> list[str]:
 
 def summarise(finished: Sequence[RunResults], path: Path, task: Task[Any, Any], over: str) -> None:
     """Print and write mean and standard deviation over the seeds, or over the folds."""
+    from models.training import results, tables
+
     out = console()
     summary = {
         split: results.spread([run.reports[split].metrics for run in finished])

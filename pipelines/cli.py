@@ -11,61 +11,25 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
+from pipelines.commands.names import COMMANDS
+from pipelines.jobs.options import OPTION_GROUPS
 from pipelines.runners.option_names import beam_option_names
-from pipelines.runners.versions import version_line
 from pipelines.store.interrupts import STOPPED
 from schemas import UsageError
-from schemas.messages import quoted, unknown
+from schemas.machine.version import version_line
+from schemas.messages import nearest, quoted, unknown
 from schemas.settings.command_line import (
     exit_status,
     option_names,
     parse_known_options,
     refuse_unknown,
 )
-
-
-@dataclass(frozen=True)
-class Command:
-    """One command: the module behind it and one line of help."""
-
-    module: str
-    text: str
-    beam_options: bool = False
-    """Whether options that are not its own go to Beam."""
-
-
-COMMANDS = {
-    "run download": Command(
-        "pipelines.jobs.download.command", "clips of a data set into a media folder", True
-    ),
-    "run features": Command("pipelines.jobs.features.command", "clips to feature tables", True),
-    "run everything": Command("pipelines.jobs.everything", "download, then features", True),
-    "run pack": Command(
-        "pipelines.jobs.pack.command", "many small files of a store to a few large ones", True
-    ),
-    "validate": Command(
-        "pipelines.commands.validate", "read every shard of a store back and check it"
-    ),
-    "report": Command(
-        "pipelines.commands.report.command", "a page to look at a store or a media folder"
-    ),
-    "import-npy": Command(
-        "pipelines.commands.import_npy", "published .npy features of LLP to tables"
-    ),
-    "recipes": Command("pipelines.commands.recipes", "how each recipe makes features"),
-    "compare": Command("pipelines.commands.compare", "our features against published .npy files"),
-    "check": Command("pipelines.commands.check", "look over this machine before a job"),
-    "plan": Command("pipelines.commands.plan", "what a job would cost before it runs"),
-    "demo": Command("pipelines.commands.demo", "a figure of any clip of the demo world"),
-}
-"""Commands by the words that name them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,9 +50,17 @@ def _dispatch(words: list[str]) -> int:
             return _run_command(name, words[length:])
     if words[0] == "run":
         return _refuse_job(words[1:])
-    raise UsageError(
-        unknown("command", words[0], dict.fromkeys(name.split()[0] for name in COMMANDS))
-    )
+    raise UsageError(_unknown_command(words[0]))
+
+
+def _unknown_command(word: str) -> str:
+    """Say which command was meant; a job alone is taken for `run JOB`."""
+    jobs = [name.split()[1] for name in COMMANDS if name.startswith("run ")]
+    commands = list(dict.fromkeys(name.split()[0] for name in COMMANDS))
+    near = nearest(word, jobs)
+    if near and not nearest(word, commands):
+        return f"unknown command {quoted(word)}; perhaps beam run {near}? See beam --help"
+    return unknown("command", word, commands)
 
 
 def _refuse_job(words: list[str]) -> int:
@@ -108,10 +80,12 @@ def _run_command(name: str, arguments: list[str]) -> int:
     program = f"beam {name}"
     others = beam_option_names() if command.beam_options else frozenset()
     refuse_unknown(arguments, option_names(module.Options) | others, f"{program} --help")
-    options, rest = parse_known_options(module.Options, arguments, program)
+    options, rest = parse_known_options(module.Options, arguments, program, groups=OPTION_GROUPS)
     if rest and not command.beam_options:
         raise UsageError(f"unexpected argument {quoted(rest[0])}; see {program} --help")
     _set_up_logging()
+    if command.slow and sys.stderr.isatty():
+        sys.stderr.write(f"{program}: loading Beam ...\n")
     return int(module.run(options, rest))
 
 

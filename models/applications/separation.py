@@ -10,20 +10,16 @@ highest component, and the source has the phase of the mixture.
 Letters: K components, F bins, N spectrogram frames, S samples.
 """
 
-from typing import Literal
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.applications.masks import TAU, MaskRule
+
 WINDOW, HOP = 1024, 512
 """STFT that the extractor `ncp` factors, in samples at 16 kHz (Hann)."""
-TAU = 0.1
-"""Scaled score from which on a component belongs to the source, with a hard mask."""
 EPSILON = 1e-12
-
-MaskRule = Literal["hard", "soft"]
 
 
 def component_weights(scores: Tensor, rule: MaskRule, tau: float = TAU) -> Tensor:

@@ -5,14 +5,17 @@ The trainer, the evaluation and the commands never ask which task it is: they ca
 not import, and `Predictions` for the task's own record of what a net says about clips.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from models.contract.config import TrainConfig
 from models.contract.report import ClipTimeline, SplitReport, Thresholds
+
+if TYPE_CHECKING:  # lists of experiments read cards without torch
+    from torch import Tensor, nn
 
 Modality = Literal["audio", "visual"]
 Clips = TypeVar("Clips")

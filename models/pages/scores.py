@@ -6,8 +6,9 @@ from typing import Any
 
 from models.contract.report import SplitReport
 from models.contract.task import Task
+from models.runtime.experiment_list import printed
 from models.training.results import RunResults
-from models.training.tables import printed, shown
+from models.training.tables import shown
 
 Cell = tuple[str, Any]
 """What a cell shows, and what it is sorted by."""

@@ -2,15 +2,20 @@
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+import sys
+from collections.abc import Callable, Collection, Sequence
+from typing import TypeVar
 
 from rich.logging import RichHandler
 
 from models.runtime.console import progress_console
 from models.runtime.interrupts import interruptible
+from models.runtime.rank import rank
+from schemas.machine.version import version_line
 from schemas.settings import command_line
-from schemas.settings.command_line import exit_status, option_names, parse_options
+from schemas.settings.command_line import exit_status, option_names, parse_options, show_help
+
+__all__ = ["parse", "read", "refuse_other_words", "run", "say_loading", "show_help", "show_version"]
 
 T = TypeVar("T")
 
@@ -19,14 +24,28 @@ parse = parse_options
 
 def read(kind: type[T], arguments: Sequence[str], program: str, description: str | None) -> T:
     """Read the options of a command; `UsageError` for anything that is wrong with them."""
-    refuse_unknown(arguments, (kind,), program)
+    show_version(arguments)
+    refuse_other_words(arguments, option_names(kind), program)
     return parse(kind, arguments, program, description=description)
 
 
-def refuse_unknown(arguments: Sequence[str], kinds: Sequence[type[Any]], program: str) -> None:
-    """Raise `UsageError` with a suggestion when an option belongs to none of the dataclasses."""
-    known = {name for kind in kinds for name in option_names(kind)}
+def show_version(arguments: Sequence[str]) -> None:
+    """Print release and commit and end the program, where `--version` is all that was asked."""
+    if list(arguments) == ["--version"]:
+        sys.stdout.write(f"{version_line()}\n")
+        raise SystemExit(0)
+
+
+def refuse_other_words(arguments: Sequence[str], known: Collection[str], program: str) -> None:
+    """Raise `UsageError` with a suggestion for the first option that is none of the known ones."""
     command_line.refuse_unknown(arguments, known, f"{program} --help")
+
+
+def say_loading(program: str) -> None:
+    """Say on a terminal that work begins: the packages that it needs take seconds to import."""
+    if sys.stderr.isatty() and rank() == 0:
+        sys.stderr.write(f"{program}: loading PyTorch ...\n")
+        sys.stderr.flush()
 
 
 def run(

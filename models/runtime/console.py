@@ -7,12 +7,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from models.runtime import distributed as parallel
+from models.runtime.rank import rank
 
 
 def console() -> Console:
     """Return the console of results; wide where it is no terminal, so that no cell wraps."""
-    quiet = parallel.rank() > 0  # of several processes the first one speaks
+    quiet = rank() > 0  # of several processes the first one speaks
     plain = Console(highlight=False, markup=False, emoji=False, quiet=quiet)
     if plain.is_terminal:
         return plain
@@ -21,7 +21,7 @@ def console() -> Console:
 
 def progress_console() -> Console:
     """Return the console of progress and messages."""
-    return Console(stderr=True, quiet=parallel.rank() > 0)
+    return Console(stderr=True, quiet=rank() > 0)
 
 
 @contextmanager

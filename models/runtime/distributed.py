@@ -17,6 +17,8 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parallel import DistributedDataParallel
 
+from models.runtime.rank import rank as rank
+
 T = TypeVar("T")
 
 
@@ -46,13 +48,6 @@ def stop() -> None:
 def world() -> int:
     """Return how many processes train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def rank() -> int:
-    """Return which of them this is, from 0; before `start` what torchrun says."""
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank()
-    return int(os.environ.get("RANK", "0"))
 
 
 def wait() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.runtime import distributed as parallel
+from models.runtime.rank import rank
 from schemas import JobError, UsageError
 
 
@@ -19,7 +19,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Of several processes only the first one writes. A write that is interrupted leaves nothing.
     `JobError` when the file cannot be written.
     """
-    if parallel.rank() > 0:
+    if rank() > 0:
         return
     temporary = path.with_name(f".{os.getpid()}.partial{path.suffix}")
     try:

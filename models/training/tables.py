@@ -1,6 +1,6 @@
-"""What the command line prints: lists of experiments and tables of scores."""
+"""What the command line prints: tables of scores."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -11,27 +11,8 @@ from rich.table import Table
 from models.contract.card import ModelCard
 from models.contract.report import SplitReport
 from models.contract.task import Task
+from models.runtime.experiment_list import printed
 from models.training.results import Evaluation
-
-
-def experiment_tables(cards: Iterable[ModelCard]) -> list[Table]:
-    """Return a list of experiments for each task: a line per row of a paper's table."""
-    tables: dict[str, Table] = {}
-    for card in cards:
-        columns = card.task.columns
-        if card.task.name not in tables:
-            title = f"Experiments in {card.task.name}; numbers are the papers', in per cent"
-            table = tables[card.task.name] = Table(title=title, title_justify="left")
-            for head in ("experiment", "model", "paper", "table", "row"):
-                table.add_column(head, overflow="fold")
-            for head in columns.values():
-                table.add_column(head, justify="right")
-        for experiment in card.experiments:
-            for row in experiment.rows:
-                numbers = [printed(row.numbers.get(name)) for name in columns]
-                words = (experiment.name, card.name, row.paper, row.table, row.row)
-                tables[card.task.name].add_row(*map(escape, words), *numbers)
-    return list(tables.values())
 
 
 def coverage_words(split: str, coverage: Mapping[str, Any]) -> str:
@@ -121,14 +102,3 @@ def spread_table(
 def shown(task: Task[Any, Any], name: str, value: float | None, digits: int = 2) -> str:
     """Return one of our scores as tables print it; empty where it is not defined."""
     return "" if value is None else f"{task.printed(name, value):.{digits}f}"
-
-
-def printed(value: float | None) -> str:
-    """Return a paper's number with the digits that it is printed with, one or two.
-
-    >>> printed(38.35), printed(38.0), printed(None)
-    ('38.35', '38.0', '')
-    """
-    if value is None:
-        return ""
-    return f"{value:.1f}" if round(value, 1) == value else f"{value:.2f}"

@@ -8,6 +8,25 @@ from schemas.manifests import DATASETS
 from schemas.messages import quoted, suggestion, unknown
 from schemas.settings.bounds import AtLeast, Between
 
+_WEIGHTS = "weights, nets and number formats"
+_FAILURES = "failures and repetition"
+_BEAM = "Beam (any other option of Beam may be given too)"
+_DOWNLOAD = "download: from where, as whom, how fast"
+_DEMO = "the demo world only"
+OPTION_GROUPS = {
+    **dict.fromkeys(("weights", "weights_dir", "device", "precision"), _WEIGHTS),
+    **dict.fromkeys(("resnet152_frames", "proposals", "proposals_edges"), _WEIGHTS),
+    **dict.fromkeys(("retry", "max_failed", "unit_size", "clip_timeout", "verify"), _FAILURES),
+    **dict.fromkeys(("runner", "preset", "accelerator"), _BEAM),
+    **dict.fromkeys(("source", "cookies", "proxy", "user_agent", "youtube_args"), _DOWNLOAD),
+    **dict.fromkeys(("identities", "videos_per_hour", "machines", "state", "hosts"), _DOWNLOAD),
+    **dict.fromkeys(("breaker_after", "breaker_minutes", "patience_minutes"), _DOWNLOAD),
+    **dict.fromkeys(("section_above_mb", "max_mb", "tries", "retry_pause"), _DOWNLOAD),
+    **dict.fromkeys(("height", "parallel"), _DOWNLOAD),
+    **dict.fromkeys(("clips", "seed", "classes", "difficulty"), _DEMO),
+}
+"""Heading in the help of each option that is not for every day, by its field."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerOptions:

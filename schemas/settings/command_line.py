@@ -6,8 +6,7 @@ Statuses: 0 done, 1 the job fell short, 2 wrong usage, 130 interrupted.
 import contextlib
 import io
 import sys
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import fields
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import tyro
@@ -16,6 +15,7 @@ from schemas.failure import JobError, UsageError
 from schemas.messages import ERROR_PREFIX, printable, quoted, unboxed, unknown
 from schemas.secrets import redact
 from schemas.settings.bounds import first_refused
+from schemas.settings.help import Option, names_of, options_of, page
 
 T = TypeVar("T")
 
@@ -25,8 +25,17 @@ INTERRUPTED = 130
 
 def option_names(kind: type[Any]) -> frozenset[str]:
     """Return the options that the fields of a dataclass become, `--no-` forms and help too."""
-    names = [field.name.replace("_", "-") for field in fields(kind)]
-    return frozenset({"--help"}.union(*({f"--{name}", f"--no-{name}"} for name in names)))
+    return names_of(options_of(kind))
+
+
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Return whether the page of help is asked for."""
+    return not {"-h", "--help"}.isdisjoint(arguments)
+
+
+def show_help(program: str, description: str | None, options: Sequence[Option]) -> None:
+    """Print the page of help."""
+    sys.stdout.write(page(program, description or "", options) + "\n")
 
 
 def refuse_unknown(arguments: Sequence[str], known: Collection[str], see: str) -> None:
@@ -53,9 +62,21 @@ def parse_options(kind: type[T], arguments: Sequence[str], program: str, **setti
 
 
 def parse_known_options(
-    kind: type[T], arguments: Sequence[str], program: str, **settings: Any
+    kind: type[T],
+    arguments: Sequence[str],
+    program: str,
+    description: str | None = None,
+    groups: Mapping[str, str] = {},
+    **settings: Any,
 ) -> tuple[T, list[str]]:
-    """Read options into a dataclass; return what is left over too, in its order."""
+    """Read options into a dataclass; return what is left over too, in its order.
+
+    Help that is asked for is printed, and the program ends: `description`, or the dataclass's own,
+    above the options by `groups` (`schemas.settings.help.options_of`).
+    """
+    if asks_for_help(arguments):
+        show_help(program, description or kind.__doc__, options_of(kind, groups=groups))
+        raise SystemExit(0)
     cli: Any = tyro.cli
     complaint = io.StringIO()
     try:
@@ -64,9 +85,7 @@ def parse_known_options(
                 kind, args=list(arguments), prog=program, return_unknown_args=True, **settings
             )
     except SystemExit as stop:
-        if not stop.code:  # --help was asked for and printed
-            raise
-        raise UsageError(f"{unboxed(complaint.getvalue())}; see {program} --help") from None
+        raise UsageError(f"{unboxed(complaint.getvalue())}; see {program} --help") from stop
     except ValueError as error:  # the dataclass refused a value
         raise UsageError(f"{error}; see {program} --help") from None
     refused = first_refused(options)

@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 
 from extractors.edgeboxes import EdgeBoxes
 from models import train
+from models.data import streaming
 from models.data.clips import ClipData, in_memory, open_clips
 from models.data.streaming import open_data
 from models.metrics import AVVP_NAMES
@@ -204,7 +205,7 @@ def test_loss_on_the_clip_alone_when_pictures_say_little(
         data.features["resnet152"].zero_()
         return data
 
-    monkeypatch.setattr(train, "open_data", without_frames)
+    monkeypatch.setattr(streaming, "open_data", without_frames)
     base = Path(os.environ.get("EARSIGHT_DEMO_RUNS", tmp_path)) / "without-frames"
     found = table(trained(("han-wsl", "han-guided", "han-attentive"), store, base))
     record("parsing_without_resnet152", found)

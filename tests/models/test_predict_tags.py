@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from models import predict, train
-from models.applications import clip_tags
+from models.applications import clip_tags, new_media
 from models.applications.media_files import media_below
 from models.applications.new_media import NewFeatures, Run, new_features, open_run
 from models.data.clips import ClipData, open_clips
@@ -94,7 +94,7 @@ def batches(made: NewFeatures, monkeypatch: pytest.MonkeyPatch) -> list[list[str
             failures=tuple(broken),
         )
 
-    monkeypatch.setattr(predict, "made_features", there)
+    monkeypatch.setattr(new_media, "made_features", there)
     return asked
 
 

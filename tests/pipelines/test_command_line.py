@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import COMMANDS
+from pipelines.commands.names import COMMANDS
 from pipelines.runners.option_names import beam_option_names
-from pipelines.runners.versions import find_commit
+from schemas.machine.version import find_commit
 from tests.places import ROOT
 
 HEAVY = (
@@ -67,6 +67,7 @@ def test_help_is_light(command: str) -> None:
         ("run featurs", "unknown job 'featurs'; did you mean 'features'"),
         ("plan --annotation x", "unknown option --annotation; did you mean --annotations?"),
         ("--versoin", "unknown command"),
+        ("features", "unknown command 'features'; perhaps beam run features? See beam --help"),
     ],
 )
 def test_mistyped_words_are_answered_lightly(words: str, said: str) -> None:

@@ -5,7 +5,8 @@ from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 
-from pipelines.cli import COMMANDS, main
+from pipelines.cli import main
+from pipelines.commands.names import COMMANDS
 from tests.faults.family import Family, Outcome, holds, of_command
 
 SECRET = "pl4nted-s3cret"
