@@ -21,8 +21,8 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
     exit_at_once()
 
-from models.applications.masks import TAU
 from models.contract.bounds import Seed, Share, Size, check
+from models.contract.masks import TAU
 from models.runtime import command_line as cli
 from models.runtime import files
 from models.runtime.console import console

@@ -20,8 +20,8 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
 import tyro
 
-from models.applications.masks import TAU, MaskRule
 from models.contract.bounds import Share, check
+from models.contract.masks import TAU, MaskRule
 from models.runtime import command_line as cli
 from models.runtime import files
 from models.runtime.console import console

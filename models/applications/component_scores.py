@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.applications.masks import MaskRule
 from models.applications.new_media import Run
 from models.applications.separation import component_weights
+from models.contract.masks import MaskRule
 from models.data.clips import ClipData
 from models.data.parquet import read_table
 from schemas import TableName, UsageError

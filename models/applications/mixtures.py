@@ -17,9 +17,9 @@ from torch import Tensor
 
 from models.applications import separation
 from models.applications.component_scores import ComponentScores, score_components
-from models.applications.masks import MaskRule
 from models.applications.media_files import write_waveform
 from models.applications.new_media import Run, new_features, scratch_folder
+from models.contract.masks import MaskRule
 from models.tasks import tagging
 from schemas import SAMPLE_RATE, JobError, UsageError
 from schemas.demo import SOURCES_FOLDER

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.applications.masks import TAU, MaskRule
+from models.contract.masks import TAU, MaskRule
 
 WINDOW, HOP = 1024, 512
 """STFT that the extractor `ncp` factors, in samples at 16 kHz (Hann)."""

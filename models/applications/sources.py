@@ -15,9 +15,9 @@ from rich.table import Table
 from torch import Tensor
 
 from models.applications.component_scores import ComponentScores
-from models.applications.masks import MaskRule
 from models.applications.media_files import file_stems, write_waveform
 from models.applications.separation import HOP, separate, spectrogram
+from models.contract.masks import MaskRule
 from models.runtime import files
 from models.runtime.figures import literal, save, titled
 from schemas import SAMPLE_RATE, UsageError

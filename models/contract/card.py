@@ -1,12 +1,15 @@
 """What a net claims, and where that is written: the paper, its table rows, the differences."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal
 
 from models.contract.task import Task
+
+if TYPE_CHECKING:  # lists of experiments read cards without torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
