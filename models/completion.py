@@ -9,7 +9,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Literal
+
+if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if entry != str(here))]
+    from models.runtime.interrupts import exit_at_once
+
+    exit_at_once()
 
 import tyro
 
