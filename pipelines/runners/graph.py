@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
+from pipelines.runners.beam_options import LOCAL_RUNNER
 from pipelines.runners.coders import register_coders
 from pipelines.runners.engines import engine_trouble
+from pipelines.runners.local_runner import LocalRunner
 from schemas import JobError, UsageError
 
 
@@ -18,8 +20,9 @@ def run_pipeline(build: Callable[[beam.Pipeline], object], arguments: list[str])
     """
     register_coders()
     options = PipelineOptions(arguments, save_main_session=False)
+    local = options.view_as(StandardOptions).runner == LOCAL_RUNNER
     try:
-        with beam.Pipeline(options=options) as pipeline:
+        with beam.Pipeline(LocalRunner() if local else None, options) as pipeline:
             build(pipeline)
     except Exception as error:
         known = _known_error(error)

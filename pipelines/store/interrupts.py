@@ -5,7 +5,8 @@ interrupted one ends at once. A thread of its own waits for the signals: the mai
 in a net or in a runner, whose way of ending is a traceback per thread. A library may have started
 threads before, and the system may give a signal to any of them: whichever gets it, Python writes
 the signal's number to a pipe at once, and the waiting thread reads that. Child processes inherit
-that the signals wait, so a Ctrl-C that reaches all of them is answered once, here.
+that the signals wait, so a Ctrl-C that reaches all of them is answered once, here; Beam's workers
+ignore it (`pipelines.runners.local_runner`).
 """
 
 import contextlib

@@ -84,7 +84,7 @@ def undisturbed(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (at_start, signal.SIGINT, ()),
         (while_planning, signal.SIGTERM, ()),
-        (in_a_unit, signal.SIGTERM, PROCESSES),
+        (in_a_unit, signal.SIGINT, PROCESSES),
         (in_the_last_unit, signal.SIGTERM, ()),
     ],
 )
