@@ -78,7 +78,8 @@ test-faults: $(VENV)/dev.done ## many hostile inputs; BUDGET_S= SEED= FAMILY= CA
 		$(BIN)/python -m pytest tests/faults -m faults -s
 
 test-kills: $(VENV)/dev.done ## a kill at every change of the disk, where make test tries some
-	@$(BIN)/python -m pytest tests/pipelines -m kills
+	@KILLS_REPORT=docs/benchmarks/kills.json $(BIN)/python -m pytest \
+		tests/pipelines tests/models/training -m kills
 
 test-mutants: $(VENV)/dev.done ## small changes of the code that tests must notice; MUTANTS= SEED= ROOM=
 	@nice -n 15 env MUTANTS="$(MUTANTS)" SEED="$(SEED)" ROOM="$(ROOM)" \

@@ -132,6 +132,8 @@ def _check_entries(record: Record) -> None:
         (twice, _), *_ = Counter(paths).most_common(1)
         raise ValueError(f"it names {twice!r} twice")
     record.mapping("sha256", str, {})
+    if "receipts_sha256" in record.content and not record.checked:
+        raise ValueError("it has checksums of the files and none of its own, so it was edited")
     if "counts" in record.content:
         counts = Record(record.get("counts", dict))
         for name in ("clips_in", "clips_done", "clips_failed"):

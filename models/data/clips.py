@@ -138,7 +138,7 @@ def _features(
     manifest, keys, seconds = table.manifest, table.keys, table.seconds
     arrays: dict[str, NDArray[np.float32]] = {}
     present = {name: np.zeros((len(keys), seconds), np.bool_) for name in needs}
-    order = pa.array(keys)
+    order, found = pa.array(keys), np.zeros(len(keys), np.bool_)
     for path in manifest.paths("snippets"):
         part = open_part(path)
         lacking = [name for name in needs if name not in part.schema_arrow.names]
@@ -146,6 +146,7 @@ def _features(
             raise UsageError(_lacks(manifest, lacking[0], part.schema_arrow.names))
         for rows in part.iter_batches(1024, columns=["clip_key", "snippet_index", *needs]):
             clip = clip_indices(path, rows["clip_key"], order)
+            found[clip] = True
             second = rows["snippet_index"].to_numpy()
             inside = second < seconds
             cells = clip[inside], second[inside]
@@ -156,12 +157,19 @@ def _features(
                     arrays[name] = allocate(shape, len(needs), memory_limit)
                 arrays[name][cells], present[name][cells] = values[inside], there[inside]
     pa.default_memory_pool().release_unused()  # Arrow keeps what the parts were decoded in
+    if needs and not found.all():
+        raise UsageError(without_seconds(manifest.root, keys[int(found.argmin())]))
     for name in needs:
         refuse_nan(manifest, name, arrays[name], keys)
     return (
         {name: torch.from_numpy(arrays[name]) for name in needs},
         {name: torch.from_numpy(present[name]) for name in needs},
     )
+
+
+def without_seconds(root: Path, key: str) -> str:
+    """Return the sentence about a clip of which no listed part has a row."""
+    return f"clip {key} of {root} has no seconds; run `beam validate`"
 
 
 def feature_column(

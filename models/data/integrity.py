@@ -19,6 +19,12 @@ def refuse_edited(manifest: StoreManifest, keys: Sequence[str]) -> None:
     tables: tuple[TableName, ...] = ("clips", "snippets")
     for table in tables:
         refuse_miscounted(manifest, table)
+    counts = manifest.data.get("counts", {})
+    if counts.get("clips_done", len(keys)) != len(keys):
+        raise UsageError(
+            f"{manifest.root / 'manifest.json'} counts {counts['clips_done']:,} clips as done, and "
+            f"its tables hold {len(keys):,}; {ADVICE}"
+        )
     there = subset_id(keys)
     if there != manifest.subset_id:
         raise UsageError(

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from models.contract.batch import Batch
 from models.contract.config import TaggingConfig, TrainConfig
 from models.data.bags import BAGS
-from models.data.clips import feature_column, open_clips
+from models.data.clips import feature_column, open_clips, without_seconds
 from models.data.parquet import MEMORY_LIMIT, open_part
 from models.data.sampling import balanced, deal_parts, interleave, mix_parts, shuffled_parts
 from models.data.source import ClipSource, read_clip_table
@@ -324,5 +324,5 @@ def _clip_parts(root: Path, paths: Sequence[Path], keys: Sequence[str]) -> NDArr
             part_of[row] = index
     if (part_of < 0).any():
         key = keys[int((part_of < 0).argmax())]
-        raise UsageError(f"clip {key} of {root} has no seconds; run `beam validate`")
+        raise UsageError(without_seconds(root, key))
     return part_of

@@ -5,14 +5,17 @@ With CASE an index of one family is run in this process, so that its traceback c
 """
 
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 from rich.table import Table
 
 from tests.bench.machine import describe
-from tests.faults.family import all_families
+from tests.faults import misbehaving
+from tests.faults.family import Family, all_families, run_case
 from tests.faults.runner import Campaign, write_report
 from tests.places import BENCHMARKS
 
@@ -30,8 +33,7 @@ def test_every_case_ends_well(tmp_path: Path) -> None:
     chosen = {name: families[name] for name in NAMES or sorted(families)}
     if CASE:
         ((_, family),) = chosen.values()
-        case = family.make(family.dice(SEED, int(CASE)))
-        assert family.run(case, tmp_path).well, case
+        show_case(family, SEED, int(CASE), tmp_path)
         return
     machine = describe()
     tallies = Campaign(chosen, SEED, BUDGET_S).run(WORKERS)
@@ -40,6 +42,24 @@ def test_every_case_ends_well(tmp_path: Path) -> None:
     report = write_report(path, tallies, facts)
     print_table({**report["families"], "total": report["total"]})
     assert {name: tally.unwell[:3] for name, tally in tallies.items() if tally.unwell} == {}
+
+
+def show_case(family: Family[Any], seed: int, index: int, folder: Path) -> None:
+    """Run one case in this process and print how it ended; fail when it did not end well."""
+    case = family.make(family.dice(seed, index))
+    outcome, detail = run_case(family, case, folder)
+    sys.stdout.write(f"{case}\n{outcome}: {detail}\n")
+    assert outcome.well, detail
+
+
+def test_one_case_may_end_as_a_sentence_and_fails_only_where_it_is_not_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ends = {family.name: family for family in misbehaving.FAMILIES}
+    show_case(ends["complain"], 8, 0, tmp_path)
+    assert "sentence: --limit is -1" in capsys.readouterr().out
+    with pytest.raises(AssertionError, match="KeyError: 'audio'"):
+        show_case(ends["stumble"], 8, 0, tmp_path)
 
 
 def print_table(rows: dict[str, dict[str, float]]) -> None:

@@ -1,5 +1,6 @@
 """A store whose manifest was edited by hand is refused before anything is trained on it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,7 @@ def counted(root: Path) -> Path:
             "its recipe has the hash",
         ),
         (lambda manifest: manifest.update(subset_id="0" * 16), "names subset 0000000000000000"),
+        (lambda manifest: manifest["counts"].update(clips_done=1), "counts 1 clips as done"),
     ],
 )
 def test_edited_manifest_is_refused(
@@ -63,6 +65,23 @@ def test_edited_manifest_is_refused(
         with pytest.raises(UsageError, match=sentence) as refused:
             read()
         assert "\n" not in str(refused.value)
+
+
+def test_clip_of_which_no_listed_part_has_a_row_is_refused(tmp_path: Path) -> None:
+    root = ParsingRows().write(tmp_path)  # without the counts of rows, as others may write it
+    edit_record(root / "manifest.json", unlist("snippets"))
+    for read in (lambda: open_clips(root, ("vggish",)), lambda: open_stream(root, ("vggish",))):
+        with pytest.raises(UsageError, match=f"clip .* of {root} has no seconds"):
+            read()
+
+
+def test_manifest_that_lost_its_own_checksum_is_refused(tmp_path: Path) -> None:
+    root = ParsingRows().write(tmp_path)
+    manifest = json.loads((root / "manifest.json").read_text())
+    del manifest["checksum"]
+    (root / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UsageError, match="checksums of the files and none of its own"):
+        open_clips(root, ("vggish",))
 
 
 def test_bags_that_are_not_all_listed_are_refused(tmp_path: Path) -> None:

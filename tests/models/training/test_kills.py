@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from models import train
-from tests.killed import count_kill
+from tests.killed import count_equal, count_kill
 from tests.models.commands import run_command
 
 Moment = Literal["half", "before", "after"]
+MOMENTS: tuple[Moment, ...] = ("half", "before", "after")
 """With half of the file written, before it is renamed, after it was."""
 SMALL = ("--hidden", "8", "--feedforward", "8", "--epochs", "2", "--save-every-s", "0")
 STEPS = ["resume.safetensors"] * 3
@@ -28,6 +29,11 @@ KILLS: list[tuple[int, Moment]] = [
     (9, "half"), (9, "after"), (10, "half"), (11, "after"), (12, "half"), (12, "after"),
     (14, "half"), (16, "half"),
 ]  # fmt: skip
+ALL_KILLS = [
+    pytest.param(kill, moment, marks=pytest.mark.kills)
+    for kill in range(len(FILES))
+    for moment in MOMENTS
+]
 
 
 def train_until(kill: int, moment: Moment, arguments: list[str]) -> None:
@@ -65,7 +71,7 @@ def results(run: Path) -> dict[str, Any]:
     return content | {"seconds": 0, "history.csv": (run / "history.csv").read_text()}
 
 
-@pytest.mark.parametrize(("kill", "moment"), KILLS)
+@pytest.mark.parametrize(("kill", "moment"), [*KILLS, *ALL_KILLS])
 def test_killed_training_goes_on_and_ends_as_one_that_was_not(
     whole: dict[str, Any], small_store: Path, tmp_path: Path, kill: int, moment: Moment
 ) -> None:
@@ -79,6 +85,8 @@ def test_killed_training_goes_on_and_ends_as_one_that_was_not(
     assert child.exitcode == -signal.SIGKILL
     count_kill()
     begun = kill > 0 or moment == "after"
-    assert run_command(train.main, *given, *["--resume"] * begun).returncode == 0
+    ended = (kill, moment) == (len(FILES) - 1, "after")
+    assert ended or run_command(train.main, *given, *["--resume"] * begun).returncode == 0
     assert results(run) == whole
     assert {path.name for path in run.iterdir()} == set(FILES) - {"resume.safetensors"}
+    count_equal()

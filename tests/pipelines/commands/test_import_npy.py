@@ -11,6 +11,7 @@ import pytest
 from pipelines.cli import main
 from pipelines.commands.npy_files import read_features, stem_of
 from schemas import KnownError, tensor_values
+from tests.killed import count_equal
 from tests.pipelines.conftest import Beam
 from tests.pipelines.kills import is_killed_at
 from tests.stores.compare import counts, read_table, same_rows
@@ -210,6 +211,7 @@ def test_import_that_is_killed_goes_on(
         same_rows(calm, out, ("clips", "snippets", "failures"))
         assert counts(out) == counts(calm)
         assert not list(out.rglob(".tmp-*"))
+        count_equal(killed)
         shutil.rmtree(out)
         step += stride
     assert step > 3 * 5  # three files of a commit, and more for the manifest

@@ -10,6 +10,7 @@ from pipelines.store.feature_store import FeatureStore
 from pipelines.store.integrity import find_damaged_units
 from pipelines.store.media_store import MediaStore, Outcome
 from schemas import Clip, read_store_manifest
+from tests.killed import count_equal
 from tests.pipelines.kills import is_killed_at
 from tests.stores.compare import in_order
 from tests.stores.units import add_units
@@ -60,6 +61,7 @@ def test_kill_at_any_moment_of_a_commit_or_a_manifest(
         for name in ("clips", "snippets", "proposals", "failures", "events"):
             assert in_order(out, name).equals(in_order(whole, name)), (step, name)
         assert not list(out.glob(".tmp-*"))
+        count_equal(killed)
         shutil.rmtree(out)
         step += stride
     assert committed == {1, 2, 3}
@@ -92,6 +94,7 @@ def test_kill_while_labels_change(whole: Path, tmp_path: Path, stride: int) -> N
         assert in_order(out, "clips").equals(before) or in_order(out, "clips").equals(after), step
         relabel(out)
         assert in_order(out, "clips").equals(after)
+        count_equal(killed)
         shutil.rmtree(out)
         step += stride
 
@@ -133,6 +136,7 @@ def test_kill_at_any_moment_of_a_download_loses_one_clip_at_most(
             assert (out / f"{key}.mp4").read_bytes() == key.encode() * 5000
         assert not list((out / "journal").iterdir())
         assert is_whole_media(out)
+        count_equal(killed)
         shutil.rmtree(out)
         step += stride
 

@@ -19,6 +19,7 @@ from pipelines.jobs.download.launch import make_job
 from pipelines.jobs.download.worker import UnitFetcher
 from pipelines.store.interrupts import STOPPED
 from pipelines.store.media_store import MediaStore
+from tests.killed import count_equal
 from tests.pipelines.conftest import Beam
 from tests.pipelines.jobs.download.conftest import counts, make_film, read_media, write_clips
 from tests.pipelines.jobs.download.server import Fault, Site
@@ -114,13 +115,15 @@ def kill_and_compare(
     assert not [path for path in media.rglob("*") if ".tmp-" in path.name]
     assert not list(media.glob("journal/*"))
     assert beam("validate", media).returncode == 0
+    count_equal(kills)
     return {"kills": kills, "with_commits": with_commits}
 
 
+@pytest.mark.parametrize(("first", "stride"), [(14, 25), pytest.param(1, 6, marks=pytest.mark.kills)])
 def test_kills_at_changes_of_the_disk_change_nothing(
-    source: Path, tmp_path: Path, beam: Beam
+    source: Path, tmp_path: Path, beam: Beam, first: int, stride: int
 ) -> None:
-    found = kill_and_compare(source, tmp_path, beam, first=14, stride=25)
+    found = kill_and_compare(source, tmp_path, beam, first=first, stride=stride)
     assert found["kills"] >= 2
     assert found["with_commits"] >= 1
 

@@ -7,6 +7,7 @@ import pytest
 
 from pipelines.store.feature_store import FeatureStore
 from schemas import TableName, read_store_manifest
+from tests.killed import count_equal
 from tests.pipelines.conftest import Beam
 from tests.pipelines.kills import is_killed_at
 from tests.stores.compare import all_bytes, in_order
@@ -45,19 +46,21 @@ def test_a_kill_at_any_moment_leaves_a_whole_store(
         pack_at_once(out, MOST)
         assert all_bytes(out) == wanted, step
         assert not list(out.rglob(".tmp-*"))
+        count_equal(killed)
         shutil.rmtree(out)
         step += stride
     assert step > 3 * 6 + 5 * (3 * 4)  # old parts removed, new files written: each was a moment
 
 
 def test_a_killed_pack_of_another_size_begins_anew(small: Path, tmp_path: Path) -> None:
-    calm, killed = (Path(shutil.copytree(small, tmp_path / name)) for name in ("calm", "killed"))
+    calm = Path(shutil.copytree(small, tmp_path / "calm"))
     pack_at_once(calm, MOST)
-    step = 0
-    while len(FeatureStore(str(killed)).state().replaced) < 2:  # until two of the shards stand
-        shutil.rmtree(killed)
-        shutil.copytree(small, killed)
-        assert is_killed_at(step, pack_at_once, killed, MOST // 2)
+    step, replaced = 0, 0
+    while replaced < 2:  # until two of the shards stand
+        out = Path(shutil.copytree(small, tmp_path / str(step)))
+        assert is_killed_at(step, pack_at_once, out, MOST // 2)
+        replaced = len(FeatureStore(str(out)).state().replaced)
+        pack_at_once(out, MOST)
+        assert all_bytes(out) == all_bytes(calm), step
+        count_equal()
         step += 10
-    pack_at_once(killed, MOST)
-    assert all_bytes(killed) == all_bytes(calm)
