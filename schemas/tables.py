@@ -9,11 +9,13 @@ counts from the clip's start.
 
 import json
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from schemas.features import FEATURES, SNIPPETS, Feature, feature_tables
@@ -99,6 +101,23 @@ def table_schema(table: TableName, recipe: Recipe = RECIPES["llp-eccv20"]) -> pa
     else:
         columns = _RECORDS[table]
     return pa.schema(columns, metadata={"earsight_schema_version": str(SCHEMA_VERSION)})
+
+
+def read_parquet(source: Any, columns: Sequence[str] | None = None) -> pa.Table:
+    """Return a Parquet file that may be damaged as a table; OSError when it is.
+
+    `source` is a path or an open file. The checksums of its pages and the encoding of its text and
+    of its column names are checked, so that nothing in the table fails later.
+    """
+    try:
+        table = pq.read_table(
+            source, columns=None if columns is None else [*columns], page_checksum_verification=True
+        )
+        table.schema.names.count("")  # decodes the names
+        table.validate(full=True)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise OSError(" ".join(str(error).split())) from error
+    return table
 
 
 def _feature_field(feature: Feature) -> pa.Field:

@@ -26,6 +26,7 @@ class ParquetPart(pq.ParquetFile):
         self.path = path
         with readable(path):
             super().__init__(path, page_checksum_verification=True)
+            self.schema_arrow.names.count("")  # decodes the names
             for column in self.schema_arrow:
                 tensor_shape(column)
 
@@ -50,7 +51,7 @@ def readable(path: Path) -> Iterator[None]:
     """Turn what is said of a missing or damaged file into a `UsageError`."""
     try:
         yield
-    except (OSError, ValueError) as error:  # Arrow's own are ValueErrors
+    except (OSError, ValueError, pa.ArrowException) as error:
         said = " ".join(str(error).split())
         raise UsageError(
             f"{path} is named in the manifest and does not open ({said}); `beam validate` lists "

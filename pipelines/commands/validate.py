@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import tyro
 from rich.console import Console
 
@@ -20,6 +19,7 @@ from schemas import (
     StoreManifest,
     TableName,
     UsageError,
+    read_parquet,
     read_store_manifest,
     table_schema,
     tensor_shape,
@@ -81,7 +81,8 @@ def run(options: Options, rest: list[str]) -> int:
             "checked as far as their content allows"
         )
     verdict = f"{len(problems)} problems" if problems else "clean"
-    lines.append(f"{options.out}: {verdict}; {_counts(manifest)}, subset {manifest.subset_id}")
+    subset = printable(manifest.subset_id, 40)
+    lines.append(f"{options.out}: {verdict}; {_counts(manifest)}, subset {subset}")
     console = Console()
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -166,10 +167,10 @@ def _with_nulls(name: TableName, part: pa.Table, senses: Collection[str]) -> pa.
 def _read(path: Path, schema: pa.Schema) -> pa.Table | str:
     """One part, or the sentence that says what is wrong with it."""
     try:
-        table = pq.read_table(path)
+        table = read_parquet(path)
     except FileNotFoundError:
         return f"{path}: named by manifest.json, but not there"
-    except (pa.ArrowException, OSError) as error:
+    except OSError as error:
         return f"{path}: cannot be read ({error})"
     for field in schema:
         if field.name not in table.column_names:

@@ -12,12 +12,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.store import files
-from schemas import Clip, UsageError
+from schemas import Clip, UsageError, read_parquet
 from schemas.checked_json import parse_json
 from schemas.machine.clock import utc_stamp
 from schemas.manifest import MANIFEST, decode_manifest
@@ -187,14 +185,14 @@ def read_reasons(store: str) -> dict[str, str]:
             for name in names
             for key, reason in _read_failures(files.join(store, *name.split("/")))
         }
-    except (UsageError, OSError, BeamIOError, pa.ArrowException) as error:
+    except (UsageError, OSError, BeamIOError) as error:
         _log.warning("why clips are missing is not known: %s", error)
         return {}
 
 
 def _read_failures(uri: str) -> Iterator[tuple[str, str]]:
     """Yield clip key and reason of every failure."""
-    table = pq.read_table(io.BytesIO(files.read(uri)), columns=["clip_key", "reason"])
+    table = read_parquet(io.BytesIO(files.read(uri)), ["clip_key", "reason"])
     return zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 

@@ -17,14 +17,13 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.store import files
 from pipelines.store.parquet import parquet_bytes
 from pipelines.store.receipts import Receipt, StoreState
 from pipelines.store.unit_store import UnitStore
-from schemas import SCHEMA_VERSION, TABLES, Clip, JobError, Recipe, UsageError
+from schemas import SCHEMA_VERSION, TABLES, Clip, JobError, Recipe, UsageError, read_parquet
 from schemas.checked_json import decode_record, encode_record
 from schemas.manifest import check_schema_version
 
@@ -150,8 +149,8 @@ class FeatureStore(UnitStore):
             data = files.read(path)
             if receipt.has_checksums and sha256(data).hexdigest() != receipt.sha256["clips"]:
                 raise OSError("its content was changed since it was written")
-            return pq.read_table(io.BytesIO(data))
-        except (OSError, BeamIOError, pa.ArrowException) as error:
+            return read_parquet(io.BytesIO(data))
+        except (OSError, BeamIOError) as error:
             raise JobError(
                 f"{path} is damaged ({str(error).splitlines()[0][:200]}); run the same command "
                 "again with --verify, which does the clips of damaged files anew"

@@ -3,12 +3,11 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.store import files
 from pipelines.store.receipts import Receipt
+from schemas import read_parquet
 
 _BLOCK = 2**20
 
@@ -62,8 +61,8 @@ def _read_part(uri: str, receipt: Receipt, table: str) -> str | None:
             same = sha256_of(uri) == receipt.sha256[table]
             return None if same else "its content was changed since it was written (sha256)"
         with files.open_read(uri) as file:
-            rows = pq.read_table(file).num_rows
-    except (OSError, BeamIOError, pa.ArrowException) as error:
+            rows = read_parquet(file).num_rows
+    except (OSError, BeamIOError) as error:
         return f"cannot be read ({str(error).splitlines()[0][:200]})"
     expected = receipt.rows[table]
     return None if rows == expected else f"has {rows} rows, its receipt says {expected}"

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -28,7 +26,7 @@ from models.runtime import distributed as parallel
 from models.training import run_folder as runs
 from models.training.method import NetMethod
 from models.training.session import Session, train
-from schemas import StoreManifest, UsageError
+from schemas import StoreManifest, UsageError, read_parquet
 from schemas.features import PRESENCE
 
 METHODS: dict[str, NetMethod[Any]] = {
@@ -114,8 +112,8 @@ def read_scores(folder: Path, data: ClipSource) -> NDArray[np.float32]:
             "into it first"
         )
     try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
+        table = read_parquet(path)
+    except OSError as error:
         raise UsageError(f"{path} is damaged ({error}); train that run again") from None
     if "scores" not in table.column_names:
         raise UsageError(

@@ -5,10 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from schemas import StoreManifest, TableName, UsageError
+from schemas import StoreManifest, TableName, UsageError, read_parquet
 from schemas.messages import printable
 
 Row = Mapping[str, Any]
@@ -23,8 +20,8 @@ def read_rows(manifest: StoreManifest, table: TableName) -> list[Row]:
     rows: list[Row] = []
     for path in manifest.paths(table):
         try:
-            rows += pq.read_table(path).to_pylist()
-        except (OSError, pa.ArrowException) as error:
+            rows += read_parquet(path).to_pylist()
+        except OSError as error:
             raise UsageError(
                 f"{path} cannot be read ({printable(str(error))}); "
                 f"`beam validate {manifest.root}` lists what is off"

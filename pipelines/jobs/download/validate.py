@@ -4,12 +4,9 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.media_store import SUFFIX
-from schemas import StoreManifest, TableName, table_schema
+from schemas import StoreManifest, TableName, read_parquet, table_schema
 from schemas.manifest import subset_id
 
 _TABLES: tuple[TableName, ...] = ("media", "failures")
@@ -22,8 +19,8 @@ def find_media_problems(manifest: StoreManifest) -> Iterator[str]:
         records: dict[str, dict[str, Any]] = {}
         for path in manifest.paths(name):
             try:
-                table = pq.read_table(path)
-            except (OSError, pa.ArrowException) as error:
+                table = read_parquet(path)
+            except OSError as error:
                 yield f"{path.name}: cannot be read: {error}"
                 continue
             if table.schema.names != table_schema(name).names:

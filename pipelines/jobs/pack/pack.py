@@ -26,9 +26,10 @@ from apache_beam.io.filesystem import BeamIOError
 from pipelines.store import files
 from pipelines.store.audit import without_unfinished_packs
 from pipelines.store.feature_store import FeatureStore
+from pipelines.store.integrity import sha256_of
 from pipelines.store.parquet import HashedFile, parquet_settings
 from pipelines.store.receipts import Receipt, StoreState, merge_provenance
-from schemas import JobError
+from schemas import JobError, TableName
 
 ROW_GROUP_BYTES = 32 * 2**20
 """Bytes of a row group before compression: one column of it is worth a request to a bucket."""
@@ -132,15 +133,12 @@ def pack(store: FeatureStore, shard: Shard, row_group_bytes: int = ROW_GROUP_BYT
     sizes: dict[str, int] = {}
     sha256: dict[str, str] = {}
     for table in store.tables:
-        sources = {
-            receipt.parts[table]: receipt.rows[table]
-            for receipt in receipts
-            if table in receipt.parts
-        }
-        if sources:
+        having = [receipt for receipt in receipts if table in receipt.parts]
+        if having:
             parts[table] = f"{table}/{shard.name}.parquet"
-            sizes[table], sha256[table] = _join(store, sources, parts[table], row_group_bytes)
-            rows[table] = sum(sources.values())
+            batches = _batches(store, having, table)
+            sizes[table], sha256[table] = _join(store, batches, parts[table], row_group_bytes)
+            rows[table] = sum(receipt.rows[table] for receipt in having)
     packed = Receipt(
         unit=shard.name,
         done=tuple(key for member in receipts for key in member.done),
@@ -180,14 +178,14 @@ def _common_recipe(store: FeatureStore, receipts: Iterable[Receipt]) -> str:
 
 
 def _join(
-    store: FeatureStore, sources: Mapping[str, int], target: str, row_group_bytes: int
+    store: FeatureStore, rows: Iterator[pa.RecordBatch], target: str, row_group_bytes: int
 ) -> tuple[int, str]:
     """Write the rows of some parts as one, row group by row group; return its size and sha256."""
     with ExitStack() as stack:
         file = stack.enter_context(files.create(files.join(store.out, *target.split("/"))))
         sink = HashedFile(file)
         writer: pq.ParquetWriter | None = None
-        for batches in row_groups(_batches(store, sources), row_group_bytes):
+        for batches in row_groups(rows, row_group_bytes):
             table = pa.Table.from_batches(batches)
             if writer is None:
                 settings = parquet_settings(table.schema)
@@ -198,16 +196,30 @@ def _join(
         return sink.size, sink.sha256
 
 
-def _batches(store: FeatureStore, sources: Mapping[str, int]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of some parts, a few at a time; `JobError` for a damaged part."""
-    for path, expected in sources.items():
+def _batches(
+    store: FeatureStore, receipts: Iterable[Receipt], table: TableName
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of some units' parts, a few at a time; `JobError` for a damaged part.
+
+    A part is compared with its receipt's sha256 before: a shard gets a hash of its own, with which
+    damage would pass as good.
+    """
+    columns: pa.Schema | None = None
+    for receipt in receipts:
+        path, expected = receipt.parts[table], receipt.rows[table]
+        uri = files.join(store.out, *path.split("/"))
         try:
+            if receipt.has_checksums and sha256_of(uri) != receipt.sha256[table]:
+                raise OSError("its content was changed since it was written")
             with (
-                files.open_read(files.join(store.out, *path.split("/"))) as file,
-                pq.ParquetFile(file) as part,
+                files.open_read(uri) as file,
+                pq.ParquetFile(file, page_checksum_verification=True) as part,
             ):
+                columns = columns or part.schema_arrow
+                if part.schema_arrow != columns:
+                    raise OSError("its columns are not those of the others")
                 if part.metadata.num_rows != expected:
-                    raise JobError(_damaged(store, path, f"it has {part.metadata.num_rows} rows"))
+                    raise OSError(f"it has {part.metadata.num_rows} rows")
                 if not expected:  # its columns, at least
                     yield pa.RecordBatch.from_pylist([], schema=part.schema_arrow)
                 yield from part.iter_batches(_ROWS_AT_ONCE, use_threads=False)

@@ -242,3 +242,11 @@ def test_boxes_that_are_empty_or_leave_the_frame(tmp_path: Path, side: str, valu
 
     rewrite(part(out, "proposals"), change)
     assert "1 boxes are empty or leave the frame" in problems(out)
+
+
+def test_subset_of_a_hostile_manifest_is_shown_as_an_escape(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit_record(store / "manifest.json", lambda manifest: manifest.update(subset_id="\ud800"))
+    assert main(["validate", str(store)]) == 1
+    assert capsys.readouterr().out.endswith("subset \\ud800\n")

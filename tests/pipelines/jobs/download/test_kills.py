@@ -119,7 +119,9 @@ def kill_and_compare(
     return {"kills": kills, "with_commits": with_commits}
 
 
-@pytest.mark.parametrize(("first", "stride"), [(14, 25), pytest.param(1, 6, marks=pytest.mark.kills)])
+@pytest.mark.parametrize(
+    ("first", "stride"), [(14, 25), pytest.param(1, 6, marks=pytest.mark.kills)]
+)
 def test_kills_at_changes_of_the_disk_change_nothing(
     source: Path, tmp_path: Path, beam: Beam, first: int, stride: int
 ) -> None:

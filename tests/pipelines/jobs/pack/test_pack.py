@@ -22,6 +22,7 @@ from tests.complaints import sentence
 from tests.pipelines.cloud import cloud_for_clients
 from tests.pipelines.conftest import Beam, make_clip
 from tests.stores.compare import all_bytes, in_order, same_rows
+from tests.stores.edits import as_version_1
 from tests.stores.units import add_units, pack_at_once
 
 ROWS: tuple[TableName, ...] = ("clips", "snippets", "proposals")
@@ -275,6 +276,31 @@ def test_a_damaged_part_stops_the_job_and_changes_nothing(
     assert part.name in done.stderr
     assert done.stderr.count("\n") == 1
     assert read_store_manifest(store).data == before
+
+
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.7])
+def test_changed_values_are_not_packed_as_good_ones(store: Path, beam: Beam, place: float) -> None:
+    part = sorted((store / "snippets").iterdir())[-1]
+    data = bytearray(part.read_bytes())
+    data[int(place * len(data))] ^= 1
+    part.write_bytes(data)
+    before = all_bytes(store)
+    done = beam("run", "pack", "--out", store)
+    assert done.returncode == 1
+    assert f"{part} is not what its receipt says (its content was changed" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert before.items() <= all_bytes(store).items()
+    assert beam("validate", store).returncode == 1
+
+
+def test_parts_of_other_columns_are_not_joined(store: Path, beam: Beam) -> None:
+    as_version_1(store)  # without a sha256 the columns are all that tells
+    part = sorted((store / "snippets").iterdir())[-1]
+    table = pq.read_table(part)
+    pq.write_table(table.rename_columns([f"{name}_" for name in table.column_names]), part)
+    done = beam("run", "pack", "--out", store)
+    assert done.returncode == 1
+    assert "its columns are not those of the others" in done.stderr
 
 
 @pytest.mark.parametrize(
