@@ -15,6 +15,7 @@ EXTRACTORS = {
     "segments": "extractors.segments:Segments",  # Parekh et al., CVPRW 2018
     "proposals": "extractors.edgeboxes:EdgeBoxes",  # Zitnick & Dollar, ECCV 2014
     "ncp": "extractors.ncp:NCP",  # Parekh et al., TASLP 2019
+    "frames": "extractors.encoded_frames:EncodedFrames",
 }
 
 

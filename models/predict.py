@@ -37,6 +37,7 @@ from models.runtime import command_line as cli
 from models.runtime import files
 from models.runtime.console import console, progress_bar
 from schemas import JobError, UsageError
+from schemas.features import WITHOUT_WEIGHTS
 
 if TYPE_CHECKING:  # torch is imported once the options are read
     from models.applications.new_media import Run
@@ -131,7 +132,7 @@ def refuse_no_folders(paths: Sequence[Path]) -> None:
 def warn_of_random_weights(run: Run) -> None:
     """Say so when the run learned from features of random weights."""
     weights = run.recipe.weights
-    if weights.startswith("seeded") and not set(run.needs) <= {"logmel"}:
+    if weights.startswith("seeded") and not set(run.needs) <= WITHOUT_WEIGHTS:
         logger.warning(
             "%s was trained on features from random weights (%s): what it says is good for "
             "tests alone", run.folder, weights,

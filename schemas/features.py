@@ -101,6 +101,7 @@ _BOX = {
     "snippet_index": _I32, "frame_index": _I32, "rank": _I32, "x0": _F32, "y0": _F32, "x1": _F32,
     "y1": _F32, "score": _F32,
 }  # fmt: skip
+_FRAME = {"snippet_index": _I32, "frame_index": _I32, "width": _I32, "height": _I32}
 _COMPONENT = {"component_index": _I32, "w": pa.list_(_F32), "h": pa.list_(_F32)}
 _SPECTRUM_BINS, _SPECTRUM_FRAMES_PER_SECOND, _COMPONENTS = 513, 31.25, 20
 
@@ -145,11 +146,24 @@ FEATURES: dict[str, Feature] = {
             other_bytes_per_second=_COMPONENTS * _SPECTRUM_FRAMES_PER_SECOND * 4,
             about="20 non-negative components of the whole clip's audio, VGGish of each",
         ),
+        Feature(
+            extractor="frames", modality="visual", shape=(), dtype=pa.binary(), default=False,
+            table="frames", column="image", unit="frame", hop_s=None, columns=_FRAME,
+            about="frames as JPEG or WebP at a limited size, for nets that train on pixels",
+        ),
     )
 }  # fmt: skip
 """Every feature by its extractor's name; the order is that of columns and of recipes."""
 
 DEFAULT_EXTRACTORS = tuple(name for name, feature in FEATURES.items() if feature.default)
+
+
+WITHOUT_WEIGHTS = frozenset(feature.need for feature in FEATURES.values() if not feature.net)
+"""What models ask for that comes from no net, so that weights and precision do not change it."""
+IMAGE_TABLES = frozenset(
+    feature.table for feature in FEATURES.values() if pa.types.is_binary(feature.dtype)
+)
+"""Tables whose rows hold an encoded image each."""
 
 
 def feature_tables() -> tuple[str, ...]:

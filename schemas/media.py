@@ -103,6 +103,26 @@ class Proposals:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class StoredFrames:
+    """Encoded frames of one clip in order, R in all."""
+
+    snippet_index: NDArray[np.int32]
+    """[R] second of the frame."""
+    frame_index: NDArray[np.int32]
+    """[R] its index among the clip's `T * per_snippet` frames."""
+    width: NDArray[np.int32]
+    """[R] width in pixels."""
+    height: NDArray[np.int32]
+    """[R] height in pixels."""
+    image: Sequence[bytes]
+    """R images in the format of the recipe."""
+
+    def columns(self) -> Mapping[str, ColumnValues]:
+        """Return the columns of table `frames`."""
+        return vars(self)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Components:
     """Non-negative components of one clip's audio, K in all (Parekh et al., TASLP 2019)."""
 

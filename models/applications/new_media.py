@@ -42,6 +42,7 @@ from schemas import RECIPES, JobError, Recipe, UsageError, read_store_manifest
 from schemas.features import extractor_of
 from schemas.manifests import vocabulary
 from schemas.messages import ERROR_PREFIX, printable, unknown
+from schemas.recipe import FRAME_SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 """Folder from which `python -m pipelines` finds the packages of this checkout."""
@@ -303,6 +304,8 @@ def features_command(
         "weights": recipe.weights,
         "precision": recipe.precision,
     }
+    if recipe.stores_frames and "frames" in run.needs:
+        options |= {name.replace("_", "-"): str(getattr(recipe, name)) for name in FRAME_SETTINGS}
     if weights_dir is not None:
         options["weights-dir"] = str(weights_dir.resolve())
     pairs = [word for name, value in options.items() for word in (f"--{name}", value)]

@@ -17,8 +17,13 @@ from torch import Tensor
 from models.data.integrity import refuse_miscounted
 from models.data.parquet import allocate, clip_indices, open_part, refuse_nan
 from schemas import FEATURES, SNIPPETS, StoreManifest, TableName, tensor_values
+from schemas.features import IMAGE_TABLES
 
-BAGS = {feature.table: feature for feature in FEATURES.values() if feature.table != SNIPPETS}
+BAGS = {
+    feature.table: feature
+    for feature in FEATURES.values()
+    if feature.table not in (SNIPPETS, *IMAGE_TABLES)
+}
 """What an instance is, by the table of the instances."""
 
 ROWS = 1024

@@ -17,7 +17,9 @@ from models.runtime import distributed as parallel
 from models.runtime import files
 from schemas import UsageError
 from schemas.checked_json import Record
+from schemas.features import WITHOUT_WEIGHTS
 from schemas.messages import printable
+from schemas.recipe import FRAME_SETTINGS
 
 CONFIG, RESULTS, PREDICTIONS = "config.json", "results.json", "predictions.parquet"
 CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
@@ -105,7 +107,7 @@ def refuse_other_features(
     """Raise `UsageError` when a run was trained on features that were made in another way.
 
     A store may have more extractors than the run's own, or frames one by one, which are averaged;
-    log-mel comes from no weights.
+    log-mel and frames come from no weights.
     """
     ours, theirs = trained.recipe or {}, data.manifest.data["recipe"]
     name = other_setting(ours, theirs, needs)
@@ -128,8 +130,10 @@ def other_setting(
 ) -> str | None:
     """Return the first setting in which two recipes make the features `needs` differently."""
     ignored = {"hash", "extractors", "resnet152_frames"}
-    if set(needs) <= {"logmel"}:
+    if set(needs) <= WITHOUT_WEIGHTS:
         ignored |= {"weights", "precision"}
+    if "frames" not in needs:
+        ignored.update(FRAME_SETTINGS)
     differing = (
         name
         for name in ours

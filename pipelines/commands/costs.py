@@ -18,6 +18,7 @@ from pipelines.jobs.options import read_extractors
 from pipelines.media.media_index import MediaIndex
 from pipelines.store import files
 from schemas import RECIPES, UsageError
+from schemas.features import IMAGE_TABLES
 from schemas.manifests import read_manifest
 
 _BYTES_PER_SECOND_OF_MEDIA = 62_000
@@ -76,6 +77,9 @@ class Plan:
             extractors=read_extractors(self.options.extractors),
             resnet152_frames=self.options.resnet152_frames,
             proposals_per_snippet=self.options.proposals,
+            frames_side=self.options.frames_side,
+            frames_rate=self.options.frames_rate,
+            frames_format=self.options.frames_format,
         )
         sizes = table_bytes(recipe, self.count)
         return {name: size / 1e9 for name, size in sizes.items()}
@@ -172,7 +176,8 @@ def _units(plan: Plan) -> Iterator[tuple[str, ...]]:
 
 def _tables(plan: Plan) -> Iterator[tuple[str, ...]]:
     for name, size in plan.raw_gb.items():
-        yield name, f"{size:,.2f} GB before compression, float32"
+        form = f"{plan.options.frames_format}, about" if name in IMAGE_TABLES else "float32"
+        yield name, f"{size:,.2f} GB before compression, {form}"
     yield "all", f"at most {sum(plan.raw_gb.values()):,.2f} GB before compression"
     if plan.like is not None:
         for name, size in plan.stored_gb.items():

@@ -52,6 +52,12 @@ class Options:
     """Store the mean of a second's 8 ResNet-152 vectors, or each of them."""
     proposals: Count = 10
     """Region proposals per second."""
+    frames_side: Count = 256
+    """Shorter side of the frames that extractor frames stores, in pixels."""
+    frames_rate: Annotated[int, AtLeast(1), AtMost(8)] = 8
+    """Frames per second that it stores."""
+    frames_format: Literal["jpeg", "webp"] = "jpeg"
+    """How it stores them."""
     worker_life_hours: Annotated[float | None, Above(0), AtMost(MOST)] = None
     """Mean hours until the engine takes a worker away; left out: it takes none."""
     worker_start_s: Amount = 180.0

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import tyro
 from rich.console import Console
 
+from pipelines.commands.stored_frames import find_image_problems
 from schemas import (
     FEATURES,
     SNIPPETS,
@@ -25,6 +26,7 @@ from schemas import (
     tensor_shape,
     tensor_values,
 )
+from schemas.features import IMAGE_TABLES
 from schemas.manifest import subset_id
 from schemas.messages import printable
 
@@ -47,7 +49,8 @@ class Options:
     Checked are: every file against the sha256 that was taken when it was written, columns and
     types, keys that repeat, clips without rows or failure or with both, snippet rows against
     n_snippets, nulls against has_audio and has_video, numbers that are not finite, boxes outside
-    the frame, counts and subset id. Works on feature stores and on media folders.
+    the frame, images of another size or cut off, counts and subset id. Works on feature stores and
+    on media folders.
     """
 
     out: Annotated[str, tyro.conf.Positional]
@@ -138,6 +141,7 @@ def find_problems(manifest: StoreManifest) -> Iterator[str]:
     yield from _check_fates(manifest, tables)
     yield from _check_counts(manifest, tables)
     yield from _check_senses(recipe, tables)
+    yield from _check_frames(recipe, tables)
     yield from _check_grid(tables)
 
 
@@ -193,6 +197,8 @@ def _check_part(name: TableName, path: Path, table: pa.Table) -> Iterator[str]:
         else:
             if not np.isfinite(values).all():
                 yield f"{path}: {field.name} holds numbers that are not finite"
+    if name in IMAGE_TABLES:
+        yield from find_image_problems(path, table)
     if name == "proposals":
         x0, y0, x1, y1 = (table[side].to_numpy() for side in ("x0", "y0", "x1", "y1"))
         inside = (x0 >= 0) & (x0 < x1) & (x1 <= 1) & (y0 >= 0) & (y0 < y1) & (y1 <= 1)
@@ -258,6 +264,16 @@ def _check_senses(recipe: Recipe, tables: dict[TableName, pa.Table]) -> Iterator
             said = clip[feature.presence]
             if said != (key in held):
                 yield f"{key}: {feature.presence} is {said}, {feature.column} says otherwise"
+
+
+def _check_frames(recipe: Recipe, tables: dict[TableName, pa.Table]) -> Iterator[str]:
+    """Compare stored frames with what the clips are said to have."""
+    if not recipe.stores_frames:
+        return
+    held = set(pc.unique(tables["frames"]["clip_key"]).to_pylist())
+    for clip in tables["clips"].to_pylist():
+        if clip["has_video"] != (clip["clip_key"] in held):
+            yield f"{clip['clip_key']}: has_video is {clip['has_video']}, frames says otherwise"
 
 
 def _check_grid(tables: dict[TableName, pa.Table]) -> Iterator[str]:

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from schemas import FEATURES, RECIPES, SNIPPETS, TABLES, Recipe, table_schema, tensor_shape
-from schemas.features import DEFAULT_EXTRACTORS, extractor_of
+from schemas.features import DEFAULT_EXTRACTORS, IMAGE_TABLES, extractor_of
+from schemas.recipe import FRAME_SETTINGS
 
 RECIPE = RECIPES["llp-eccv20"]
 
@@ -25,8 +26,11 @@ def test_every_feature_has_its_column_in_its_table(name: str) -> None:
     feature = FEATURES[name]
     assert feature.table in TABLES
     field = table_schema(feature.table, RECIPE.with_(extractors=(name,))).field(feature.column)
-    assert tensor_shape(field) == feature.shape
-    assert field.type == pa.list_(feature.dtype)
+    if feature.table in IMAGE_TABLES:
+        assert field.type == pa.binary()
+    else:
+        assert tensor_shape(field) == feature.shape
+        assert field.type == pa.list_(feature.dtype)
     assert set(feature.key) <= set(table_schema(feature.table).names)
 
 
@@ -50,9 +54,17 @@ def test_every_setting_is_in_the_hash() -> None:
         {"proposals_per_snippet": 3}, {"proposals_edges": "structured"},
         {"extractors": ("vggish",)}, {"weights": "seeded:0"}, {"precision": "bf16"},
     ]  # fmt: skip
+    frames: list[dict[str, object]] = [
+        {"extractors": ("frames",), **change}
+        for change in ({"frames_format": "webp"}, {"frames_side": 128}, {"frames_rate": 2})
+    ]
+    changes += frames
     assert {name for change in changes for name in change} == set(asdict(RECIPE))
     hashes = {RECIPE.hash, *(RECIPE.with_(**change).hash for change in changes)}
     assert len(hashes) == len(changes) + 1
+    unused = RECIPE.with_(frames_side=128)
+    assert unused.hash == RECIPE.hash
+    assert set(asdict(RECIPE)) - set(RECIPE.to_json()) == set(FRAME_SETTINGS)
     assert all(
         Recipe.from_json(RECIPE.with_(**change).to_json()).hash in hashes for change in changes
     )
@@ -78,6 +90,7 @@ def test_recipe_settles_shape_and_rows() -> None:
     [
         ("vggish", 512, 0), ("resnet152", 8192, 0), ("r2plus1d", 2048, 0), ("logmel", 25_600, 0),
         ("segments", 512 / 0.48, 0), ("proposals", 82_240, 0), ("ncp", 2500, 20 * (513 + 128) * 4),
+        ("frames", 8 * 0.25 * 256 * 256 * 4 / 3, 0),
     ],
 )  # fmt: skip
 def test_bytes_before_compression(name: str, per_second: float, per_clip: float) -> None:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from pipelines.commands.report.clip_media import ClipMedia, media_index, read_clip
 from pipelines.commands.report.records import Row, split_of
+from pipelines.commands.report.stored_images import strips
 from schemas import SNIPPETS, StoreManifest, TableName, tensor_shape, tensor_values
 from schemas.page import data_uri
 
@@ -104,10 +105,14 @@ def make_cards(
     for event in events:
         spans.setdefault(event["clip_key"], []).append(event)
     index = None if media is None else media_index(media)
+    stored = strips(manifest, keys) if index is None else {}
     left = MOST_BYTES
     for clip in clips:
         key = clip["clip_key"]
-        shown = ClipMedia() if index is None else read_clip(index, clip)
+        if index is None:
+            shown = ClipMedia(frames=tuple(filter(None, stored.get(key, ()))))
+        else:
+            shown = read_clip(index, clip)
         if shown.size() > left:
             shown = ClipMedia(trouble="left out: the page would be too large")
         left -= shown.size()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipelines.commands.report import cards, feature_health
+from pipelines.commands.report import cards, feature_health, stored_images
 from pipelines.commands.report.records import (
     MOST_ROWS,
     Histogram,
@@ -71,6 +71,8 @@ def _head(manifest: StoreManifest) -> Iterator[tuple[str, str]]:
     yield "precision", str(recipe.get("precision", "fp32"))
     yield "extractors", ", ".join(recipe.get("extractors", ()))
     asked, done = counts.get("clips_in", 0), counts.get("clips_done", 0)
+    if images := stored_images.describe(manifest):
+        yield "frames", images
     yield "coverage", f"{done:,} of {asked:,} clips ({100 * done / max(1, asked):.1f} %)"
     yield "classes", f"{len(manifest.vocabulary):,}"
     yield "subset", manifest.subset_id

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pipelines.jobs.options import ClipOptions
 from schemas.features import DEFAULT_EXTRACTORS
-from schemas.settings.bounds import AtLeast
+from schemas.settings.bounds import AtLeast, Between
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Options(ClipOptions):
     """How video and audio become features: llp-eccv20, clean, audioset-vggish, or quick, with one
     frame a second instead of eight."""
     extractors: str = ",".join(DEFAULT_EXTRACTORS)
-    """Which extractors run, separated by commas; ncp may be added."""
+    """Which extractors run, separated by commas; ncp and frames may be added."""
     resnet152_frames: Literal["mean", "keep"] = "mean"
     """Store the mean of a second's 8 ResNet-152 vectors, or each of them."""
     proposals: Annotated[int, AtLeast(1)] = 10
@@ -35,6 +35,13 @@ class Options(ClipOptions):
     proposals_edges: Literal["gradient", "structured"] = "gradient"
     """Edges under the proposals: image gradient, or OpenCV's structured-edge model (model.yml.gz in
     --weights-dir)."""
+    frames_side: Annotated[int, Between(32, 2048)] = 256
+    """With extractor frames: shorter side of the stored frames, in pixels."""
+    frames_rate: Annotated[int | None, AtLeast(1)] = None
+    """With extractor frames: stored frames per second; left out, all that the recipe takes."""
+    frames_format: Literal["jpeg", "webp"] = "jpeg"
+    """With extractor frames: how frames are stored; webp takes 40 % less room and ten times as long
+    to encode."""
     weights: str | None = None
     """pretrained, or seeded[:N] for calibrated random weights; left out: seeded for demo, else
     pretrained."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from extractors.nets.precision import resolve_precision
 from extractors.nets.weights import find_weights, weights_of
@@ -37,6 +37,7 @@ from schemas import FEATURES, RECIPES, Recipe, UsageError
 from schemas.machine.precision import Precision
 from schemas.messages import unknown
 from schemas.published import cache_folder
+from schemas.recipe import FRAME_SETTINGS
 from schemas.secrets import redact_command
 
 _log = logging.getLogger(__name__)
@@ -134,7 +135,34 @@ def make_recipe(options: Options, store: FeatureStore) -> Recipe:
         proposals_edges=options.proposals_edges,
         weights=_read_weights(options),
         precision=_choose_precision(options, names, store),
+        **_frame_settings(options, names),
     )
+
+
+def _frame_settings(options: Options, names: Collection[str]) -> dict[str, Any]:
+    """Return how frames are stored; `UsageError` where that is said and none are, or is impossible.
+
+    A store without frames has the recipe's own settings of them, so that they change nothing.
+    """
+    asked = {name: getattr(options, name) for name in FRAME_SETTINGS}
+    if "frames" not in names:
+        given = [name for name in FRAME_SETTINGS if asked[name] != getattr(Options(), name)]
+        if given:
+            option = f"--{given[0].replace('_', '-')}"
+            raise UsageError(
+                f"{option} says how extractor frames stores frames, and it does not run; add it to "
+                f"--extractors, or leave {option} out"
+            )
+        return {}
+    per_second = RECIPES[options.recipe].frames_per_second
+    rate = asked["frames_rate"] or per_second
+    if per_second % rate:
+        divisors = [str(n) for n in range(1, per_second + 1) if per_second % n == 0]
+        raise UsageError(
+            f"--frames-rate is {rate}, and of the {per_second} frames a second of recipe "
+            f"{options.recipe} that many cannot be stored evenly; take {' or '.join(divisors)}"
+        )
+    return {**asked, "frames_rate": rate}
 
 
 def _read_weights(options: Options) -> str:

@@ -27,9 +27,10 @@ from pipelines.store import files
 from pipelines.store.audit import without_unfinished_packs
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.integrity import sha256_of
-from pipelines.store.parquet import HashedFile, parquet_settings
+from pipelines.store.parquet import IMAGE_GROUP_BYTES, HashedFile, parquet_settings
 from pipelines.store.receipts import Receipt, StoreState, merge_provenance
 from schemas import JobError, TableName
+from schemas.features import IMAGE_TABLES
 
 ROW_GROUP_BYTES = 32 * 2**20
 """Bytes of a row group before compression: one column of it is worth a request to a bucket."""
@@ -181,6 +182,8 @@ def _join(
     store: FeatureStore, rows: Iterator[pa.RecordBatch], target: str, row_group_bytes: int
 ) -> tuple[int, str]:
     """Write the rows of some parts as one, row group by row group; return its size and sha256."""
+    if target.split("/")[0] in IMAGE_TABLES:
+        row_group_bytes = min(row_group_bytes, IMAGE_GROUP_BYTES)
     with ExitStack() as stack:
         file = stack.enter_context(files.create(files.join(store.out, *target.split("/"))))
         sink = HashedFile(file)
