@@ -38,8 +38,9 @@ SMALL_SETTINGS: Mapping[str, Any] = {
     "hidden": 64, "feedforward": 64, "learning_rate": 1e-3, "batch_size": 4, "epochs": 160,
     "decay_every": 80, "keep": "last",
 }  # fmt: skip
-"""Those settings: a net that does not learn the clips by heart, more and smaller steps, and no choice
-among epochs by a handful of validation clips. Chosen with 84 to 112 training clips of the demo."""
+"""Those settings: a net that does not learn the clips by heart, more and smaller steps, and no
+choice among epochs by a handful of validation clips. Chosen with 84 to 112 training clips of the
+demo."""
 TRAINING = ("weight_decay", "dropout", "decay_factor", "schedule", *SMALL_SETTINGS)
 """Settings of which one that is not the paper's says that the user has chosen."""
 
