@@ -150,7 +150,7 @@ def predict(run: Run, media: Sequence[Path], answer: Answer, options: Options) -
             with made_features(batch, run, weights_dir=options.weights_dir) as features:
                 failures += features.failures
                 if len(features.failures) < len(batch):
-                    data = features.open(run)
+                    data = features.open_with_frames(run)
                     failures += answer.add(data, [features.media[key] for key in data.keys])
             for _ in batch:
                 count()

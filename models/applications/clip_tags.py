@@ -4,17 +4,18 @@ Letters: N clips, C classes, S segments.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from models.applications.event_detection import clip_seconds
 from models.applications.new_media import Run
-from models.data.bags import BAGS
+from models.contract.config import PixelConfig
 from models.data.clips import ClipData
+from models.data.pixels import PixelClips
+from models.data.source import ClipTable
 from models.tasks.tagging import BATCH, Tagging, Timeline
 from schemas.features import FEATURES
 
@@ -37,7 +38,7 @@ def timeline_of(run: Run) -> Timeline | None:
     return task.timeline if isinstance(task, Tagging) else None
 
 
-def tag_clips(run: Run, data: ClipData) -> ClipTags:
+def tag_clips(run: Run, data: ClipData | PixelClips) -> ClipTags:
     """Return the scores of all clips of a store with the features of `run.needs`.
 
     Clips of one length are scored together, so that no clip depends on those beside it. The scores
@@ -46,31 +47,33 @@ def tag_clips(run: Run, data: ClipData) -> ClipTags:
     if run.fused:
         return fused_tags(run, data)
     grid, count = timeline_of(run), len(data.keys)
+    if isinstance(data, PixelClips) and isinstance(run.config, PixelConfig):
+        data = data.seen_by(run.config)
     scores = np.zeros((count, len(run.classes)), np.float32)
     timelines: list[NDArray[np.float32]] = [scores[:0]] * (count if grid else 0)
     lengths = np.array(clip_seconds(data))
     for rows, clips in of_one_length(data, lengths):
-        every = torch.arange(len(rows))
-        for first in range(0, len(rows), BATCH):
-            chosen = rows[first : first + BATCH]
+        left = rows
+        for batch in clips.batches(torch.arange(len(rows)), BATCH):
+            chosen, left = left[: len(batch.labels)], left[len(batch.labels) :]
             with torch.no_grad():
-                outputs = run.model(clips.batch(every[first : first + BATCH])).float()
+                outputs = run.model(batch).float()
             scores[chosen] = outputs.clip.numpy()
             if grid is not None:
                 segments = grid.segments(float(lengths[chosen[0]]))
                 values = outputs.extra[grid.name][:, :segments].numpy()
                 for row, value in zip(chosen, values, strict=True):
                     timelines[row] = value
-    readable = has_any(data, run.needs)
+    readable = np.any([data.having(name) for name in run.needs], axis=0)
     scores[~readable] = 0.0
     return ClipTags(scores=scores, readable=readable, timelines=timelines)
 
 
-def fused_tags(run: Run, data: ClipData) -> ClipTags:
+def fused_tags(run: Run, data: ClipData | PixelClips) -> ClipTags:
     """Return the scores of a fusion: its runs look at the clips, then it looks at their scores."""
     parts = {name: tag_clips(part, data) for name, part in run.fused.items()}
-    clips = replace(
-        data,
+    clips = ClipData(
+        **{name: getattr(data, name) for name in ClipTable.__dataclass_fields__},
         features={name: torch.from_numpy(part.scores)[:, None] for name, part in parts.items()},
         present={name: torch.from_numpy(part.readable)[:, None] for name, part in parts.items()},
     )
@@ -82,37 +85,12 @@ def fused_tags(run: Run, data: ClipData) -> ClipTags:
 
 
 def of_one_length(
-    data: ClipData, lengths: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.int64], ClipData]]:
+    data: ClipData | PixelClips, lengths: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], ClipData | PixelClips]]:
     """Yield the clips of each length, without the seconds behind their end: rows [n] and clips."""
     for seconds in np.unique(lengths).tolist():
         rows = np.flatnonzero(lengths == seconds)
-
-        def cut(values: dict[str, Tensor], rows: Tensor, seconds: int) -> dict[str, Tensor]:
-            return {
-                name: held[rows] if name in BAGS else held[rows, :seconds]
-                for name, held in values.items()
-            }
-
-        chosen = torch.from_numpy(rows)
-        yield (
-            rows,
-            replace(
-                data,
-                keys=tuple(data.keys[row] for row in rows),
-                splits=data.splits[rows],
-                seconds=seconds,
-                labels=data.labels[chosen],
-                features=cut(data.features, chosen, seconds),
-                present=cut(data.present, chosen, seconds),
-            ),
-        )
-
-
-def has_any(data: ClipData, needs: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Return which clips have any of some features, bool [N]."""
-    there = [data.present[name].flatten(1).any(dim=1) for name in needs]
-    return torch.stack(there).any(dim=0).numpy()
+        yield rows, data.cut(rows, seconds)
 
 
 def lacking(run: Run) -> str:

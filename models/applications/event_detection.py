@@ -15,6 +15,7 @@ from rich.table import Table
 from models.applications.new_media import Run
 from models.data.clips import ClipData
 from models.data.parquet import read_table
+from models.data.source import ClipTable
 from models.tasks.parsing import Predictions, predict
 from schemas import FEATURES, SNIPPETS, Event
 from schemas.messages import printable
@@ -64,7 +65,7 @@ def predict_clips(run: Run, data: ClipData) -> Predictions:
     return predictions
 
 
-def clip_seconds(data: ClipData) -> list[int]:
+def clip_seconds(data: ClipTable) -> list[int]:
     """Return the length of each clip on the second grid, [N]."""
     rows = read_table(data.manifest, "clips", ["clip_key", "n_snippets"]).to_pylist()
     seconds = {row["clip_key"]: int(row["n_snippets"]) for row in rows}

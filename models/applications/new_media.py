@@ -27,10 +27,12 @@ from torch import nn
 from models import registry
 from models.applications.media_files import refuse_no_media
 from models.contract.card import ModelCard
-from models.contract.config import TrainConfig
+from models.contract.config import PixelConfig, TrainConfig
 from models.contract.report import Thresholds, origin
 from models.data.clips import ClipData, open_clips
 from models.data.parquet import read_table
+from models.data.pixels import FRAMES, PixelClips, open_pixels
+from models.data.source import read_clip_table
 from models.runtime.console import progress_console
 from models.tasks import tagging
 from models.tasks.parsing import Parsing
@@ -168,6 +170,16 @@ class NewFeatures:
     def open(self, run: Run) -> ClipData:
         """Open the store for the run's model."""
         return open_clips(self.store, run.needs, classes=run.classes)
+
+    def open_with_frames(self, run: Run) -> ClipData | PixelClips:
+        """Open the store for a model that may see pixels, or fuses runs that do."""
+        if FRAMES not in run.needs:
+            return self.open(run)
+        left = [name for name in run.needs if name != FRAMES]
+        others = open_clips(self.store, left, classes=run.classes) if left else None
+        seeing = (part.config for part in (run, *run.fused.values()))
+        config = next(one for one in seeing if isinstance(one, PixelConfig))
+        return open_pixels(read_clip_table(self.store, run.classes), config, others)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,8 @@ from models.applications.clip_tags import lacking, tag_clips, timeline_of
 from models.applications.event_figures import save_predictions, save_timeline
 from models.applications.media_files import shortened
 from models.applications.new_media import Run
-from models.data.clips import ClipData
+from models.data.clips import ClipData, in_memory
+from models.data.pixels import PixelClips
 from models.runtime import files
 from models.runtime.console import console
 from models.tasks.parsing import Parsing
@@ -66,7 +67,7 @@ class Answer(ABC):
         files.write_csv(self.path, [self.columns, *rows])
 
     @abstractmethod
-    def add(self, data: ClipData, media: Sequence[Path]) -> list[str]:
+    def add(self, data: ClipData | PixelClips, media: Sequence[Path]) -> list[str]:
         """Add the clips of some files, write and show what there is about them.
 
         Return a sentence for each file about which the run can say nothing.
@@ -79,8 +80,9 @@ class Events(Answer):
     name = "events.csv"
     columns = detection.COLUMNS
 
-    def add(self, data: ClipData, media: Sequence[Path]) -> list[str]:
+    def add(self, data: ClipData | PixelClips, media: Sequence[Path]) -> list[str]:
         """Add the events of some files; a figure of each comes after the CSV."""
+        data = in_memory(data)
         predictions = detection.predict_clips(self.run, data)
         screen = console()
         for row, path in enumerate(media):
@@ -109,7 +111,7 @@ class Tags(Answer):
         self.thresholds = self.said(cut_values(run.thresholds, len(run.classes)))
         self.over_time: dict[str, NDArray[np.float32]] = {}
 
-    def add(self, data: ClipData, media: Sequence[Path]) -> list[str]:
+    def add(self, data: ClipData | PixelClips, media: Sequence[Path]) -> list[str]:
         """Add the scores of some files, every class of each, the highest first."""
         tags = tag_clips(self.run, data)
         scores = self.said(tags.scores)

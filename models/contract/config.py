@@ -96,6 +96,25 @@ class TaggingConfig(TrainConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PixelConfig(TaggingConfig):
+    """Settings of nets that learn from the pixels of stored frames."""
+
+    side: Annotated[int, AtLeast(32)] = 224
+    """Side of the square that the net sees, in pixels."""
+    clip_frames: Size = 16
+    """Consecutive stored frames that it sees at once."""
+    views: Size = 10
+    """Such pieces of a clip, spread evenly, whose scores are averaged at evaluation; 1 is the
+    middle of the clip."""
+    depth: Literal[18, 34, 50, 101, 152] = 101
+    """Layers of R(2+1)D."""
+    width: Annotated[int, AtLeast(4)] = 64
+    """Channels of its first stage; fewer make a net that a CPU can train."""
+    workers: Annotated[int, AtLeast(0)] = 2
+    """Processes that decode frames; 0 decodes in the training process."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogMelConfig(TaggingConfig):
     """Settings of nets that learn from log-mel spectrograms, as on AudioSet."""
 

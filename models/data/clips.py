@@ -75,6 +75,31 @@ class ClipData(ClipSource):
             progress=progress,
         )
 
+    def cut(self, rows: NDArray[np.int64], seconds: int) -> "ClipData":
+        """Return some clips without the seconds behind their end; bags stay whole."""
+        chosen = torch.from_numpy(rows)
+
+        def cut(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {
+                name: held[chosen] if name in BAGS else held[chosen, :seconds]
+                for name, held in values.items()
+            }
+
+        return replace(
+            self,
+            keys=tuple(self.keys[row] for row in rows),
+            splits=self.splits[rows],
+            seconds=seconds,
+            labels=self.labels[chosen],
+            features=cut(self.features),
+            present=cut(self.present),
+        )
+
+    def having(self, feature: str) -> NDArray[np.bool_]:
+        """Return which clips have a feature at all, [N]."""
+        there: NDArray[np.bool_] = self.present[feature].flatten(1).any(dim=1).cpu().numpy()
+        return there
+
     def to(self, device: torch.device) -> "ClipData":
         """Return the same clips with their tensors on a device."""
         if device.type == "cpu":

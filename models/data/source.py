@@ -81,8 +81,8 @@ class ClipSource(ClipTable, ABC):
     def to(self, device: torch.device) -> Self:
         """Return the same clips with their batches on a device."""
 
-    def load(self, chunks: Sequence[Tensor]) -> Iterator[Batch]:
-        """Yield the clips of each chunk as a batch."""
+    def load(self, chunks: Sequence[Tensor], epoch: int = 0) -> Iterator[Batch]:
+        """Yield the clips of each chunk as a batch of training; what is drawn follows the epoch."""
         return (self.batch(rows) for rows in chunks)
 
     def batches(self, rows: Tensor, size: int) -> Iterator[Batch]:

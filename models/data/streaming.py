@@ -22,10 +22,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from models.contract.batch import Batch
-from models.contract.config import TaggingConfig, TrainConfig
+from models.contract.config import PixelConfig, TaggingConfig, TrainConfig
 from models.data.bags import BAGS
 from models.data.clips import feature_column, open_clips, without_seconds
 from models.data.parquet import MEMORY_LIMIT, open_part
+from models.data.pixels import FRAMES, open_pixels
 from models.data.sampling import balanced, deal_parts, interleave, mix_parts, shuffled_parts
 from models.data.source import ClipSource, read_clip_table
 from models.runtime import distributed as parallel
@@ -213,7 +214,7 @@ class StreamedClips(ClipSource):
         for first in range(0, len(rows), size):
             yield self.batch(rows[first : first + size])
 
-    def load(self, chunks: Sequence[Tensor]) -> Iterator[Batch]:
+    def load(self, chunks: Sequence[Tensor], epoch: int = 0) -> Iterator[Batch]:
         """Yield the clips of each chunk as a batch; loader processes read ahead."""
         if not self.workers:
             yield from super().load(chunks)
@@ -261,8 +262,13 @@ def open_data(
     """Open a store for a training: streamed when the settings ask for it or when it is large.
 
     Large is what exceeds `memory_limit` bytes. Clips of models that parse
-    and bags of instances are never streamed.
+    and bags of instances are never streamed; stored frames are read when they are needed.
     """
+    if FRAMES in needs:
+        assert isinstance(config, PixelConfig)
+        left = [name for name in needs if name != FRAMES]
+        others = open_data(root, left, annotations, config, memory_limit) if left else None
+        return open_pixels(read_clip_table(root), config, others)
     stream = config.stream if isinstance(config, TaggingConfig) else "no"
     if stream == "no" or not needs or any(name in BAGS for name in needs):
         return open_clips(root, needs, annotations)

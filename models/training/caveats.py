@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from models import registry
 from models.contract.card import Experiment, ModelCard
 from models.contract.config import TrainConfig
 from models.data.source import SPLITS, ClipSource
 from models.runtime import files
 from schemas import FEATURES, RECIPES, StoreManifest
-from schemas.features import extractor_of
+from schemas.features import WITHOUT_WEIGHTS, extractor_of
 
 FREE_SETTINGS = (
     "seed", "device", "classes", "small", "audio_run", "visual_run", "stream", "buffer_clips",
@@ -44,14 +45,15 @@ def caveats(
     recipe = manifest.data["recipe"]
     reasons = []
     weights = str(recipe.get("weights", ""))
-    if weights.startswith("seeded"):
+    read = set(registry.load(card.name).features(config))
+    if weights.startswith("seeded") and not read <= WITHOUT_WEIGHTS:
         reasons.append(f"the features come from random weights ({weights})")
     if manifest.dataset != card.dataset:
         reasons.append(f"the data set is {manifest.dataset}, the paper's is {card.dataset}")
     else:
         reasons += other_clips(manifest, card)
     frames = recipe.get("frames_per_second", PAPERS_FRAMES)
-    if frames != PAPERS_FRAMES and any(_of_frames(need) for need in card.needs):
+    if frames != PAPERS_FRAMES and any(_of_frames(need) for need in read or card.needs):
         reasons.append(
             f"the recipe {recipe.get('name')} takes frames at {frames} a second, the papers' at "
             f"{PAPERS_FRAMES}"
@@ -60,8 +62,7 @@ def caveats(
         reasons.append(f"the test clips are fold {fold[1]} of {fold[0]}, not the data set's own")
     if getattr(config, "threshold", "fixed") != "fixed" and not data.has("val"):
         reasons.append("there are no validation clips, so thresholds are tuned on training clips")
-    settings = config.to_json()
-    reasons += [one.says for one in card.departures if one.holds(settings, recipe)]
+    reasons += [one.says for one in card.departures if one.holds(config.to_json(), recipe)]
     changed = changed_settings(experiment, config)
     if changed:
         reasons.append(f"settings differ from the experiment's: {said(changed, card)}")

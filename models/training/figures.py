@@ -55,7 +55,8 @@ def save_curves(
 def loss_terms(history: History) -> list[str]:
     """Return the columns of a history that are terms of the loss."""
     names = dict.fromkeys(name for line in history for name in line)
-    return [name for name in names if not name.startswith("val_") and name not in SCHEDULE]
+    others = ("val_", "weight_")
+    return [name for name in names if not name.startswith(others) and name not in SCHEDULE]
 
 
 def validation_scores(history: History, task: Task[Any, Any]) -> list[str]:

@@ -86,7 +86,7 @@ def train_epoch(
         state.random = None
     left = steps[state.step :]
     passes = [own_passes(step, config) for step in left]
-    batches = training.data.load([rows for step in passes for rows in step])
+    batches = training.data.load([rows for step in passes for rows in step], state.epoch)
     for clips, own in zip(left, passes, strict=True):
         progress = (state.step + state.epoch * len(steps)) / (config.epochs * len(steps))
         _step(training, [next(batches) for _ in own], len(clips), progress)

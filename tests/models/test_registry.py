@@ -130,7 +130,7 @@ def test_card_is_complete(name: str) -> None:
     assert card.name == name
     for part in dataclasses.fields(card):
         assert getattr(card, part.name) or part.name in MAY_BE_NOTHING, part.name
-    assert set(card.needs) <= {*WIDTHS, *BAGS, "logmel"}
+    assert set(card.needs) <= {*WIDTHS, *BAGS, "logmel", "frames"}
     names = AVVP_NAMES if isinstance(card.task, Parsing) else TAGGING_NAMES
     assert card.task.selection_metric in names
     assert set(card.task.columns) <= set(names)

@@ -1,5 +1,6 @@
 """A small store for models that tag: sound tells half of the classes, picture the other half."""
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,23 +8,30 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from PIL import Image
 
 from schemas import table_schema, tensor_array
 from tests.stores.writer import RECIPE, Tables, clip_row, snippet_columns, to_table, write_store
 
 CLASSES = ("Bell", "Dog", "Engine", "Rain", "Speech", "Wind")
 SHAPES = {"logmel": (100, 64), "resnet152": (2048,), "r2plus1d": (512,), "vggish": (128,)}
+FRAME = (36, 48)
+"""Height and width of a made-up frame."""
+COLOURS = ((230, 0, 0), (0, 230, 0), (0, 0, 230), (230, 230, 0), (230, 0, 230), (0, 230, 230))
+"""Of the classes' stripes."""
 
 
 def write_tagging_store(
     root: Path, *, train: int = 48, val: int = 16, test: int = 24, seconds: int = 2, parts: int = 4,
     features: Sequence[str] = ("logmel", "resnet152", "r2plus1d"), labels: int = 2,
     noise: float = 1.0, seed: int = 0, prefix: str = "", classes: Sequence[str] = CLASSES,
+    frames: bool = False,
     **changes: Any,
 ) -> Path:  # fmt: skip
     """Write a store; `labels` is the most that a clip has, `changes` as `write_store` takes them.
 
-    A feature is the sum of the patterns of the clip's classes, and noise.
+    A feature is the sum of the patterns of the clip's classes, and noise. With `frames` there are
+    pictures of 48x36 too, a stripe of each class's colour in them.
     """
     random = np.random.default_rng(seed)
     splits = ["train"] * train + ["val"] * val + ["test"] * test
@@ -40,10 +48,30 @@ def write_tagging_store(
             named = {row: [classes[i] for i in hot[row].nonzero()[0]] for row in rows}
             clips = [clip_row(keys[row], seconds, splits[row], named[row]) for row in rows]
             names = [keys[row] for row in rows]
-            yield {"clips": to_table("clips", clips), "snippets": _snippets(names, seconds, values)}
+            shown = {"frames": frame_table(names, hot[rows], seconds)} if frames else {}
+            snippets = _snippets(names, seconds, values)
+            yield {"clips": to_table("clips", clips), "snippets": snippets, **shown}
 
-    recipe = RECIPE.with_(extractors=tuple(features))
+    recipe = RECIPE.with_(extractors=(*features, *["frames"] * frames), frames_side=FRAME[0])
     return write_store(root, tables(), **{"vocabulary": classes, "recipe": recipe, **changes})
+
+
+def frame_table(keys: Sequence[str], hot: NDArray[np.bool_], seconds: int) -> pa.Table:
+    """Return table `frames` of some clips, eight a second."""
+    height, width = FRAME
+    schema = table_schema("frames", RECIPE.with_(extractors=("frames",)))
+    stripes = np.array_split(np.arange(height), hot.shape[1])
+    rows: list[tuple[str, int, int, int, int, bytes]] = []
+    for key, has in zip(keys, hot, strict=True):
+        pixels = np.full((height, width, 3), 40, np.uint8)
+        for place in has.nonzero()[0]:
+            pixels[stripes[place]] = COLOURS[place % len(COLOURS)]
+        for frame in range(8 * seconds):
+            file = io.BytesIO()
+            Image.fromarray(np.roll(pixels, frame % 2, axis=0)).save(file, "JPEG", quality=90)
+            rows.append((key, frame // 8, frame, width, height, file.getvalue()))
+    columns = zip(*rows, strict=True)
+    return pa.table(dict(zip(schema.names, map(list, columns), strict=True)), schema)
 
 
 def _labels(clips: int, classes: int, most: int, random: np.random.Generator) -> NDArray[np.bool_]:

@@ -19,12 +19,14 @@ from torch import Tensor, nn
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import Size
 from models.contract.card import Departure, Experiment, ModelCard, PaperRow
-from models.contract.config import LogMelConfig
+from models.contract.config import LogMelConfig, PixelConfig
 from models.data.source import ClipSource
 from models.nets.losses import clip_loss
 from models.nets.tagging.audio_resnet50 import Trunk
 from models.nets.tagging.fayek_visual import mean_over_seconds
 from models.nets.tagging.logmel import BandNorm, fit_bands, refuse_other_bands, spectrogram
+from models.nets.tagging.r2plus1d import R2Plus1D, mean_over_views, seen
+from models.nets.tagging.r2plus1d_101 import STORED_WIDTH
 from models.tasks.tagging import Tagging
 from models.training.loop import train_epoch
 from models.training.method import NetMethod
@@ -35,18 +37,24 @@ HEADS = ("audio", "visual", "joint")
 PUBLISHED = {"audio": 0.239, "visual": 0.384, "joint": 0.377}
 """Weights of the losses for AudioSet, R(2+1)D-101, no pre-training, from the authors' code."""
 WIDTH = 512
+LEAST_OVERFIT = 0.05
+"""Overfitting of a head counts as this share of the largest head's at least."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(LogMelConfig):
+class Config(LogMelConfig, PixelConfig):
     """G-Blend on AudioSet."""
 
-    weights: Literal["published", "estimated"] = "published"
-    """Weights of the three losses: the published ones, or estimated before the training."""
+    weights: Literal["offline", "online", "published"] = "offline"
+    """Weights of the three losses: measured once before the training, measured again every
+    `estimate_epochs` epochs, or those that the authors published for AudioSet."""
     estimate_epochs: Size = 3
-    """Epochs that each head is trained for to estimate its weight."""
+    """Epochs that each head is trained for alone to measure its weight."""
+    trunk: Literal["frames", "stored"] = "frames"
+    """What the picture is read from: pixels of stored frames (extractor `frames`), or the stored
+    vectors `r2plus1d` of the net of depth 18."""
 
 
 class Model(nn.Module):
@@ -55,9 +63,11 @@ class Model(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.bands = BandNorm()
-        self.trunk = Trunk()
+        self.hear = Trunk()
+        self.see = R2Plus1D(config.depth, config.width) if config.trunk == "frames" else None
+        seen_width = STORED_WIDTH if self.see is None else self.see.outputs
         self.listen = nn.Linear(2048, WIDTH)
-        self.look = nn.Linear(512, WIDTH)
+        self.look = nn.Linear(seen_width, WIDTH)
         self.audio = nn.Linear(WIDTH, config.classes)
         self.visual = nn.Linear(WIDTH, config.classes)
         self.joint = nn.Sequential(
@@ -65,14 +75,26 @@ class Model(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Outputs:
-        """Map `logmel` [B, T, 100, 64], `r2plus1d` [B, T, 512] to the three heads' scores."""
-        steps = self.trunk(self.bands(spectrogram(batch)).frames)
+        """Map `logmel` [B, T, 100, 64] and the picture to the three heads' scores.
+
+        The picture is `frames` [B, V, F, S, S, 3], of which each view is joined with the whole
+        sound, or `r2plus1d` [B, T, 512].
+        """
+        steps = self.hear(self.bands(spectrogram(batch)).frames)
         heard = torch.relu(self.listen(steps.mean(dim=2)))
-        visual = mean_over_seconds(batch.features["r2plus1d"], batch.present["r2plus1d"])
-        seen = torch.relu(self.look(visual))
-        logits = (self.joint(torch.cat([heard, seen], 1)), self.audio(heard), self.visual(seen))
-        joint, audio, video = (torch.sigmoid(values.float()) for values in logits)
-        return Outputs(clip=joint, clip_audio=audio, clip_visual=video)
+        if self.see is None:
+            vectors = [mean_over_seconds(batch.features["r2plus1d"], batch.present["r2plus1d"])]
+            there = heard.new_ones(len(heard), 1)
+        else:
+            vectors, there = seen(self.see, batch), batch.present["frames"]
+        views = [torch.relu(self.look(vector)) for vector in vectors]
+        joint = [torch.sigmoid(self.joint(torch.cat([heard, one], 1)).float()) for one in views]
+        visual = [torch.sigmoid(self.visual(one).float()) for one in views]
+        return Outputs(
+            clip=mean_over_views(joint, there),
+            clip_audio=torch.sigmoid(self.audio(heard).float()),
+            clip_visual=mean_over_views(visual, there),
+        )
 
 
 class Loss(nn.Module):
@@ -84,57 +106,93 @@ class Loss(nn.Module):
         self.weights: Tensor
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Return terms `audio`, `visual`, `joint`, unweighted, and `total`, weighted."""
+        """Return terms `audio`, `visual`, `joint`, unweighted, their weights, and `total`."""
         scores = (outputs.clip_audio, outputs.clip_visual, outputs.clip)
         losses = [clip_loss(score, batch.labels) for score in scores if score is not None]
         total = (self.weights * torch.stack(losses)).sum()
-        return {**dict(zip(HEADS, losses, strict=True)), "total": total}
+        weights = {f"weight_{name}": self.weights[place] for place, name in enumerate(HEADS)}
+        return {**dict(zip(HEADS, losses, strict=True)), **weights, "total": total}
 
 
-def blend_weights(
-    before: Mapping[str, tuple[float, float]], after: Mapping[str, tuple[float, float]]
-) -> dict[str, float]:
-    """Return weights of the heads from (training loss, validation loss) before and after epochs.
+Losses = Mapping[str, tuple[float, float]]
+"""Training loss and validation loss of each head."""
 
-    A head counts by what it gained in validation loss, over the square of what its gap between
-    validation and training loss grew (at least 1e-4); the sum is 1 (Wang et al., optimal blend).
+
+def blend_weights(before: Losses, after: Losses) -> dict[str, float]:
+    """Return weights of the heads from their losses before and after some epochs; the sum is 1.
+
+    A head counts by its generalisation, what its validation loss fell by, over the square of its
+    overfitting, what the gap between validation and training loss grew by (Wang et al., optimal
+    blend). One whose validation loss rose has learned nothing to blend and gets no weight. A gap
+    that shrank, or grew by less than a twentieth of the largest one, counts as that: a square of
+    noise near zero would leave all weight to one head. Without any gain all weights are equal.
     """
-    raw = {}
-    for name, (train, val) in before.items():
-        gain = val - after[name][1]
-        overfit = max(1e-4, (after[name][1] - after[name][0]) - (val - train))
-        raw[name] = abs(gain) / overfit**2
+    gain = {name: max(0.0, val - after[name][1]) for name, (_, val) in before.items()}
+    overfit = {
+        name: (after[name][1] - after[name][0]) - (val - train)
+        for name, (train, val) in before.items()
+    }
+    largest = max(overfit.values())
+    least = LEAST_OVERFIT * largest if largest > 0 else 1.0
+    raw = {name: gain[name] / max(least, overfit[name]) ** 2 for name in before}
     total = sum(raw.values())
+    if not total:
+        logger.warning("no head's validation loss fell in the measurement: all weights are equal")
     return {name: value / total if total else 1 / len(raw) for name, value in raw.items()}
+
+
+def needs(config: Config) -> tuple[str, ...]:
+    """Return the sound and the frames, or the stored vectors in their place."""
+    return ("logmel", "r2plus1d" if config.trunk == "stored" else "frames")
 
 
 def check(config: Config, data: ClipSource) -> None:
     """Raise `UsageError` when the store lacks what the settings need."""
     refuse_other_bands(data)
-    if config.weights == "estimated" and not data.has("val"):
+    if config.weights != "published" and not data.has("val"):
         raise UsageError(
-            f"{data.manifest.root} has no validation clips, which --weights estimated needs; take "
-            "--weights published"
+            f"{data.manifest.root} has no validation clips, which --weights {config.weights} "
+            "needs; take --weights published"
         )
 
 
 def prepare(training: Training) -> None:
-    """Fit the bands; estimate the weights when the settings say so."""
+    """Fit the bands; measure the weights when they are measured once."""
+    model, config = training.model, training.config
+    assert isinstance(model, Model)
+    assert isinstance(config, Config)
+    fit_bands(model.bands, training.data)
+    if config.weights == "offline":
+        set_weights(training)
+
+
+def before_epoch(training: Training) -> None:
+    """Measure the weights anew when they are measured again and again."""
+    config = training.config
+    assert isinstance(config, Config)
+    if config.weights == "online" and (training.state.epoch - 1) % config.estimate_epochs == 0:
+        set_weights(training)
+
+
+def set_weights(training: Training) -> None:
+    """Measure each head's weight from where the training stands; the net itself stays as it is.
+
+    Each head is trained alone for some epochs, in a copy of the net.
+    """
     model, loss, config = training.model, training.loss, training.config
     assert isinstance(model, Model)
     assert isinstance(loss, Loss)
     assert isinstance(config, Config)
-    fit_bands(model.bands, training.data)
-    if config.weights == "published":
-        return
     before = {name: losses(model, training.data, name) for name in HEADS}
+    done = max(0, training.state.epoch - 1)
     after = {}
-    for index, name in enumerate(HEADS):
+    for place, name in enumerate(HEADS):
         alone = Loss(config)
-        alone.weights.copy_(torch.eye(len(HEADS))[index])
+        alone.weights.copy_(torch.eye(len(HEADS))[place])
         net = copy.deepcopy(model)
         stage = begin(net, alone, training.data, config, training.task)
-        for _ in range(config.estimate_epochs):
+        stage.state.epoch = done
+        for _ in range(min(config.estimate_epochs, config.epochs - done)):
             stage.state.end_epoch(train_epoch(stage))
         after[name] = losses(net, training.data, name)
     weights = blend_weights(before, after)
@@ -158,13 +216,18 @@ def losses(model: Model, data: ClipSource, head: str, most: int = 2000) -> tuple
     return means[0], means[1]
 
 
+def _ours(name: str, what: str, **settings: str) -> Experiment:
+    row = PaperRow(paper="no paper", table="none", row=f"{name}: {what}", numbers={})
+    return Experiment(name=name, settings=settings, rows=(row,))
+
+
 CARD = ModelCard(
     name="g_blend",
     title="What makes training multi-modal classification networks hard?",
     paper="Wang, Tran, Feiszli, CVPR 2020, as a baseline in Fayek, Kumar, IJCAI 2020",
     url="https://arxiv.org/abs/1905.12681",
     code="https://github.com/facebookresearch/VMZ",
-    needs=("logmel", "r2plus1d"),
+    needs=("logmel", "frames"),
     dataset="audioset",
     task=Tagging(modalities=("audio", "visual"), selection_metric="map"),
     experiments=(
@@ -180,22 +243,38 @@ CARD = ModelCard(
                 ),
             ),
         ),
+        _ours("g_blend-online", "weights measured again every few epochs", weights="online"),
+        _ours("g_blend-published", "the authors' weights", weights="published"),
+        _ours("g_blend-probe", "on stored vectors of R(2+1)D-18", trunk="stored"),
     ),
     differences=(
-        "The visual trunk is not trained: the tables hold features of R(2+1)D-18; the audio trunk "
-        "is a ResNet-50 on 64 bands, theirs sees 100 x 40 log-mel.",
+        "The audio trunk is a ResNet-50 on 64 bands of the whole clip; the authors' program hears "
+        "log-mel of 100 x 40 during the frames that it sees.",
         "Vectors of 512 per modality, a joint head of two layers, and Adam are chosen here.",
         "The scores are those of the joint head.",
-        "--weights estimated trains each head alone from the same start and weighs it once.",
+        "Weights are measured by training each head alone, from the start (offline) or from where "
+        "the training stands (online), on at most 2,000 training and 2,000 validation clips. A "
+        "head that got worse gets none, and overfitting counts as a twentieth of the largest at "
+        "least.",
     ),
     departures=(
         Departure(
             says="trunk: stored features of R(2+1)D-18, where the paper trains a net of "
-            "depth 101 on pixels"
+            "depth 101 on pixels",
+            settings={"trunk": ("stored",)},
         ),
         Departure(
             says="front end: the audio trunk is a ResNet-50 on 64 bands, where the paper's "
             "sees log-mel of 100 x 40"
+        ),
+        Departure(
+            says="frames: the recipe's eight a second, where the authors' program takes "
+            "consecutive ones of thirty",
+            settings={"trunk": ("frames",)},
+        ),
+        Departure(
+            says="optimiser: Adam, where the authors' program has SGD with Nesterov momentum",
+            settings={"trunk": ("frames",)},
         ),
     ),
     ours=(
@@ -212,5 +291,6 @@ CARD = ModelCard(
 )
 
 METHOD = NetMethod[Config](
-    card=CARD, config=Config, build=Model, loss=Loss, check=check, prepare=prepare
-)
+    card=CARD, config=Config, build=Model, loss=Loss, needs=needs, check=check, prepare=prepare,
+    before_epoch=before_epoch,
+)  # fmt: skip

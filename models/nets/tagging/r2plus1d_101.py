@@ -1,4 +1,4 @@
-"""R(2+1)D-101 on video: the visual model that Fayek & Kumar compare with.
+"""R(2+1)D-101 on pixels: the visual model that Fayek & Kumar compare with; and a linear probe.
 
 Paper: Wang, Tran, Feiszli, "What makes training multi-modal classification networks hard?",
     https://arxiv.org/abs/1905.12681; the row is in Fayek, Kumar, IJCAI 2020,
@@ -8,26 +8,27 @@ Differences: see `CARD.differences`.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from models.contract.batch import Batch, Outputs
 from models.contract.bounds import Dropout, Rate, Size
 from models.contract.card import Departure, Experiment, ModelCard, PaperRow
-from models.contract.config import TaggingConfig
+from models.contract.config import PixelConfig
 from models.nets.losses import ClipLoss
 from models.nets.tagging.fayek_visual import mean_over_seconds
+from models.nets.tagging.r2plus1d import R2Plus1D, mean_over_views, seen
 from models.tasks.tagging import Tagging
 from models.training.method import NetMethod
 
-BLOCKS = (3, 4, 23, 3)
-"""Bottleneck blocks of the four stages of depth 101."""
+STORED_WIDTH = 512
+"""Numbers of the stored feature `r2plus1d` of a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TaggingConfig):
+class Config(PixelConfig):
     """R(2+1)D on AudioSet's video."""
 
     epochs: Size = 20
@@ -36,39 +37,32 @@ class Config(TaggingConfig):
     """Adam's learning rate at the start."""
     schedule: Literal["step", "cosine"] = "cosine"
     """Learning rate over the epochs."""
-    trunk: Literal["stored", "frames"] = "stored"
-    """What the classes are read from: the stored features `r2plus1d` of the net of depth 18, or 16
-    frames that the net of depth 101 sees itself (feature `frames`, which no extractor stores)."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Precision of matrix products and convolutions in training."""
+    trunk: Literal["frames", "stored"] = "frames"
+    """What the classes are read from: pixels of stored frames (extractor `frames`), or the stored
+    vectors `r2plus1d` of the net of depth 18, on which a linear layer is trained."""
     dropout: Dropout = 0.3
     """Before the last layer."""
 
 
-def trunk() -> nn.Module:
-    """Return R(2+1)D of depth 101 without its last layer: [B, 3, 16, 112, 112] to [B, 2048]."""
-    from torchvision.models.video import resnet  # 2 s and 100 MB that no other model needs
-
-    makers: Any = [resnet.Conv2Plus1D] * len(BLOCKS)
-    net = resnet.VideoResNet(resnet.Bottleneck, makers, list(BLOCKS), resnet.R2Plus1dStem)
-    net.fc = nn.Identity()
-    return net
-
-
 class Model(nn.Module):
-    """One vector per clip, and a linear layer to the classes."""
+    """A vector per view, or one of the clip, and a linear layer to the classes."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
-        self.trunk = trunk() if config.trunk == "frames" else None
-        width = 512 if self.trunk is None else 2048
+        self.trunk = R2Plus1D(config.depth, config.width) if config.trunk == "frames" else None
+        width = STORED_WIDTH if self.trunk is None else self.trunk.outputs
         self.classify = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(width, config.classes))
 
     def forward(self, batch: Batch) -> Outputs:
-        """Map `r2plus1d` [B, T, 512], or `frames` [B, 1, 3, 16, 112, 112], to the probabilities."""
+        """Map `frames` [B, V, F, S, S, 3], or `r2plus1d` [B, T, 512], to the probabilities."""
         if self.trunk is None:
             vector = mean_over_seconds(batch.features["r2plus1d"], batch.present["r2plus1d"])
+            scores = torch.sigmoid(self.classify(vector).float())
         else:
-            vector = cast(Tensor, self.trunk(batch.features["frames"][:, 0]))
-        scores = torch.sigmoid(self.classify(vector).float())
+            views = [torch.sigmoid(self.classify(one).float()) for one in seen(self.trunk, batch)]
+            scores = mean_over_views(views, batch.present["frames"])
         return Outputs(clip=scores, clip_visual=scores)
 
 
@@ -76,7 +70,7 @@ Loss = ClipLoss
 
 
 def needs(config: Config) -> tuple[str, ...]:
-    """Return the stored features of the trunk, or the frames for it."""
+    """Return the frames, or the stored vectors for the probe."""
     return ("r2plus1d",) if config.trunk == "stored" else ("frames",)
 
 
@@ -86,7 +80,7 @@ CARD = ModelCard(
     paper="Wang, Tran, Feiszli, CVPR 2020, as a baseline in Fayek, Kumar, IJCAI 2020",
     url="https://arxiv.org/abs/1905.12681",
     code="https://github.com/facebookresearch/VMZ",
-    needs=("r2plus1d",),
+    needs=("frames",),
     dataset="audioset",
     task=Tagging(modalities=("visual",), selection_metric="map"),
     experiments=(
@@ -102,12 +96,26 @@ CARD = ModelCard(
                 ),
             ),
         ),
+        Experiment(
+            name="r2plus1d_101-probe",
+            settings={"trunk": "stored", "precision": "fp32"},
+            rows=(
+                PaperRow(
+                    paper="no paper",
+                    table="none",
+                    row="r2plus1d_101-probe: a linear layer on stored vectors of R(2+1)D-18",
+                    numbers={},
+                ),
+            ),
+        ),
     ),
     differences=(
-        "The tables hold features of R(2+1)D-18, not frames, so by default a linear layer is "
-        "trained on these; the net of depth 101 is built with --trunk frames, for stores that hold "
-        "16 frames of 112 x 112 a clip as a feature `frames`.",
-        "Clip length, frame size and optimiser are not in the papers read; Adam with a cosine.",
+        "Scale jitter (shorter side 8/7 to 10/7 of the square), a random square, mirroring and a "
+        "random time in training, ten views with the middle square at evaluation: as the authors' "
+        "program does; the range of the jitter is chosen here.",
+        "Frames come from the store, eight a second with the default recipe, so that 16 of them "
+        "are two seconds.",
+        "Clips, batches and learning rate are not in the papers read.",
     ),
     departures=(
         Departure(
@@ -116,8 +124,12 @@ CARD = ModelCard(
             settings={"trunk": ("stored",)},
         ),
         Departure(
-            says="trunk: bottlenecks of torchvision's making on 112 x 112, where the "
-            "paper's net has its own midplanes and frames of 224 x 224",
+            says="frames: the recipe's eight a second, where the authors' program takes "
+            "consecutive ones of thirty",
+            settings={"trunk": ("frames",)},
+        ),
+        Departure(
+            says="optimiser: Adam, where the authors' program has SGD with Nesterov momentum",
             settings={"trunk": ("frames",)},
         ),
     ),

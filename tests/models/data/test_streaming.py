@@ -144,7 +144,7 @@ def test_processes_get_equal_shares_of_different_parts(store: Path) -> None:
 
 
 def test_training_from_a_stream_learns(store: Path, tmp_path: Path) -> None:
-    given = ["r2plus1d_101", "--features", str(store), "--stream", "yes", "--epochs", "20"]
+    given = ["r2plus1d_101-probe", "--features", str(store), "--stream", "yes", "--epochs", "20"]
     train.main([*given, "--run", str(tmp_path), "--buffer-clips", "16", "--learning-rate", "0.01"])
     found = json.loads((tmp_path / "results.json").read_text())
     assert found["metrics"]["test"]["map"] > 0.6
@@ -258,7 +258,15 @@ def test_split_of_one_class_has_no_ranking_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = write_tagging_store(tmp_path / "store", features=("r2plus1d",), test=1, labels=1)
-    given = ["r2plus1d_101", "--features", str(store), "--epochs", "2", "--run", str(tmp_path)]
+    given = [
+        "r2plus1d_101-probe",
+        "--features",
+        str(store),
+        "--epochs",
+        "2",
+        "--run",
+        str(tmp_path),
+    ]
     with caplog.at_level(logging.WARNING):
         train.main(given)
     assert "split 'test' tells no two classes apart" in caplog.text

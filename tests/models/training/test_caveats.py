@@ -37,8 +37,12 @@ OF_A_KIND: dict[str, tuple[str, ...]] = {
     "cvssp-fusion": ("front end", "system"),
     "fayek_visual": ("front end",),
     "audio_resnet50": ("front end and training",),
-    "r2plus1d_101": ("trunk",),
-    "g_blend": ("trunk", "front end"),
+    "r2plus1d_101": ("frames", "optimiser"),
+    "r2plus1d_101-probe": ("trunk",),
+    "g_blend": ("front end", "frames", "optimiser"),
+    "g_blend-online": ("front end", "frames", "optimiser"),
+    "g_blend-published": ("front end", "frames", "optimiser"),
+    "g_blend-probe": ("trunk", "front end"),
 }
 """Caveats of each experiment with pretrained weights on all of the paper's data."""
 FUSIONS = [name for name, (model, _) in registry.experiments().items() if model == "fusion"]

@@ -45,7 +45,7 @@ def test_tagging_ends_with_figures_whatever_the_classes_are_called(tmp_path: Pat
         tmp_path / "store", features=("r2plus1d",), train=24, val=8, test=8, classes=names
     )
     run = tmp_path / "run"
-    given = ("r2plus1d_101", "--features", store, "--run", run, "--epochs", 1)
+    given = ("r2plus1d_101-probe", "--features", store, "--run", run, "--epochs", 1)
     assert run_command(train.main, *given).returncode == 0
     predictions = pq.read_table(run / "predictions.parquet")
     assert json.loads(predictions.schema.metadata[b"classes"]) == list(names)

@@ -25,7 +25,7 @@ from schemas import UsageError
 from tests.places import ROOT
 from tests.stores.tagging import CLASSES, write_tagging_store
 
-HEAD = "r2plus1d_101"  # the smallest net of all: one linear layer
+HEAD = "r2plus1d_101-probe"  # the smallest net of all: one linear layer
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def begin(store: Path, name: str = HEAD, **settings: object) -> Training:
-    method = registry.load(name)
-    config = method.config.from_json({"classes": len(CLASSES), "epochs": 3, **settings})
+    model, experiment = registry.find(name)
+    method = registry.load(model)
+    changes = {"classes": len(CLASSES), "epochs": 3, **settings}
+    config = method.config.from_json({**experiment.settings, **changes})
     torch.manual_seed(1)
     data = open_clips(store, method.features(config))
     net, loss = method.build(config), method.loss(config)

@@ -3,22 +3,30 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from models import registry, train
 from models.contract.batch import Batch
+from models.contract.config import TrainConfig
 from models.data.clips import open_clips
-from models.nets.tagging import fayek_audio, g_blend
+from models.nets.tagging import fayek_audio
 from models.nets.tagging.augment import crop
 from models.nets.tagging.logmel import BandNorm, Spectrogram, fit_bands, spectrogram
 from models.training import loop
+from models.training.method import NetMethod
 from models.training.state import begin
 from schemas import UsageError
 from tests.stores.tagging import CLASSES, write_tagging_store
 
-NAMES = ("fayek_audio", "fayek_visual", "audio_resnet50", "r2plus1d_101", "g_blend")
+NAMES = (
+    "fayek_audio", "fayek_visual", "audio_resnet50", "r2plus1d_101", "r2plus1d_101-probe",
+    "g_blend", "g_blend-probe",
+)  # fmt: skip
+SMALL = {"depth": 18, "width": 4, "classes": 5}
+"""Settings of nets that see pixels, for a CPU."""
 SHAPES = {"logmel": (100, 64), "resnet152": (2048,), "r2plus1d": (512,)}
 
 
@@ -26,14 +34,27 @@ def clips(count: int = 4, seconds: int = 2, classes: int = 5, seed: int = 0) -> 
     generator = torch.Generator().manual_seed(seed)
     labels = torch.zeros(count, classes)
     labels[torch.arange(count), torch.arange(count) % classes] = 1.0
+    pixels = torch.randint(0, 256, (count, 2, 4, 32, 32, 3), generator=generator)
     return Batch(
         features={
             name: torch.randn(count, seconds, *shape, generator=generator)
             for name, shape in SHAPES.items()
+        }
+        | {"frames": pixels.to(torch.uint8)},
+        present={
+            name: torch.ones(count, seconds, dtype=torch.bool) for name in (*SHAPES, "frames")
         },
-        present={name: torch.ones(count, seconds, dtype=torch.bool) for name in SHAPES},
         labels=labels,
     )
+
+
+def small(name: str) -> tuple[NetMethod[Any], TrainConfig]:
+    """The method and small settings of an experiment."""
+    model, experiment = registry.find(name)
+    method = registry.load(model)
+    known = {one.name for one in dataclasses.fields(method.config)}
+    changes = {key: value for key, value in SMALL.items() if key in known}
+    return method, method.config.from_json({**experiment.settings, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +115,8 @@ def test_absent_seconds_do_not_count() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_scores_are_probabilities_and_clips_do_not_mix(name: str) -> None:
-    net = registry.build(name, classes=5).eval()
+    method, config = small(name)
+    net = method.build(config).eval()
     batch = clips()
     alone = dataclasses.replace(
         batch,
@@ -110,8 +132,7 @@ def test_scores_are_probabilities_and_clips_do_not_mix(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_parameter_learns(name: str) -> None:
-    module = registry.load(name)
-    config = module.config.from_json({"classes": 5})
+    module, config = small(name)
     torch.manual_seed(0)
     net, loss, batch = module.build(config), module.loss(config), clips()
     total = loss(net.train()(batch), batch)["total"]
@@ -120,18 +141,6 @@ def test_every_parameter_learns(name: str) -> None:
     still = [key for key, one in net.named_parameters() if one.grad is None or not one.grad.any()]
     before_norm = {key for key in still if key.endswith("0.bias") and "blocks" in key}
     assert set(still) == before_norm  # batch normalisation takes a constant away again
-
-
-def test_net_of_depth_101_takes_sixteen_frames() -> None:
-    net = registry.build("r2plus1d_101", trunk="frames", classes=5).eval()
-    depths = [len(getattr(net.trunk, f"layer{stage}")) for stage in (1, 2, 3, 4)]
-    assert depths == [3, 4, 23, 3]
-    batch = Batch(
-        features={"frames": torch.zeros(1, 1, 3, 16, 112, 112)}, present={},
-        labels=torch.zeros(1, 5),
-    )  # fmt: skip
-    with torch.no_grad():
-        assert net(batch).clip.shape == (1, 5)
 
 
 def test_bands_are_normalised_by_training_clips_alone(store: Path) -> None:
@@ -183,15 +192,6 @@ def test_students_learn_from_labels_and_their_teacher(tmp_path: Path) -> None:
     assert [line["rate"] for line in training.state.history] == [1e-3, 1e-3]
 
 
-def test_blend_weights_follow_gain_over_overfitting() -> None:
-    before = {"audio": (1.0, 1.0), "visual": (1.0, 1.0)}
-    after = {"audio": (0.5, 0.7), "visual": (0.4, 0.8)}  # gains .3, .2; gaps .2, .4
-    raw = {"audio": 0.3 / 0.2**2, "visual": 0.2 / 0.4**2}
-    found = g_blend.blend_weights(before, after)
-    assert found == pytest.approx({key: one / sum(raw.values()) for key, one in raw.items()})
-    assert sum(g_blend.PUBLISHED.values()) == pytest.approx(1.0)
-
-
 def test_log_mel_of_another_shape_is_refused_in_a_sentence(tmp_path: Path) -> None:
     data = open_clips(write_tagging_store(tmp_path / "store", features=("logmel",)), ("logmel",))
     data.features["logmel"] = data.features["logmel"][:, :, :50, :40]
@@ -209,7 +209,7 @@ def test_small_sets_get_small_batches_and_augmentation(store: Path) -> None:
     assert fayek_audio.adapt(plain, data) == plain
 
 
-@pytest.mark.parametrize("name", ["fayek_visual", "r2plus1d_101"])
+@pytest.mark.parametrize("name", ["fayek_visual", "r2plus1d_101-probe"])
 def test_rows_train_from_the_command(name: str, store: Path, tmp_path: Path) -> None:
     arguments = [name, "--features", str(store), "--run", str(tmp_path), "--epochs", "3"]
     train.main([*arguments, "--batch-size", "16"])
