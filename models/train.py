@@ -3,6 +3,7 @@
 python models/train.py han --features out/llp
 python models/train.py han-gru --features out/llp --seeds 3
 python models/train.py fayek_audio --features out/mine --folds 5
+python models/train.py fayek_audio --features out/mine --sweep learning-rate=1e-5..1e-3
 torchrun --nproc-per-node 2 -- models/train.py fayek_audio --features out/audioset
 python models/train.py --list
 """
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # torch is imported once the options are read
     from models.data.source import ClipSource
     from models.training.method import NetMethod
     from models.training.results import RunResults
+    from models.training.session import Session
 
 PROGRAM = "models/train.py"
 
@@ -65,6 +67,11 @@ class Options:
     resume: bool = False
     """Go on with a training that was stopped, from its last save; of several seeds or folds the
     finished ones stay."""
+    sweep: tuple[str, ...] = ()
+    """Settings to search on the validation clips, such as learning-rate=1e-5..1e-3 or
+    batch-size=16,32; several go together. The best are trained with at the end (docs/sweep.md)."""
+    trials: Size = 12
+    """Trainings of --sweep at most; lists alone end with their last combination."""
     overwrite: bool = False
     """Replace a finished run in the --run folder."""
     save_every_s: Annotated[float, AtLeast(0)] = 60.0
@@ -79,6 +86,8 @@ class Options:
         check(self)
         if self.folds and self.seeds > 1:
             raise ValueError(f"folds and seeds go one at a time, got {self.folds} and {self.seeds}")
+        if self.sweep and (self.folds or self.seeds > 1):
+            raise ValueError("sweep goes without folds and seeds; give them the best settings")
         if self.resume and self.overwrite:
             raise ValueError("resume goes on and overwrite starts anew; give one of them")
 
@@ -113,15 +122,18 @@ def train_all(
     from models.runtime import distributed as parallel
     from models.runtime.device import choose_device
     from models.training import run_folder as runs
-    from models.training import tables, tracking
+    from models.training import tracking
 
     tracking.check(options.trackers)
     assert options.features is not None
-    out = console()
     data = open_store(method, options.features, options, config)
     config = replace(config, classes=len(data.vocabulary))
     parallel.start(choose_device(config.device))
     base = run_folder_of(options, experiment, config)
+    if options.sweep:
+        sweep_and_train(method, experiment, options, config, data, base)
+        parallel.stop()
+        return
     planned = list(planned_runs(options, config, data, base))
     if not options.overwrite and not options.resume:
         for run in planned:
@@ -129,15 +141,58 @@ def train_all(
     finished = []
     for run in planned:
         finished.append(train_planned(run, method, experiment, options))
-        tables.print_results(out, finished[-1], method.card)
-        out.print(f"Page: {run.folder / runs.REPORT}", markup=False)
-        said = f"Run folder: {run.folder}. Score it again: python models/evaluate.py --run "
-        out.print(f"{said}{run.folder}", markup=False)
+        print_run(finished[-1], run.folder, method)
     if len(finished) > 1:
         over = "folds" if options.folds else "seeds"
         summarise(finished, base / f"{over}.json", method.card.task, over)
         compare_after_trainings([run.folder for run in planned], base)
     parallel.stop()
+
+
+def print_run(finished: RunResults, folder: Path, method: NetMethod[Any]) -> None:
+    """Print the scores of a run and where it is."""
+    from models.training import run_folder as runs
+    from models.training import tables
+
+    out = console()
+    tables.print_results(out, finished, method.card)
+    out.print(f"Page: {folder / runs.REPORT}", markup=False)
+    said = f"Run folder: {folder}. Score it again: python models/evaluate.py --run "
+    out.print(f"{said}{folder}", markup=False)
+
+
+def sweep_and_train(
+    method: NetMethod[Any],
+    experiment: Experiment,
+    options: Options,
+    config: TrainConfig,
+    data: ClipSource,
+    base: Path,
+) -> None:
+    """Search settings on the validation clips, then train with the best ones into BASE/best."""
+    from models.sweep import trials
+    from models.sweep.report import FIGURE, TABLE, command_of
+    from models.sweep.space import read_space
+    from models.training import run_folder as runs
+
+    space = read_space(options.sweep, config)
+    if options.overwrite:
+        trials.forget(base)
+    elif not options.resume:
+        trials.refuse_begun(base)
+    session = session_of(PlannedRun(base, config, data), method, experiment, options)
+    sweep = trials.Sweep(session=session, space=space, most=options.trials)
+    with runs.held(base):
+        best = trials.search(sweep, data)
+    out = console()
+    again = command_of(PROGRAM, experiment, best, session.features, session.annotations)
+    out.print(f"Table: {base / TABLE}. Figure: {base / FIGURE}", markup=False)
+    out.print(f"Train with the best settings: {again}", markup=False, soft_wrap=True)
+    run = PlannedRun(base / trials.BEST, best, data)
+    names = [dimension.name for dimension in space]
+    resumed = options.resume and runs.has_settings(run.folder, best, names)
+    finished = train_planned(run, method, experiment, replace(options, resume=resumed))
+    print_run(finished, run.folder, method)
 
 
 def run_folder_of(options: Options, experiment: Experiment, config: TrainConfig) -> Path:
@@ -150,7 +205,8 @@ def run_folder_of(options: Options, experiment: Experiment, config: TrainConfig)
     if options.run is not None:
         return options.run
     several = options.seeds > 1 or options.folds > 0
-    base = Path("runs") / (experiment.name if several else f"{experiment.name}-{config.seed}")
+    name = experiment.name if several else f"{experiment.name}-{config.seed}"
+    base = Path("runs") / (f"{experiment.name}-sweep" if options.sweep else name)
     return runs.last_folder(base) if options.resume else runs.free_folder(base)
 
 
@@ -185,22 +241,32 @@ def train_planned(
     """Train one run, or go on with it; write its page."""
     from models.pages.run_page import write_after_training
     from models.training import run_folder as runs
-    from models.training.session import Session, train, train_or_go_on
+    from models.training.session import train, train_or_go_on
 
-    several = options.seeds > 1 or options.folds > 0
+    several = options.seeds > 1 or options.folds > 0 or bool(options.sweep)
     with runs.held(run.folder):
         clips = method.derive(run.clips, run.config, run.folder)
         method.check(run.config, clips)
-        session = Session(
-            method=method, experiment=experiment, config=method.adapt(run.config, clips),
-            features=options.features or Path(), annotations=options.annotations,
-            folder=run.folder, fold=run.fold, resume=options.resume,
-            save_every_s=options.save_every_s, trackers=options.trackers,
-        )  # fmt: skip
+        session = session_of(run, method, experiment, options)
+        session = replace(session, config=method.adapt(run.config, clips))
         go_on = several or (options.resume and runs.unreported(run.folder))
         results = train_or_go_on(session, clips) if go_on else train(session, clips)
         write_after_training(run.folder, clips)
     return results
+
+
+def session_of(
+    run: PlannedRun, method: NetMethod[Any], experiment: Experiment, options: Options
+) -> Session:
+    """Return what to train, on what, and where it goes."""
+    from models.training.session import Session
+
+    return Session(
+        method=method, experiment=experiment, config=run.config,
+        features=options.features or Path(), annotations=options.annotations,
+        folder=run.folder, fold=run.fold, resume=options.resume,
+        save_every_s=options.save_every_s, trackers=options.trackers,
+    )  # fmt: skip
 
 
 def planned_runs(

@@ -21,6 +21,10 @@ from schemas import JobError
 logger = logging.getLogger(__name__)
 
 
+class DivergenceError(JobError):
+    """The values of a net are no longer finite."""
+
+
 def fit(
     training: Training,
     save: Callable[[Training], None] | None = None,
@@ -31,7 +35,7 @@ def fit(
     `save` is called after every step and every epoch, `report` before it when an epoch is done.
     Every epoch draws its order and its dropout
     from the seed and its own number, so a training that was stopped and goes on ends as one that
-    was not. `JobError` when the loss is not finite.
+    was not. `DivergenceError` when the loss is not finite.
     """
     config, state, task = training.config, training.state, training.task
     validates = task.can_validate(training.data)
@@ -174,7 +178,7 @@ def set_random_state(state: Tensor, device: torch.device) -> None:
 
 def _refuse_divergence(training: Training, values: Tensor) -> None:
     if not torch.isfinite(values).all():
-        raise JobError(
+        raise DivergenceError(
             f"the model's values are no longer finite in epoch {training.state.epoch}; try a "
             f"--learning-rate below {training.config.learning_rate:g}"
         )

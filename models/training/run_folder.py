@@ -247,6 +247,14 @@ def refuse_other_settings(folder: Path, config: TrainConfig, settings: Mapping[s
         )
 
 
+def has_settings(folder: Path, config: TrainConfig, names: Sequence[str]) -> bool:
+    """Return whether the folder holds a training whose settings `names` are those of `config`."""
+    if not (folder / CONFIG).is_file():
+        return False
+    settings, wanted = read_config(folder).settings, config.to_json()
+    return all(settings.get(name) == wanted[name] for name in names)
+
+
 def refuse_other_clips(folder: Path, data: ClipSource, subset: str) -> None:
     """Raise `UsageError` when a training was started on another subset than that of `data`."""
     if subset != data.manifest.subset_id:

@@ -77,6 +77,20 @@ def train_or_go_on(session: Session, data: ClipSource) -> RunResults:
 def train(session: Session, data: ClipSource) -> RunResults:
     """Train once, score every split, write the run folder; return what `results.json` holds."""
     started = time.monotonic()
+    training, trackers = fit(session, data)
+    save_weights(session.folder / runs.CHECKPOINT, training.model)
+    finished = write_run(session, training, started)
+    trackers.finish(finished.reports)
+    if parallel.rank() == 0:
+        (session.folder / runs.RESUME).unlink(missing_ok=True)
+    return finished
+
+
+def fit(session: Session, data: ClipSource) -> tuple[Training, Trackers]:
+    """Train once, or go on; return the net with the weights that are kept, and what was told.
+
+    Settings, history and saves are in the run folder; nothing is scored but validation clips.
+    """
     method, config, folder = session.method, session.config, session.folder
     resume = session.resume and not runs.stopped_before_save(folder)
     if resume and (folder / runs.RESUME).is_file():
@@ -102,12 +116,7 @@ def train(session: Session, data: ClipSource) -> RunResults:
     if resume:
         write_history(folder / runs.HISTORY, training.state.history)
     loop.fit(training, saver(folder / runs.RESUME, session.save_every_s), report)
-    save_weights(folder / runs.CHECKPOINT, net)
-    finished = write_run(session, training, started)
-    trackers.finish(finished.reports)
-    if parallel.rank() == 0:
-        (folder / runs.RESUME).unlink(missing_ok=True)
-    return finished
+    return training, trackers
 
 
 def _write_config(session: Session, data: ClipSource) -> None:
