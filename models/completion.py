@@ -5,19 +5,21 @@ source <(python -m models.completion bash)    in this shell; zsh likewise
 It holds for `python models/train.py ...` and for `models/train.py ...`, with every net's options.
 """
 
+if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
+    import sys
+    from os.path import dirname, realpath
+
+    here = dirname(realpath(__file__))
+    sys.path[:] = [dirname(here), *(entry for entry in sys.path if entry != here)]
+    from models.runtime.interrupts import exit_at_once
+
+    exit_at_once()
+
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Literal
-
-if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
-    here = Path(__file__).resolve().parent
-    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if entry != str(here))]
-    from models.runtime.interrupts import exit_at_once
-
-    exit_at_once()
 
 import tyro
 

@@ -9,6 +9,7 @@ Letters: N clips, C classes, T seconds.
 """
 
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,12 +31,16 @@ from models.data.pixels import FRAMES, open_pixels
 from models.data.sampling import balanced, deal_parts, interleave, mix_parts, shuffled_parts
 from models.data.source import ClipSource, read_clip_table
 from models.runtime import distributed as parallel
-from schemas import StoreManifest, UsageError, read_store_manifest, tensor_shape
+from models.runtime.interrupts import kept_from_children
+from schemas import JobError, StoreManifest, UsageError, read_store_manifest, tensor_shape
 
 Features = dict[str, NDArray[np.float32]]
 Present = dict[str, NDArray[np.bool_]]
 Tensors = tuple[dict[str, Tensor], dict[str, Tensor]]
 """Features and presence by name."""
+
+_SIGNAL_S = 1.0
+"""Seconds in which a signal that ended loader processes reaches the training as well."""
 
 logger = logging.getLogger(__name__)
 
@@ -145,6 +150,25 @@ class Chunks(Dataset[Tensors | UsageError]):
             return error
 
 
+def read_ahead(loader: DataLoader[Tensors | UsageError]) -> Iterator[Tensors | UsageError]:
+    """Yield what loader processes read; `JobError` when one of them was killed."""
+    with kept_from_children():
+        chunks = iter(loader)
+    while True:
+        try:
+            yield next(chunks)
+        except StopIteration:
+            return
+        except (EOFError, OSError, RuntimeError) as error:  # its end, or that of a pipe to it
+            if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+                raise
+            time.sleep(_SIGNAL_S)
+            raise JobError(
+                "a process that reads features was killed, perhaps for want of memory; --resume "
+                "goes on from the last save, --workers 0 reads in the training process"
+            ) from None
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StreamedClips(ClipSource):
     """All clips of a store with their features on disk."""
@@ -223,7 +247,7 @@ class StreamedClips(ClipSource):
             Chunks(self._loader_reader(), chunks), batch_size=None, shuffle=False,
             num_workers=self.workers, prefetch_factor=4,
         )  # fmt: skip
-        for tensors, rows in zip(loader, chunks, strict=True):
+        for tensors, rows in zip(read_ahead(loader), chunks, strict=True):
             if isinstance(tensors, UsageError):
                 raise tensors
             yield self._batch(tensors, rows)
