@@ -47,7 +47,7 @@ def test_killed_loader_process_is_said_in_one_sentence(store: Path) -> None:
     batches, loaders = reading(store)
     for loader in loaders:
         loader.kill()
-    with pytest.raises(JobError, match="a process that reads features was killed, .* --workers 0"):
+    with pytest.raises(JobError, match=r"a process that reads features was killed, .* --workers 0"):
         list(batches)
 
 
