@@ -6,6 +6,7 @@
     OUT/snippets/pack-<n>-<hash>.parquet, OUT/receipts/pack-<n>-<hash>.json
                                      many units joined into one (`pipelines.jobs.pack`)
     OUT/manifest.json                written last; readers go by it
+    OUT/README.md                    the dataset card (`pipelines.store.dataset_card`)
 
 The receipt of a pack names the units that it replaces: once it is written, their receipts no longer
 count.
@@ -15,11 +16,13 @@ import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from hashlib import sha256
+from typing import Any
 
 import pyarrow as pa
 from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.store import files
+from pipelines.store.dataset_card import write_card
 from pipelines.store.parquet import parquet_bytes
 from pipelines.store.receipts import Receipt, StoreState
 from pipelines.store.unit_store import UnitStore
@@ -64,6 +67,13 @@ class FeatureStore(UnitStore):
             self._check_identity(identity, dataset, recipe)
         self.recipe_hash = recipe.hash
         self.forget_damaged(verify=verify)
+
+    def replace_manifest(
+        self, manifest: Mapping[str, Any], state: StoreState, *, keep_parts: bool = False
+    ) -> None:
+        """Replace the manifest as any store does, and the dataset card with it."""
+        super().replace_manifest(manifest, state, keep_parts=keep_parts)
+        write_card(self.out, manifest)
 
     def _check_identity(self, stored: StoreIdentity, dataset: str, recipe: Recipe) -> None:
         if stored.dataset != dataset:

@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasets import load_dataset
+from datasets import get_dataset_config_names, load_dataset
 
 from pipelines.jobs.features.command import Options
 from pipelines.jobs.features.launch import make_recipe
@@ -99,6 +99,21 @@ def test_tables_open_everywhere(undisturbed: Path) -> None:
     )
     assert len(dataset) == n
     assert len(dataset[0]["logmel"] or [0] * 6400) == 6400
+
+
+def test_store_is_a_data_set_of_hugging_face(undisturbed: Path) -> None:
+    manifest = read_store_manifest(undisturbed)
+    rows = {
+        name: sum(pq.read_metadata(part).num_rows for part in manifest.paths(name))
+        for name in manifest.tables
+    }
+    filled = {name: count for name, count in rows.items() if count}
+    assert set(get_dataset_config_names(str(undisturbed))) == set(filled)
+    cache = str(undisturbed.parent / "hf")
+    for name, count in filled.items():
+        found = load_dataset(str(undisturbed), name, split="train", cache_dir=cache)
+        assert len(found) == count, name
+    assert len(load_dataset(str(undisturbed), split="train", cache_dir=cache)) == rows["clips"]
 
 
 def test_second_run_does_nothing(undisturbed: Path, small_media: Path, beam: Beam) -> None:
