@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+from huggingface_hub import metadata_load
 
 from pipelines.store.dataset_card import CARD_FILE, END, MOST_FILES, write_card
 
@@ -28,8 +28,9 @@ def manifest(parts: int = 2, dataset: str = "llp") -> dict[str, Any]:
 
 
 def configs(store: Path) -> dict[str, Any]:
-    _, head, _ = (store / CARD_FILE).read_text().split("---\n", 2)
-    return {config["config_name"]: config for config in yaml.safe_load(head)["configs"]}
+    head = metadata_load(store / CARD_FILE)
+    assert head is not None
+    return {config["config_name"]: config for config in head["configs"]}
 
 
 def test_card_names_the_files_of_every_table_that_has_some(tmp_path: Path) -> None:
