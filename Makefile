@@ -13,7 +13,7 @@ WEIGHTS ?=
 ARGS ?=
 # The first demo: a small, easy world, and what HAN reads, at one frame a second (docs/demo.md).
 # Options in ARGS win.
-FIRST_DEMO := --clips 160 --classes 6 --difficulty easy --recipe quick --extractors vggish,resnet152,r2plus1d
+FIRST_DEMO := --clips 200 --classes 6 --difficulty easy --recipe quick --extractors vggish,resnet152,r2plus1d
 BUDGET_S ?= 1500
 SEED ?= 0
 FAMILY ?=
@@ -29,7 +29,7 @@ INSTALL := $(if $(PIP_INDEX_URL),UV_DEFAULT_INDEX="$(PIP_INDEX_URL)") $(BIN)/uv 
 LOCKED := --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help install index features train test test-flink test-spark test-images test-browser test-faults test-kills test-mutants check bench lock clean
+.PHONY: help install index features train test test-flink test-spark test-images test-browser test-faults test-kills test-mutants check docs bench lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,10 @@ check: $(VENV)/dev.done ## style, types and layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: $(VENV)/dev.done ## the site, in out/site; strict: no link may be broken
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open out/site/index.html"
 
 bench: $(VENV)/dev.done ## measure speed, write docs/benchmarks
 	@$(BIN)/python -m pytest tests -m bench
