@@ -1,4 +1,4 @@
-"""What is written: links lead somewhere, every page is on the site, workflows call what is there."""
+"""What is written: links lead somewhere, all pages are on the site, workflows call what is there."""
 
 import re
 import subprocess
