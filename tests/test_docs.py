@@ -1,4 +1,4 @@
-"""What is written: links lead somewhere, all pages are on the site, workflows call what is there."""
+"""What is written: links lead somewhere, all pages are on the site, workflows call real targets."""
 
 import re
 import subprocess
