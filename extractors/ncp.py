@@ -1,7 +1,9 @@
 """Non-negative components of a clip's waveform, each with its VGGish: proposals for classification.
 
 Paper: Parekh, Essid, Ozerov, Duong, Perez, Richard, "Identify, Locate and Separate: Audio-Visual
-    Object Extraction in Large Video Collections Using Weak Supervision", TASLP 2019.
+    Object Extraction in Large Video Collections Using Weak Supervision", WASPAA 2019,
+    https://arxiv.org/abs/1811.04000, and "Weakly Supervised Representation Learning for
+    Audio-Visual Scene Analysis", IEEE/ACM TASLP 2019.
 Not settled there, so chosen here: 20 components, STFT of 1024 samples every 512 (Hann), 200
 multiplicative updates of the Kullback-Leibler divergence from a fixed random start, soft masks.
 

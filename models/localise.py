@@ -5,7 +5,8 @@ python models/localise.py --run runs/two_stream-1 --truth demo --split test
 
 The first form draws frames with boxes, opaque by score, above heat maps of box and audio scores,
 and writes all scores as a table. The second one scores the clips of the run's feature store
-against the boxes and events of the demo world that they come from.
+against the boxes and events of the demo world that they come from, or against the annotation files
+of their data set, such as DCASE 2017 or AVE, which say when a class is heard or seen.
 """
 
 if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
@@ -29,7 +30,7 @@ import tyro
 from models.runtime import command_line as cli
 from models.runtime import files
 from models.runtime.console import console
-from schemas import UsageError
+from schemas import UsageError, read_store_manifest
 
 if TYPE_CHECKING:  # torch is imported once the options are read
     from models.applications.localisation import InstanceScores
@@ -49,7 +50,8 @@ class Options:
     label: str | None = None
     """Class to show; left out: every class that the model detects in the clip."""
     truth: Path | None = None
-    """Folder of a demo world: score the clips of the run's store against it."""
+    """Folder of a demo world, or of the data set's annotation files: score the clips of the run's
+    store against it."""
     split: str = "test"
     """Split to score."""
     out: Path | None = None
@@ -115,24 +117,33 @@ def write_localisation(
 
 
 def score(run: "Run", options: Options) -> None:
-    """Score the clips of the run's store against a demo world."""
+    """Score the clips of the run's store against a demo world or against annotation files."""
     from models.applications import localisation_scores
     from models.applications.localisation import Locator
     from models.data.clips import open_clips
     from models.training import run_folder as runs
 
     config = runs.read_config(run.folder)
-    data = open_clips(Path(str(config.features)), run.needs)
+    features, truth = Path(str(config.features)), Path(str(options.truth))
+    is_demo = read_store_manifest(features).dataset == "demo"
+    data = open_clips(features, run.needs, None if is_demo else truth)
     runs.refuse_other_features(run.folder, config, data, run.needs)
-    truth = Path(str(options.truth))
-    measures = localisation_scores.measure(Locator(run, data), truth, options.split)
+    locator = Locator(run, data)
+    if is_demo:
+        measures = localisation_scores.measure(locator, truth, options.split)
+    else:
+        measures = localisation_scores.measure_times(locator, options.split)
     path = (options.out or run.folder) / f"localisation-{options.split}.json"
     files.write_json(path, measures)
     screen = console()
     if "boxes" in measures:
         screen.print(localisation_scores.box_table(measures["boxes"]))
-    if "sound" in measures:
-        screen.print(localisation_scores.audio_table(measures["sound"]))
+    for name, what in (("sight", "Boxes"), ("sound", "Audio")):
+        if name in measures:
+            screen.print(localisation_scores.time_table(measures[name], what))
+    if measures.get("sound_events"):
+        task = run.card.task
+        screen.print(localisation_scores.event_table(measures["sound_events"], task))
     screen.print(f"Written: {path}")
 
 

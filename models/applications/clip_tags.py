@@ -16,7 +16,8 @@ from models.contract.config import PixelConfig
 from models.data.clips import ClipData
 from models.data.pixels import PixelClips
 from models.data.source import ClipTable
-from models.tasks.tagging import BATCH, Tagging, Timeline
+from models.tasks.sound_events import Timeline
+from models.tasks.tagging import BATCH, Tagging
 from schemas.features import FEATURES
 
 
@@ -35,7 +36,8 @@ class ClipTags:
 def timeline_of(run: Run) -> Timeline | None:
     """Return the grid of the scores that a run's net gives over time, None where it gives none."""
     task = run.card.task
-    return task.timeline if isinstance(task, Tagging) else None
+    grid = task.timeline if isinstance(task, Tagging) else None
+    return grid if grid is not None and grid.feature in ("", *run.needs) else None
 
 
 def tag_clips(run: Run, data: ClipData | PixelClips) -> ClipTags:

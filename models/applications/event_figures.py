@@ -13,7 +13,7 @@ from models.applications.event_detection import true_runs
 from models.data.clips import ClipData
 from models.runtime.figures import literal, save, titled
 from models.tasks.parsing import Predictions
-from models.tasks.tagging import Timeline
+from models.tasks.sound_events import Timeline
 from schemas.page import palette
 
 MOST_CLASSES = 60

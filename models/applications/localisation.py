@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from models.applications.new_media import Run
+from models.contract.task import Modality
 from models.data.clips import ClipData
 from models.data.parquet import read_table
 from schemas import UsageError
@@ -123,12 +124,17 @@ def scaled(scores: Values) -> Values:
     return np.where(high > low, (scores - low) / np.maximum(high - low, 1e-12), 0.0)
 
 
-def by_second(instances: InstanceScores) -> Values:
-    """Return the scaled audio score of each second, [T, C]: the best segment centred in it.
+def by_second(instances: InstanceScores, modality: Modality = "audio") -> Values:
+    """Return the scaled score of each second, [T, C]: its best box, or best segment centred in it.
 
     A second in which no segment is centred takes the last one before it.
     """
-    per_second = np.zeros((instances.seconds, instances.segment_scores.shape[1]), np.float32)
+    per_second = np.zeros((instances.seconds, len(instances.clip)), np.float32)
+    if modality == "visual":
+        inside = instances.box_seconds < instances.seconds
+        boxes = scaled(instances.box_scores)[inside]
+        np.maximum.at(per_second, instances.box_seconds[inside], boxes)
+        return per_second
     values, centre = scaled(instances.segment_scores), instances.segment_starts + SEGMENT_S / 2
     for second in range(instances.seconds if len(values) else 0):
         inside = (centre >= second) & (centre < second + 1)

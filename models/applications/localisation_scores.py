@@ -1,4 +1,7 @@
-"""How often boxes and audio segments are right, on clips of the demo world.
+"""How often boxes and audio segments are right, on clips whose truth is known.
+
+The demo world says where its objects are; annotation files of data sets such as DCASE 2017 and AVE
+say when a class is heard or seen.
 
 Boxes: of every class and clip in which it is seen, the box of the highest score is taken, out of
 all boxes of the clip (`clip`), or for every run of seconds in which the class is seen out of the
@@ -7,8 +10,9 @@ its second, and finds the object when it overlaps one by half (intersection over
 stand what a box drawn at random would reach on average, the largest box, and how often any box of
 the candidates would do.
 
-Audio: a class is heard in a second when the clip has the class and the scaled score of the second
-reaches a threshold that is tuned on the validation clips; scored by the segment F of parsing.
+Time: a class is heard (or seen) in a second when the clip has the class and the scaled score of the
+second's audio segments (or boxes) reaches a threshold that is tuned on the validation clips; scored
+by the segment F of parsing. The audio has the scores of sound event detection besides.
 """
 
 from collections.abc import Mapping
@@ -21,8 +25,11 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from models.applications.localisation import InstanceScores, Locator, Values, area, by_second, hits
+from models.contract.task import Modality, Task
 from models.metrics import avvp_scores
 from models.tasks import tagging
+from models.tasks.sound_events import SOUND_EVENT_NAMES
+from models.training.tables import shown
 from schemas import UsageError
 from schemas.demo import BOXES_FILE, FRAME_RATE
 
@@ -31,6 +38,7 @@ MIDDLE = FRAME_RATE // 2
 GRID = np.linspace(0.0, 1.0, 41)
 """Thresholds that are tried for the seconds of the audio."""
 
+Mask = NDArray[np.bool_]
 Truth = Mapping[tuple[str, str], Mapping[int, Values]]
 """Clip key and class to the true boxes [Q, 4] of each second."""
 
@@ -57,23 +65,59 @@ def read_boxes(folder: Path) -> Truth:
 
 
 def measure(locator: Locator, folder: Path, split: str) -> dict[str, Any]:
-    """Measure `boxes` and `sound`, where the model scores them.
+    """Measure `boxes`, `sound` and `sound_events` on a demo world, where the model scores them.
 
     Rates are fractions, F is in per cent. `UsageError` when the folder is another demo world.
     """
     truth = read_boxes(folder)
-    data, needs = locator.data, locator.run.needs
+    data = locator.data
     rows = data.rows(split).tolist()
     if not any(data.keys[row] == key for row in rows for key, _ in truth):
         raise UsageError(f"{folder} is not the demo world of {data.manifest.root}: no clip in both")
     instances = [locator.locate(row) for row in rows]
     measures: dict[str, Any] = {"split": split, "clips": len(rows)}
-    if "proposals" in needs:
+    if "proposals" in locator.run.needs:
         keys = [data.keys[row] for row in rows]
         measures["boxes"] = box_rates(keys, instances, truth, locator.run.classes)
-    if "segments" in needs:
-        measures["sound"] = audio_scores(locator, instances, rows)
-    return measures
+    return measures | measures_of_audio(locator, instances, split)
+
+
+def measure_times(locator: Locator, split: str) -> dict[str, Any]:
+    """Measure `sight`, `sound` and `sound_events` on annotated clips, where the model scores them.
+
+    F is in per cent, scores of sound events are fractions. `UsageError` when nobody has annotated
+    the split.
+    """
+    data, needs = locator.data, locator.run.needs
+    rows = data.rows(split).tolist()
+    if split not in data.dense_splits:
+        has = ", ".join(sorted(data.dense_splits)) or "no split"
+        raise UsageError(
+            f"nobody has annotated when classes are heard or seen in split {split!r} of data set "
+            f"{data.manifest.dataset}; {has} is annotated, see --split"
+        )
+    instances = [locator.locate(row) for row in rows]
+    measures: dict[str, Any] = {"split": split, "clips": len(rows)}
+    if "proposals" in needs and data.truth["visual"][rows].any():
+        measures["sight"] = time_scores(locator, instances, rows, "visual")
+    return measures | measures_of_audio(locator, instances, split)
+
+
+def measures_of_audio(
+    locator: Locator, instances: list[InstanceScores], split: str
+) -> dict[str, dict[str, float | None]]:
+    """Return `sound` and `sound_events` of a split; nothing for a model without audio segments."""
+    run, data = locator.run, locator.data
+    rows = data.rows(split)
+    if "segments" not in run.needs or not data.truth["audio"][rows].any():
+        return {}
+    task = run.card.task
+    tags = task.predict(run.model, data, rows, run.config)
+    scores = task.evaluate(tags, data, split, run.config, run.thresholds).metrics
+    return {
+        "sound": dict(time_scores(locator, instances, rows.tolist(), "audio")),
+        "sound_events": {name: scores[name] for name in SOUND_EVENT_NAMES if name in scores},
+    }
 
 
 def box_rates(
@@ -128,41 +172,50 @@ def _runs(seconds: list[int]) -> list[list[int]]:
     return runs
 
 
-def audio_scores(
-    locator: Locator, instances: list[InstanceScores], rows: list[int]
+def time_scores(
+    locator: Locator, instances: list[InstanceScores], rows: list[int], modality: Modality
 ) -> dict[str, float]:
-    """Return the segment F of the audio in per cent: ours, and of whole clips and of nothing."""
+    """Return the segment F of a modality in per cent: ours, and of whole clips and of nothing."""
     data = locator.data
     thresholds = tagging.cut_values(locator.run.thresholds, len(locator.run.classes))
     tune_rows = data.rows(tagging.tuned_on(data)).tolist()
-    tune = [locator.locate(row) for row in tune_rows]
-    reached = [_segment_f(locator, tune, tune_rows, thresholds, float(cut)) for cut in GRID]
+    tune = [by_second(locator.locate(row), modality) for row in tune_rows]
+    tags = np.stack([locator.locate(row).clip for row in tune_rows]) >= thresholds
+    truth = data.truth[modality]
+    reached = [_segment_f(np.stack(tune) >= cut, tags, truth[tune_rows]) for cut in GRID]
     cut = float(GRID[int(np.argmax(reached))])
+    seconds = np.stack([by_second(scores, modality) for scores in instances])
+    tags, true = np.stack([scores.clip for scores in instances]) >= thresholds, truth[rows]
     return {
         "threshold": cut,
-        "segment_audio": _segment_f(locator, instances, rows, thresholds, cut),
-        "whole_clip": _segment_f(locator, instances, rows, thresholds, 0.0),
-        "nothing": _segment_f(locator, instances, rows, np.full(len(thresholds), np.inf), 0.0),
+        f"segment_{modality}": _segment_f(seconds >= cut, tags, true),
+        "whole_clip": _segment_f(seconds >= 0.0, tags, true),
+        "nothing": _segment_f(seconds >= 0.0, np.zeros_like(tags), true),
     }
 
 
-def _segment_f(
-    locator: Locator, instances: list[InstanceScores], rows: list[int], thresholds: Any, cut: float
-) -> float:
-    heard = np.stack([by_second(scores) >= cut for scores in instances])
-    heard &= np.stack([scores.clip >= thresholds for scores in instances])[:, None]
-    true = locator.data.truth["audio"][rows]
+def _segment_f(seconds: Mask, tags: Mask, true: Mask) -> float:
+    """Return F of seconds [N, T, C] of clips with tags [N, C], in per cent."""
     nothing = np.zeros_like(true)
-    return avvp_scores(heard, nothing, true, nothing)["segment_audio"]
+    return avvp_scores(seconds & tags[:, None], nothing, true, nothing)["segment_audio"]
 
 
-def audio_table(scores: Mapping[str, float]) -> Table:
-    """Return the scores of the audio as a table."""
-    result = Table(title="Audio: segment F, per cent", title_justify="left")
-    names = ("segment_audio", "whole_clip", "nothing")
+def time_table(scores: Mapping[str, float], what: str) -> Table:
+    """Return the scores of a modality over time as a table."""
+    result = Table(title=f"{what}: segment F, per cent", title_justify="left")
+    names = [name for name in scores if name != "threshold"]
     for name in names:
         result.add_column(name, justify="right")
     result.add_row(*(f"{scores[name]:.1f}" for name in names))
+    return result
+
+
+def event_table(scores: Mapping[str, float | None], task: Task[Any, Any]) -> Table:
+    """Return the scores of sound event detection as a table."""
+    result = Table(title="Sound events", title_justify="left")
+    for name in scores:
+        result.add_column(name, justify="right")
+    result.add_row(*(shown(task, name, value) for name, value in scores.items()))
     return result
 
 

@@ -24,7 +24,8 @@ from models.data.pixels import PixelClips
 from models.runtime import files
 from models.runtime.console import console
 from models.tasks.parsing import Parsing
-from models.tasks.tagging import Tagging, Timeline, cut_values, probabilities_of
+from models.tasks.sound_events import Timeline
+from models.tasks.tagging import Tagging, cut_values, probabilities_of
 from schemas import UsageError
 from schemas.messages import printable
 
@@ -201,10 +202,10 @@ def answer_of(run: Run, out: Path, timeline: str, calibrate: bool) -> Answer:
             f"{run.folder} is a run of {run.card.name}, whose task is {task.name}; predict takes "
             "runs that parse or tag"
         )
-    if timeline == "yes" and task.timeline is None:
+    if timeline == "yes" and timeline_of(run) is None:
         raise UsageError(
             f"{run.folder} is a run of {run.card.name}, which scores whole clips and has no "
             "seconds; leave --timeline out, or train one that has (fayek_audio, audio_resnet50, "
-            "or han for parsing)"
+            "cvssp, two_stream, or han for parsing)"
         )
     return Tags(run, out, timeline != "no", calibrate)

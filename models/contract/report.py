@@ -78,12 +78,16 @@ class Thresholds:
     """One threshold per class."""
     calibration: Calibration | None = None
     """What turns scores and thresholds into probabilities; None where nothing could be fitted."""
+    segment_share: float | None = None
+    """Share of a class's threshold from which on its score over time is an event; None where there
+    were no validation clips with dense truth to tune it on."""
 
     def to_json(self) -> dict[str, Any]:
         """Return every field."""
         fitted = None if self.calibration is None else self.calibration.to_json()
         return {
-            "tuned_on": self.tuned_on, "values": list(self.values), "calibration": fitted
+            "tuned_on": self.tuned_on, "values": list(self.values), "calibration": fitted,
+            "segment_share": self.segment_share,
         }  # fmt: skip
 
     @classmethod
@@ -94,7 +98,13 @@ class Thresholds:
             raise ValueError("a threshold is not finite")
         fitted = data.get("calibration")
         calibration = None if fitted is None else Calibration.from_json(fitted)
-        return cls(tuned_on=str(data["tuned_on"]), values=values, calibration=calibration)
+        share = data.get("segment_share")
+        if share is not None and not math.isfinite(share):
+            raise ValueError(f"segment_share is {share}")
+        return cls(
+            tuned_on=str(data["tuned_on"]), values=values, calibration=calibration,
+            segment_share=None if share is None else float(share),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

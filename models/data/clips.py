@@ -21,22 +21,19 @@ from models.data.parquet import (
     allocate,
     clip_indices,
     open_part,
-    read_table,
     refuse_nan,
 )
 from models.data.sampling import balanced, shuffled
 from models.data.source import ClipSource, ClipTable, read_clip_table
+from models.data.truth import read_truth
 from schemas import (
     FEATURES,
-    Event,
     StoreManifest,
     UsageError,
-    second_grid,
     tensor_shape,
     tensor_values,
 )
 from schemas.features import extractor_of
-from schemas.manifests import read_events
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -146,13 +143,14 @@ def open_clips(
         features[bag], present[bag] = read_bags(table.manifest, bag, table.keys)
     if classes is None:
         _refuse_absent(table.manifest, present)
-    truth, dense = _truth(table, annotations)
+    dense = read_truth(table, annotations)
     return ClipData(
         **(vars(table) | {"labels": table.labels.float()}),
         features=features,
         present=present,
-        truth=truth,
-        dense_splits=dense,
+        truth=dense.grid,
+        dense_splits=dense.splits,
+        sound_events=dense.sound_events,
     )
 
 
@@ -226,36 +224,3 @@ def _lacks(manifest: StoreManifest, name: str, has: Iterable[str]) -> str:
         f"{', '.join(known) or 'none'}); run the features job again with extractor "
         f"{extractor_of(name)}"
     )
-
-
-def _truth(
-    table: ClipTable, annotations: Path | None
-) -> tuple[dict[str, NDArray[np.bool_]], frozenset[str]]:
-    """Return dense truth bool [N, T, C] by modality and the splits that have it."""
-    manifest, keys, vocabulary = table.manifest, table.keys, table.vocabulary
-    events = _events(manifest, annotations)
-    split_of = dict(zip(keys, table.splits.tolist(), strict=True))
-    dense = frozenset(split_of[event.clip_key] for event in events if event.clip_key in split_of)
-    if annotations is not None and not dense:
-        example = events[0].clip_key if events else "none"
-        raise UsageError(
-            f"no event in {annotations} belongs to a clip of {manifest.root} (data set "
-            f"{manifest.dataset}, first clip {keys[0]}, first annotated clip {example}); "
-            "give the annotation files of the same data set"
-        )
-    if not dense:
-        return {}, dense
-    try:
-        return {
-            "audio": second_grid(events, keys, vocabulary, "audio", table.seconds),
-            "visual": second_grid(events, keys, vocabulary, "visual", table.seconds),
-        }, dense
-    except LookupError as error:
-        raise UsageError(f"an event of {annotations or manifest.root} has an {error}") from None
-
-
-def _events(manifest: StoreManifest, annotations: Path | None) -> list[Event]:
-    if annotations is not None:
-        return list(read_events(manifest.dataset, annotations))
-    columns = ["clip_key", "modality", "onset_s", "offset_s", "label"]
-    return [Event(**row) for row in read_table(manifest, "events", columns).to_pylist()]

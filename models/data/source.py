@@ -20,7 +20,7 @@ from models.contract.config import TrainConfig
 from models.contract.report import origin
 from models.data.integrity import refuse_edited
 from models.data.parquet import read_table
-from schemas import StoreManifest, UsageError, Vocabulary, read_store_manifest
+from schemas import Event, StoreManifest, UsageError, Vocabulary, read_store_manifest
 
 SPLITS = {"balanced_train": "train", "unbalanced_train": "train", "eval": "test"}
 """AudioSet's own names of what is trained and tested on."""
@@ -58,6 +58,8 @@ class ClipSource(ClipTable, ABC):
     where there is none."""
     dense_splits: frozenset[str] = frozenset()
     """Splits with dense truth."""
+    sound_events: tuple[Event, ...] = ()
+    """Events of the audio of these splits, with their exact times."""
     dropped: dict[str, Tensor] | None = None
     """`audio` and `visual` to bool [N, C]: labels that a method has found not to hold."""
 

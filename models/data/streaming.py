@@ -30,6 +30,7 @@ from models.data.parquet import MEMORY_LIMIT, open_part
 from models.data.pixels import FRAMES, open_pixels
 from models.data.sampling import balanced, deal_parts, interleave, mix_parts, shuffled_parts
 from models.data.source import ClipSource, read_clip_table
+from models.data.truth import read_truth
 from models.runtime import distributed as parallel
 from models.runtime.interrupts import kept_from_children
 from schemas import JobError, StoreManifest, UsageError, read_store_manifest, tensor_shape
@@ -299,7 +300,9 @@ def open_data(
     if stream == "auto" and feature_bytes(read_store_manifest(root), needs) <= memory_limit:
         return open_clips(root, needs, annotations)
     assert isinstance(config, TaggingConfig)
-    return open_stream(root, needs, buffer_clips=config.buffer_clips, workers=config.workers)
+    return open_stream(
+        root, needs, annotations, buffer_clips=config.buffer_clips, workers=config.workers
+    )
 
 
 def feature_bytes(manifest: StoreManifest, needs: Sequence[str]) -> int:
@@ -317,9 +320,10 @@ def feature_bytes(manifest: StoreManifest, needs: Sequence[str]) -> int:
 
 
 def open_stream(
-    root: Path, needs: Sequence[str], *, buffer_clips: int = 1024, workers: int = 0
-) -> StreamedClips:
-    """Open the store at `root` without reading its features.
+    root: Path, needs: Sequence[str], annotations: Path | None = None, *,
+    buffer_clips: int = 1024, workers: int = 0,
+) -> StreamedClips:  # fmt: skip
+    """Open the store at `root` without reading its features; dense truth as `open_clips` has it.
 
     `UsageError` when `root` is no store, has no clip, names files that do not open, or has a clip
     whose seconds lie in no file or in two.
@@ -329,8 +333,12 @@ def open_stream(
     part_of = _clip_parts(root, paths, table.keys)
     reader = Reader(paths, part_of, table.keys, tuple(needs), table.seconds, 2 * buffer_clips)
     logger.info("%d clips in %d files are streamed", len(table.keys), len(paths))
+    dense = read_truth(table, annotations)
     return StreamedClips(
         **vars(table),
+        truth=dense.grid,
+        dense_splits=dense.splits,
+        sound_events=dense.sound_events,
         needs=tuple(needs),
         parts=paths,
         part_of=part_of,

@@ -117,7 +117,7 @@ def _split(runs: Sequence[RunFacts], names: Sequence[str], split: str) -> dict[s
             mean, std = float(np.mean(known)), float(np.std(known, ddof=1))
             spread = [(f"{mean:.2f}", mean), (f"{std:.2f}", std)]
         rows.append([(score, score), *cells, *spread])
-        if score in task.columns and score != OFF_AXIS:
+        if score in task.columns and score not in OFF_AXIS:
             tracks.append({"name": score, "rows": _tracks(runs, names, split, score)})
     heads = [("score", False), *((name, True) for name in names), ("mean", True),
              ("standard deviation", True)]  # fmt: skip

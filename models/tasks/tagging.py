@@ -5,11 +5,10 @@ Letters: N clips, C classes.
 
 import json
 import logging
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +25,14 @@ from models.data.source import ClipSource
 from models.metrics import average_precision, d_prime, micro_scores, roc_auc, tagging_scores
 from models.runtime import files
 from models.tasks.calibration import calibrated, expected_calibration_error, fit_calibration
+from models.tasks.sound_events import (
+    SOUND_EVENT_NAMES,
+    TimedTags,
+    Timeline,
+    fit_segment_share,
+    has_sound_events,
+    sound_event_scores,
+)
 from models.tasks.thresholds import Values, class_thresholds, global_threshold
 from models.tasks.timelines import tagging_timelines
 from schemas import UsageError
@@ -51,22 +58,8 @@ class Tags:
     """[N] indices of the clips in their `ClipSource`."""
     scores: NDArray[np.float32]
     """Scores from 0 to 1, [N, C]."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timeline:
-    """Scores over time that a net of this task gives besides those of the clip."""
-
-    name: str
-    """Their name in `Outputs.extra`: float [B, S, C], S segments."""
-    hop_s: float
-    """Seconds from one segment's start to the next's."""
-    window_s: float
-    """Seconds that a segment covers."""
-
-    def segments(self, seconds: float) -> int:
-        """Return how many segments have their middle in a clip of this length; one at least."""
-        return max(1, math.ceil((seconds - self.window_s / 2) / self.hop_s))
+    segments: NDArray[np.float32] | None = None
+    """Scores over time, [N, S, C]: where the net gives them and the truth over time is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +82,8 @@ class Tagging:
 
     def printed(self, name: str, value: float) -> float:
         """Return a score as tables print it: fractions in per cent, d' as it is."""
-        return 100.0 * value if name in COLUMNS or name == "accuracy" else value
+        shares = (*COLUMNS, "accuracy", *SOUND_EVENT_NAMES)
+        return 100.0 * value if name in shares and name != "sed_segment_er" else value
 
     def hold_out(self, clips: ClipSource) -> ClipSource:
         """Return the clips with some training clips for validation, where there are none."""
@@ -107,7 +101,7 @@ class Tagging:
         self, model: nn.Module, clips: ClipSource, rows: Tensor, config: TrainConfig
     ) -> Tags:
         """Run the net over the clips `rows` [N] without training it."""
-        return predict_tags(model, clips, rows)
+        return predict_tags(model, clips, rows, timeline=self.timeline)
 
     def validate(
         self, predictions: Tags, clips: ClipSource, config: TrainConfig
@@ -122,11 +116,22 @@ class Tagging:
         Scores are calibrated on validation clips alone: of training clips they are too good.
         """
         split = tuned_on(clips)
-        tags = predict_tags(model, clips, clips.rows(split))
+        tags = self.predict(model, clips, clips.rows(split), config)
         values, labels = tune(tags, clips, config), truth(tags, clips)
         warn_of_absent(labels, clips, split)
         calibration = fit_calibration(tags.scores, labels, split) if split == "val" else None
-        return Thresholds(tuned_on=split, values=tuple(values.tolist()), calibration=calibration)
+        timed = self.timed(tags, clips)
+        share = None if timed is None else fit_segment_share(timed, values)
+        return Thresholds(
+            tuned_on=split, values=tuple(values.tolist()), calibration=calibration,
+            segment_share=share,
+        )  # fmt: skip
+
+    def timed(self, tags: Tags, clips: ClipSource) -> TimedTags | None:
+        """Return the scores over time with the truth; None where one of them is not known."""
+        if self.timeline is None or tags.segments is None:
+            return None
+        return TimedTags.of(self.timeline, tags.scores, tags.segments, clips, tags.rows)
 
     def evaluate(
         self,
@@ -136,7 +141,10 @@ class Tagging:
         config: TrainConfig,
         thresholds: Thresholds | None,
     ) -> SplitReport:
-        """Return the scores of a split, what they say of each class, and their calibration."""
+        """Return the scores of a split, what they say of each class, and their calibration.
+
+        Where events of the audio are annotated and the net has a timeline, scores of detection too.
+        """
         cuts = cut_values(thresholds, len(clips.vocabulary))
         metrics = scores(predictions, clips, cuts, config)
         if metrics["map"] is None:
@@ -149,11 +157,16 @@ class Tagging:
         errors = {"ece_before": expected_calibration_error(predictions.scores, labels)}
         if probabilities is not None:
             errors["ece_after"] = expected_calibration_error(probabilities, labels)
-        return SplitReport(
-            metrics=metrics,
-            classes=class_scores(predictions, clips, cuts, probabilities),
-            calibration=errors,
-        )
+        classes = class_scores(predictions, clips, cuts, probabilities)
+        timed = self.timed(predictions, clips)
+        if timed is not None:
+            share = None if thresholds is None else thresholds.segment_share
+            found, by_class = sound_event_scores(
+                timed, cuts, 1.0 if share is None else share, clips.seconds
+            )
+            metrics |= {name: finite(value) for name, value in found.items()}
+            classes |= {name: by_name(values, clips) for name, values in by_class.items()}
+        return SplitReport(metrics=metrics, classes=classes, calibration=errors)
 
     def written_splits(self, clips: ClipSource) -> list[str]:
         """Return all splits: a fusion learns from the scores of the training clips."""
@@ -191,11 +204,25 @@ class Tagging:
 
 
 @torch.no_grad()
-def predict_tags(model: nn.Module, data: ClipSource, rows: Tensor, batch_size: int = BATCH) -> Tags:
-    """Run a net over clips without training it."""
+def predict_tags(
+    model: nn.Module, data: ClipSource, rows: Tensor, batch_size: int = BATCH,
+    timeline: Timeline | None = None,
+) -> Tags:  # fmt: skip
+    """Run a net over clips without training it; over time too where the truth over time is known.
+
+    Scores over time are those of `timeline`, where the net's settings let it give some.
+    """
     model.eval()
-    parts = [model(batch).clip.cpu().float().numpy() for batch in data.batches(rows, batch_size)]
-    return Tags(rows=rows, scores=np.concatenate(parts))
+    wanted = timeline is not None and has_sound_events(data, rows)
+    scores: list[NDArray[np.float32]] = []
+    segments: list[NDArray[np.float32]] = []
+    for batch in data.batches(rows, batch_size):
+        outputs = model(batch)
+        scores.append(outputs.clip.cpu().float().numpy())
+        if timeline is not None and wanted and timeline.name in outputs.extra:
+            segments.append(outputs.extra[timeline.name].cpu().float().numpy())
+    over_time = np.concatenate(segments) if segments else None
+    return Tags(rows=rows, scores=np.concatenate(scores), segments=over_time)
 
 
 def truth(tags: Tags, data: ClipSource) -> NDArray[np.bool_]:
@@ -234,7 +261,7 @@ def scores(
         micro_scores(predicted, labels) if len(predicted) else dict.fromkeys(TAGGING_NAMES[3:], 0.0)
     )
     values = {**ranked, **micro, **one_label_accuracy(tags.scores, truth(tags, data))}
-    return {name: value if np.isfinite(value) else None for name, value in values.items()}
+    return {name: finite(value) for name, value in values.items()}
 
 
 def one_label_accuracy(scores: NDArray[np.float32], labels: NDArray[np.bool_]) -> dict[str, float]:
@@ -293,13 +320,19 @@ def class_scores(
             [expected_calibration_error(*pair) for pair in zip(said.T, labels.T, strict=True)]
         ),
     }
+    return {name: by_name(values, data) for name, values in columns.items()}
+
+
+def by_name(values: NDArray[Any], data: ClipSource) -> dict[str, float | None]:
+    """Return values of each class, [C], by its name; None for one that is not finite."""
     return {
-        name: {
-            label: float(value) if np.isfinite(value) else None
-            for label, value in zip(data.vocabulary.names, values, strict=True)
-        }
-        for name, values in columns.items()
+        label: finite(value) for label, value in zip(data.vocabulary.names, values, strict=True)
     }
+
+
+def finite(value: float) -> float | None:
+    """Return a number; None for one that is not finite."""
+    return float(value) if np.isfinite(value) else None
 
 
 def cut_values(thresholds: Thresholds | None, classes: int) -> Values:

@@ -98,7 +98,9 @@ def train_epoch(
         count()
         if save is not None:
             save(training)
-    return {"epoch": state.epoch, "rate": learning_rate} | _means(training, order)
+    return {"epoch": state.epoch, "rate": learning_rate} | {
+        name: value / len(order) for name, value in state.sums.items()
+    }
 
 
 def steps_of(order: Tensor, config: TrainConfig) -> list[Tensor]:
@@ -123,16 +125,23 @@ def own_passes(step: Tensor, config: TrainConfig) -> list[Tensor]:
 def _step(training: Training, batches: Sequence[Batch], clips: int, progress: float) -> None:
     """Take a step of Adam on the mean gradient over `clips` clips of all processes."""
     training.optimizer.zero_grad(set_to_none=True)
+    own: dict[str, float] = {}
     for index, batch in enumerate(batches):
         last = index == len(batches) - 1
         with nullcontext() if last else _unsynchronised(training.net):
-            _backward(training, replace(batch, progress=progress), clips)
+            terms = _backward(training, replace(batch, progress=progress), clips)
+        for name, value in terms.items():
+            own[name] = own.get(name, 0.0) + value * len(batch.labels)
     training.scaler.step(training.optimizer)
     training.scaler.update()
+    sums = training.state.sums
+    for name, value in _of_all_processes(own, training.device).items():
+        sums[name] = sums.get(name, 0.0) + value
 
 
-def _backward(training: Training, batch: Batch, clips: int) -> None:
-    dtype, sums = training.autocast_dtype, training.state.sums
+def _backward(training: Training, batch: Batch, clips: int) -> dict[str, float]:
+    """Add the gradients of a pass; return its loss terms, means over its clips."""
+    dtype = training.autocast_dtype
     with torch.autocast(training.device.type, dtype, enabled=dtype is not None):
         outputs = training.net(batch)
     if dtype is not None:
@@ -143,8 +152,7 @@ def _backward(training: Training, batch: Batch, clips: int) -> None:
     share = len(batch.labels) * parallel.world() / clips
     if terms["total"].requires_grad:
         training.scaler.scale(terms["total"] * share).backward()
-    for name, value in terms.items():
-        sums[name] = sums.get(name, 0.0) + value.item() * len(batch.labels)
+    return {name: value.item() for name, value in terms.items()}
 
 
 def _unsynchronised(net: nn.Module) -> AbstractContextManager[None]:
@@ -152,12 +160,14 @@ def _unsynchronised(net: nn.Module) -> AbstractContextManager[None]:
     return net.no_sync() if isinstance(net, DistributedDataParallel) else nullcontext()
 
 
-def _means(training: Training, order: Tensor) -> dict[str, float]:
-    own = training.state.sums
+def _of_all_processes(own: dict[str, float], device: torch.device) -> dict[str, float]:
+    """Return sums over all processes, so that what one of them saves holds for all."""
+    if parallel.world() == 1:
+        return own
     names = sorted(own)
     values = torch.tensor([own[name] for name in names], dtype=torch.float64)
-    sums = parallel.total(values.to(training.device)).tolist()
-    return {name: sums[names.index(name)] / len(order) for name in own}
+    sums = parallel.total(values.to(device)).tolist()
+    return {name: sums[names.index(name)] for name in own}
 
 
 def random_state(device: torch.device) -> Tensor:

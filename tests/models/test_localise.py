@@ -3,16 +3,21 @@
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from models import localise
 from models.runtime import files
+from models.tasks.sound_events import SOUND_EVENT_NAMES
 from models.training import run_folder as runs
 from schemas.demo import BOXES_FILE
+from schemas.manifests import ave
 from tests.models.commands import refused, run_command
-from tests.stores.parsing import CLASSES, SECONDS
+from tests.models.conftest import trained
+from tests.stores.bags import BAG_RECIPE, bag_rows
+from tests.stores.parsing import CLASSES, SECONDS, ParsingRows
 
 LEFT, RIGHT = (0.1, 0.1, 0.4, 0.4), (0.6, 0.1, 0.9, 0.9)
 
@@ -63,8 +68,62 @@ def test_audio_is_scored_beside_whole_clips_and_nothing(
     assert set(scores) == {"threshold", "segment_audio", "whole_clip", "nothing"}
     assert all(0.0 <= scores[name] <= 100.0 for name in scores if name != "threshold")
     assert measures["clips"] == 14
+    assert set(measures["sound_events"]) == set(SOUND_EVENT_NAMES)
     tuned = measured(instances_run, truth, tmp_path, "val")["sound"]
     assert tuned["segment_audio"] >= tuned["whole_clip"]  # the threshold is the best of all there
+
+
+@pytest.fixture(scope="module")
+def ave_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on a store of AVE whose table of events is empty."""
+    rows = ParsingRows()
+    rows.events = []
+    more = bag_rows(rows.clips)
+    for clip in rows.clips:
+        clip["labels"] = [ave.CLASSES[CLASSES.index(label)] for label in clip["labels"]]
+    store = tmp_path_factory.mktemp("store")
+    rows.write(store, recipe=BAG_RECIPE, more=more, dataset="ave", vocabulary=ave.CLASSES)
+    options = ("--learning-rate", 0.01, "--hidden", 8, "--dropout", 0, "--epochs", 4)
+    return trained(tmp_path_factory, "two_stream", store, *options)
+
+
+def annotations(run: Path, folder: Path) -> Path:
+    """Annotation files of AVE: the first label of every clip from 2 to 5 s."""
+    facts = files.read_json(run / runs.CONFIG, "")
+    clips = pq.read_table(Path(facts["features"]) / "clips").to_pylist()
+    folder.mkdir()
+    lines = [f"{clip['labels'][0]}&{clip['video_id']}&good&2&5" for clip in clips]
+    (folder / "Annotations.txt").write_text("\n".join(["Category&VideoID&Quality", *lines]) + "\n")
+    for split in ("train", "val", "test"):
+        with h5py.File(folder / f"{split}_order.h5", "w") as file:
+            file["order"] = [row for row, clip in enumerate(clips) if clip["split"] == split]
+    return folder
+
+
+def test_times_are_scored_against_annotation_files(ave_run: Path, tmp_path: Path) -> None:
+    results = files.read_json(ave_run / runs.RESULTS, "")
+    assert not set(SOUND_EVENT_NAMES) & set(results["metrics"]["test"])  # the store has no events
+    measures = measured(ave_run, annotations(ave_run, tmp_path / "ave"), tmp_path)
+    assert set(measures) == {"split", "clips", "sight", "sound", "sound_events"}
+    assert set(measures["sight"]) == {"threshold", "segment_visual", "whole_clip", "nothing"}
+    assert set(measures["sound_events"]) == set(SOUND_EVENT_NAMES)
+    assert measures["sound"]["segment_audio"] > measures["sound"]["nothing"]
+
+
+def test_truth_of_another_data_set_is_one_sentence(
+    ave_run: Path, instances_run: Path, tmp_path: Path
+) -> None:
+    folder = annotations(ave_run, tmp_path / "ave")
+    complaint = refused(localise.main, "--run", instances_run, "--truth", folder)
+    assert "has no demo_boxes.parquet; give the folder of a demo world" in complaint
+    world_folder = world(instances_run, tmp_path / "world", LEFT)
+    complaint = refused(localise.main, "--run", ave_run, "--truth", world_folder)
+    assert "Annotations.txt" in complaint
+    other = (folder / "Annotations.txt").read_text().replace("&good", "x&good")
+    (folder / "Annotations.txt").write_text(other)
+    complaint = refused(localise.main, "--run", ave_run, "--truth", folder)
+    assert "belongs to a clip of" in complaint
+    assert "give the annotation files of the same data set" in complaint
 
 
 def test_film_goes_through_the_real_features_job(

@@ -23,7 +23,7 @@ from models.applications.media_files import media_below
 from models.applications.new_media import NewFeatures, Run, new_features, open_run
 from models.data.clips import ClipData, open_clips
 from models.runtime import files
-from models.tasks.tagging import Timeline
+from models.tasks.sound_events import Timeline
 from schemas.machine.ffmpeg import ffmpeg_binary
 from tests.complaints import sentence
 from tests.models.commands import refused, run_command

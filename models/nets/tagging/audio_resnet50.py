@@ -27,7 +27,8 @@ from models.nets.tagging.logmel import (
     refuse_other_bands,
     spectrogram,
 )
-from models.tasks.tagging import Tagging, Timeline
+from models.tasks.sound_events import Timeline
+from models.tasks.tagging import Tagging
 from models.training.method import NetMethod
 from models.training.state import Training
 

@@ -27,12 +27,13 @@ from models.nets.losses import clip_loss, with_total
 from models.nets.standardise import Standardised
 from models.nets.tagging import two_stream
 from models.nets.tagging.logmel import refuse_other_bands
+from models.tasks.sound_events import Timeline
 from models.tasks.tagging import Tagging
 from models.training.method import NetMethod
 from models.training.state import Training
 
-FRAMES, BANDS = 240, 64
-"""Frames of a clip and bands of a frame, as the net takes them."""
+FRAMES, BANDS, CLIP_S = 240, 64, 10.0
+"""Frames of a clip, bands of a frame, and seconds of a clip, as the net takes them."""
 STATISTICS_CLIPS = 512
 """Training clips that mean and standard deviation of a band are taken from, at most."""
 
@@ -94,16 +95,20 @@ class GatedNet(nn.Module):
         self.classify = nn.Linear(4 * channels, config.classes)
         self.attend = nn.Linear(4 * channels, config.classes) if attention else None
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Map standardised log-mel [B, F, M] to clip probabilities [B, C]."""
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Map standardised log-mel [B, F, M] to probabilities of clips [B, C] and frames [B, F, C].
+
+        After pooling several frames share one probability.
+        """
         maps = self.convolve(frames[:, None])  # [B, 4 * channels, N, 1]
         steps = maps.squeeze(3).transpose(1, 2)
         hidden = self.recur(steps)[0] * self.gate(steps)[0].sigmoid()
         probability = self.classify(hidden).sigmoid()  # [B, N, C]
+        each = probability.repeat_interleave(FRAMES // probability.shape[1], dim=1)
         if self.attend is None:
-            return probability.mean(dim=1)
+            return probability.mean(dim=1), each
         weight = self.attend(hidden).softmax(dim=2)  # over classes, as in the authors' code
-        return (weight * probability).sum(dim=1) / weight.sum(dim=1).clamp_min(1e-7)
+        return (weight * probability).sum(dim=1) / weight.sum(dim=1).clamp_min(1e-7), each
 
 
 class Model(Standardised):
@@ -124,19 +129,22 @@ class Model(Standardised):
     def forward(self, batch: Batch) -> Outputs:
         """Map `logmel` [B, T, 100, 64] to `clip` [B, C].
 
-        In training `extra` holds the probabilities of each net, [B, C], under its number.
+        In training `extra` holds the probabilities of each net, [B, C], under its number; at
+        evaluation the probabilities over time, `frames` [B, F, C].
         """
         frames = self.standardise(on_frames(batch.features["logmel"]))
         if self.training:
             self._take_snapshot(batch.progress)
-            each = [net(frames) for net in self.nets]
+            each = [net(frames)[0] for net in self.nets]
             parts = {f"net{index}": value for index, value in enumerate(each)}
             return Outputs(clip=torch.stack(each).mean(dim=0), extra=parts)
-        clips = [net(frames) for net in self.nets]
+        found = [net(frames) for net in self.nets]
         for slot in range(self._filled()):
             state = {name: getattr(self, _slot(name))[slot] for name in self.kept}
-            clips += [functional_call(net, _own(state, at), (frames,)) for at, net in self._all()]
-        return Outputs(clip=torch.stack(clips).mean(dim=0))
+            found += [functional_call(net, _own(state, at), (frames,)) for at, net in self._all()]
+        clips, over_time = zip(*found, strict=True)
+        over = {"frames": torch.stack(over_time).mean(dim=0)}
+        return Outputs(clip=torch.stack(clips).mean(dim=0), extra=over)
 
     def _state(self) -> list[tuple[str, Tensor]]:
         """Return the weights and running statistics of the nets."""
@@ -207,7 +215,8 @@ class Loss(nn.Module):
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Return terms `net0`, `net1` in training, else `clip`; and `total`."""
-        parts = outputs.extra or {"clip": outputs.clip}
+        nets = {name: clip for name, clip in outputs.extra.items() if name != "frames"}
+        parts = nets or {"clip": outputs.clip}
         return with_total({name: clip_loss(clip, batch.labels) for name, clip in parts.items()})
 
 
@@ -219,7 +228,11 @@ CARD = ModelCard(
     code="https://github.com/yongxuUSTC/dcase2017_task4_cvssp",
     needs=("logmel",),
     dataset="dcase2017",
-    task=Tagging(modalities=("audio",), selection_metric="micro_f1"),
+    task=Tagging(
+        modalities=("audio",),
+        selection_metric="micro_f1",
+        timeline=Timeline(name="frames", hop_s=CLIP_S / FRAMES, window_s=CLIP_S / FRAMES),
+    ),
     experiments=(
         two_stream.table_row("cvssp", "(g) CVSSP - Gated-CRNN-logMel", 54.2, 58.9, 50.2),
         two_stream.table_row(

@@ -35,7 +35,8 @@ from models.nets.tagging.logmel import (
     refuse_other_bands,
     spectrogram,
 )
-from models.tasks.tagging import Tagging, Timeline
+from models.tasks.sound_events import Timeline
+from models.tasks.tagging import Tagging
 from models.training.method import NetMethod
 from models.training.state import Training
 
@@ -119,7 +120,11 @@ class Model(nn.Module):
         return Outputs(
             clip=clip,
             clip_audio=clip,
-            extra={"segments": segments, "targets": labels, "frames": logmel.frames},
+            extra={
+                "segments": segments * heard[..., None],
+                "targets": labels,
+                "frames": logmel.frames,
+            },
         )
 
     def segments(self, logmel: Spectrogram) -> tuple[Tensor, Tensor]:

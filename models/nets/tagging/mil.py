@@ -54,6 +54,20 @@ def log_sum_exp(scores: Tensor, present: Tensor, sharpness: float = 1.0) -> Tens
     return ((total - count.clamp_min(1).log()) / sharpness).masked_fill(empty, 0.0)
 
 
+def over_time(clip: Tensor, scores: Tensor, present: Tensor) -> Tensor:
+    """Return how surely each instance shows each class, [B, P, C]: the clip's probability, scaled.
+
+    `clip` is [B, C], `scores` [B, P, C]. The instance of a clip with the highest score for a class
+    has the whole of it, the one with the lowest none; of equal scores all have the whole.
+    """
+    there = present[:, :, None]
+    highest = torch.finfo(scores.dtype).max
+    low = scores.masked_fill(~there, highest).amin(dim=1, keepdim=True)
+    high = scores.masked_fill(~there, -highest).amax(dim=1, keepdim=True)
+    share = torch.where(high > low, (scores - low) / (high - low).clamp_min(1e-12), 1.0)
+    return clip[:, None] * share.clamp(0.0, 1.0) * there
+
+
 def l2_normalised(scores: Tensor) -> Tensor:
     """Return class scores [B, C] divided by their length over the classes; zeros stay zeros."""
     return F.normalize(scores, dim=1)

@@ -1,8 +1,10 @@
 """Two-stream multiple instance learning over NMF components of the audio, and with all else.
 
 Paper: Parekh, Essid, Ozerov, Duong, Perez, Richard, "Weakly Supervised Representation Learning for
-    Audio-Visual Scene Analysis", IEEE/ACM TASLP 2019; NMF component proposals (NCP) and their use
-    for separation as on its companion page.
+    Audio-Visual Scene Analysis", IEEE/ACM TASLP 2019, https://doi.org/10.1109/TASLP.2019.2957889;
+    NMF component proposals (NCP) and their use for separation as on its companion page, and in the
+    same authors' "Identify, Locate and Separate: Audio-Visual Object Extraction in Large Video
+    Collections Using Weak Supervision", WASPAA 2019, https://arxiv.org/abs/1811.04000.
 Authors' code: none published.
 Differences: see `CARD.differences`.
 """
@@ -16,7 +18,7 @@ from models.tasks.tagging import Tagging
 from models.training.method import NetMethod
 
 Model, Loss = two_stream.Model, two_stream.Loss
-needs, prepare = two_stream.needs, two_stream.prepare
+needs, adapt, prepare = two_stream.needs, two_stream.adapt, two_stream.prepare
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,30 +30,34 @@ class Config(two_stream.Config):
     (video)."""
 
 
-def _row(row: str, **numbers: float) -> tuple[PaperRow, ...]:
-    return (PaperRow(paper="Parekh et al. 2019", table="abstract", row=row, numbers=numbers),)
+def _row(table: str, row: str, **numbers: float) -> tuple[PaperRow, ...]:
+    return (PaperRow(paper="Parekh et al. 2019", table=table, row=row, numbers=numbers),)
 
 
 CARD = ModelCard(
     name="ncp_mil",
     title="Weakly Supervised Representation Learning for Audio-Visual Scene Analysis",
-    paper="Parekh, Essid, Ozerov, Duong, Perez, Richard, IEEE/ACM TASLP 2019 and WASPAA 2019",
-    url="https://arxiv.org/abs/1811.04000",
+    paper="Parekh, Essid, Ozerov, Duong, Perez, Richard, IEEE/ACM TASLP 2019",
+    url="https://doi.org/10.1109/TASLP.2019.2957889",
     code="",
     needs=("components", "segments", "proposals"),
     dataset="dcase2017",
-    task=Tagging(modalities=("audio", "visual"), selection_metric="micro_f1"),
+    task=Tagging(
+        modalities=("audio", "visual"), selection_metric="micro_f1", timeline=two_stream.TIMELINE
+    ),
     experiments=(
-        Experiment(name="ncp_mil", settings={}, rows=_row("best system", micro_f1=65.0)),
+        Experiment(
+            name="ncp_mil", settings={}, rows=_row("abstract", "best system", micro_f1=65.0)
+        ),
         Experiment(
             name="ncp_mil-audio",
             settings={"streams": "ncp"},
-            rows=_row("audio-only NCP (no number openly published)"),
+            rows=_row("companion page", "audio-only NCP (no number openly published)"),
         ),
         Experiment(
             name="ncp_mil-temporal",
             settings={"streams": "ncp-audio"},
-            rows=_row("NCP and temporal proposals (no number openly published)"),
+            rows=_row("none", "NCP and temporal proposals (no number openly published)"),
         ),
     ),
     differences=(
@@ -73,5 +79,5 @@ CARD = ModelCard(
 )
 
 METHOD = NetMethod[Config](
-    card=CARD, config=Config, build=Model, loss=Loss, needs=needs, prepare=prepare
+    card=CARD, config=Config, build=Model, loss=Loss, needs=needs, adapt=adapt, prepare=prepare
 )

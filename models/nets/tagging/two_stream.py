@@ -9,9 +9,10 @@ Differences: see `CARD.differences`.
 Letters: B clips, P instances, C classes, D hidden width.
 """
 
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, cast
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,12 +21,15 @@ from models.contract.batch import Batch, Outputs
 from models.contract.bounds import Dropout, Rate, Size
 from models.contract.card import Departure, Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
+from models.data.source import ClipSource
 from models.nets.losses import with_total
 from models.nets.standardise import Standardised
 from models.nets.tagging import mil
+from models.tasks.sound_events import Timeline
 from models.tasks.tagging import Tagging
 from models.training.method import NetMethod
 from models.training.state import Training
+from schemas.features import SEGMENT_HOP_S, SEGMENT_S
 
 STREAMS: Mapping[str, tuple[str, ...]] = {
     "av": ("segments", "proposals"),
@@ -41,14 +45,27 @@ STREAMS: Mapping[str, tuple[str, ...]] = {
 WIDTHS = {"segments": 128, "proposals": 2048, "components": 128}
 """Width of an instance's feature."""
 
+SMALL_SET = 1000
+"""With fewer training clips than this, and none of `TRAINING` given, settings are those for small
+sets."""
+SMALL_SETTINGS: Mapping[str, Any] = {"learning_rate": 1e-3, "batch_size": 8, "epochs": 60}
+"""Those settings: more and larger steps. At the paper's setting the weights of so few clips hardly
+move."""
+TRAINING = ("weight_decay", "dropout", "decay_factor", "schedule", *SMALL_SETTINGS)
+"""Settings of which one that is not the default says that the user has chosen."""
 STATISTICS_CLIPS = 128
 """Training clips that mean and standard deviation of a feature are taken from, at most."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(TaggingConfig):
     """Two-stream scoring of boxes and audio segments."""
 
+    small: Literal["auto", "yes", "no"] = "auto"
+    """Settings for few training clips: auto takes them below 1,000 training clips when no setting
+    of the training is given, yes takes them where none is given, no never."""
     epochs: Size = 25
     batch_size: Size = 24
     learning_rate: Rate = 1e-5
@@ -72,6 +89,9 @@ class Config(TaggingConfig):
     """Divide the class scores of each modality by their length before they are added."""
     standardise: bool = True
     """Shift and scale each value of a feature to mean 0 and std 1 over training clips."""
+
+
+ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 class Scorer(Standardised):
@@ -116,8 +136,9 @@ class Model(nn.Module):
     def forward(self, batch: Batch) -> Outputs:
         """Map tables of instances [B, P, width] to `clip` [B, C].
 
-        `extra` holds the clip's score before the sigmoid as `score` [B, C] and the scores of the
-        instances under the name of their table, [B, P, C].
+        `extra` holds the clip's score before the sigmoid as `score` [B, C], the scores of the
+        instances under the name of their table, [B, P, C], and where audio segments are scored
+        `heard` [B, P, C], 0 to 1: the probability of the clip, scaled by those of its segments.
         """
         extra, total = {}, None
         for name, scorer in self.scorers.items():
@@ -126,6 +147,9 @@ class Model(nn.Module):
             total = clip if total is None else total + clip
         score = cast(Tensor, total)
         probability = score.clamp(0.0, 1.0) if self.config.pooling == "wsddn" else score.sigmoid()
+        if "segments" in extra:
+            there = batch.present["segments"]
+            extra["heard"] = mil.over_time(probability, extra["segments"], there)
         return Outputs(clip=probability, extra={"score": score, **extra})
 
     @property
@@ -154,6 +178,18 @@ class Loss(nn.Module):
         return with_total({"clip": value})
 
 
+def adapt(config: ConfigT, data: ClipSource) -> ConfigT:
+    """Return the settings with those for small sets, when there are few training clips."""
+    clips, usual = len(data.rows("train")), type(config)()
+    given = [name for name in TRAINING if getattr(config, name) != getattr(usual, name)]
+    if config.small == "no" or (config.small == "auto" and (given or clips >= SMALL_SET)):
+        return config
+    changes = {name: value for name, value in SMALL_SETTINGS.items() if name not in given}
+    said = ", ".join(f"{name} {value}" for name, value in changes.items())
+    logger.info("%d training clips are few: %s (--small no for the usual ones)", clips, said)
+    return replace(config, **changes)
+
+
 def prepare(training: Training) -> None:
     """Fit mean and standard deviation of each value of a feature on training clips."""
     model, data = training.model, training.data
@@ -173,6 +209,8 @@ def needs(config: Config) -> tuple[str, ...]:
 
 
 PAREKH = "Parekh et al. 2018"
+TIMELINE = Timeline(name="heard", hop_s=SEGMENT_HOP_S, window_s=SEGMENT_S, feature="segments")
+"""The scores of the audio segments over time."""
 
 
 def table_row(
@@ -222,7 +260,9 @@ CARD = ModelCard(
     code="",
     needs=("segments", "proposals"),
     dataset="dcase2017",
-    task=Tagging(modalities=("audio", "visual"), selection_metric="micro_f1"),
+    task=Tagging(
+        modalities=("audio", "visual"), selection_metric="micro_f1", timeline=TIMELINE
+    ),
     experiments=(
         table_row("two_stream", "(a) Proposed AV Two Stream", 64.2, 59.7, 69.4),
         table_row("two_stream-audio", "(b) TS Audio-Only", 57.3, 53.2, 62.0, streams="audio"),
@@ -246,11 +286,13 @@ CARD = ModelCard(
         "clips.",
         "Log-sum-exp has r = 1 and divides by the number of instances.",
         "The WSDDN-type system uses one scale and does not weigh boxes by their objectness.",
+        "With fewer than 1,000 training clips, and --small auto, the rate is 1e-3, batches are "
+        "of 8 clips and epochs 60, because at 1e-5 the weights hardly move.",
     ),
     departures=DEPARTURES,
     ours=OURS,
 )  # fmt: skip
 
 METHOD = NetMethod[Config](
-    card=CARD, config=Config, build=Model, loss=Loss, needs=needs, prepare=prepare
+    card=CARD, config=Config, build=Model, loss=Loss, needs=needs, adapt=adapt, prepare=prepare
 )

@@ -207,6 +207,29 @@ def test_two_processes_train_as_one_with_the_double_batch(tmp_path: Path) -> Non
     assert done.stdout.count("Run folder") == 1
 
 
+def test_a_save_holds_the_loss_of_all_processes(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, first = begin(store, batch_size=24), begin(store, batch_size=24)
+    monkeypatch.setattr(first.task.__class__, "can_validate", lambda *_: False)
+
+    def stop(training: Training) -> None:
+        checkpoint.save_training(tmp_path / "resume.safetensors", training)
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        loop.fit(alone, stop)
+    with monkeypatch.context() as two:
+        two.setattr(parallel, "world", lambda: 2)
+        two.setattr(parallel, "total", lambda values: values + 1000.0)  # the other's loss
+        with pytest.raises(InterruptedError):
+            loop.fit(first, stop)
+    again = begin(store, batch_size=24)
+    checkpoint.load_training(tmp_path / "resume.safetensors", again)
+    assert set(again.state.sums) == set(alone.state.sums)
+    assert all(value > 1000.0 for value in again.state.sums.values())
+
+
 def test_new_settings_do_not_stop_an_old_training(store: Path, tmp_path: Path) -> None:
     path = tmp_path / "resume.safetensors"
     old = begin(store)

@@ -100,3 +100,12 @@ def test_hinge_is_zero_beyond_the_margin_only() -> None:
     assert mil.hinge(torch.tensor([[1.0, -1.0]]), labels) == 0
     assert mil.hinge(torch.tensor([[0.5, -1.0]]), labels) == pytest.approx(0.25)
     assert mil.hinge(torch.tensor([[-1.0, 1.0]]), labels) == pytest.approx(2.0)
+
+
+def test_over_time_the_best_instance_has_the_whole_probability_and_the_worst_none() -> None:
+    scores = torch.tensor([[[-1.0, 2.0], [3.0, 2.0], [1.0, 2.0], [9.0, 9.0]]])
+    present = torch.tensor([[True, True, True, False]])
+    found = mil.over_time(torch.tensor([[0.8, 0.4]]), scores, present)
+    wanted = torch.tensor([[[0.0, 0.4], [0.8, 0.4], [0.4, 0.4], [0.0, 0.0]]])
+    torch.testing.assert_close(found, wanted)
+    assert not mil.over_time(torch.ones(1, 2), scores, torch.zeros(1, 4, dtype=torch.bool)).any()

@@ -13,6 +13,7 @@ from models import registry
 from models.contract.batch import Batch
 from models.data.clips import open_clips
 from models.nets.tagging import cvssp, two_stream
+from models.training.caveats import changed_settings, said
 from models.training.method import NetMethod
 from models.training.state import begin
 from schemas import UsageError
@@ -93,7 +94,8 @@ def test_each_kind_of_instances_has_scores_that_sum_to_its_clip(streams: str) ->
     batch = bag_batch()
     outputs = model.eval()(batch)
     kinds = two_stream.STREAMS[streams]
-    assert set(outputs.extra) == {"score", *kinds}
+    heard = {"heard"} if "segments" in kinds else set()
+    assert set(outputs.extra) == {"score", *kinds, *heard}
     total = sum(outputs.extra[kind].sum(dim=1) for kind in kinds)
     torch.testing.assert_close(outputs.extra["score"], total)
     for kind in kinds:
@@ -154,7 +156,7 @@ def test_snapshots_of_the_last_epochs_are_averaged() -> None:
                 weight.add_(0.05 * torch.randn_like(weight))
         model.eval()
         frames = (cvssp.on_frames(batch.features["logmel"]) - model.mean) / model.std
-        alone.append(model.nets[0](frames))
+        alone.append(model.nets[0](frames)[0])
     expected = torch.stack(alone[-3:]).mean(dim=0)
     torch.testing.assert_close(model(batch).clip, expected)
     copy = cvssp.Model(config)
@@ -188,3 +190,21 @@ def test_store_without_a_table_says_which_extractor_makes_it(tmp_path: Path) -> 
     root = ParsingRows().write(tmp_path)
     with pytest.raises(UsageError, match="run the features job again with extractor ncp"):
         open_clips(root, ("vggish", "components"))
+
+
+@pytest.mark.parametrize("name", ["two_stream", "ncp_mil"])
+def test_few_clips_take_settings_with_which_something_is_learned(
+    name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clips = open_clips(write_bag_store(tmp_path), ("segments",))
+    module = registry.load(name)
+    with caplog.at_level("INFO"):
+        small = module.adapt(module.config(), clips)
+    assert "40 training clips are few: learning_rate 0.001, batch_size 8, epochs 60" in caplog.text
+    assert (small.learning_rate, small.batch_size, small.epochs) == (1e-3, 8, 60)
+    for config in (module.config(small="no"), module.config(learning_rate=1e-4)):
+        assert module.adapt(config, clips) == config
+    given = module.adapt(module.config(small="yes", epochs=3), clips)
+    assert (given.learning_rate, given.epochs) == (1e-3, 3)
+    words = said(changed_settings(module.card.experiments[0], small), module.card)
+    assert "learning_rate 0.001 (ours 1e-05)" in words
