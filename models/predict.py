@@ -40,7 +40,6 @@ from models.runtime import command_line as cli
 from models.runtime import files
 from models.runtime.console import console, progress_bar
 from schemas import JobError, UsageError
-from schemas.features import WITHOUT_WEIGHTS
 
 if TYPE_CHECKING:  # torch is imported once the options are read
     from models.applications.new_media import Run
@@ -134,6 +133,8 @@ def refuse_no_folders(paths: Sequence[Path]) -> None:
 
 def warn_of_random_weights(run: Run) -> None:
     """Say so when the run learned from features of random weights."""
+    from schemas.features import WITHOUT_WEIGHTS  # with Arrow
+
     weights = run.recipe.weights
     if weights.startswith("seeded") and not set(run.needs) <= WITHOUT_WEIGHTS:
         logger.warning(

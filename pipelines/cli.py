@@ -13,17 +13,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.logging import RichHandler
 from rich.table import Table
 
 from pipelines.commands.names import COMMANDS
-from pipelines.jobs.options import OPTION_GROUPS
 from pipelines.runners.option_names import beam_option_names
 from pipelines.store.interrupts import STOPPED
 from schemas import UsageError
 from schemas.machine.version import version_line
 from schemas.messages import nearest, quoted, unknown
+from schemas.settings import screen
 from schemas.settings.command_line import (
     exit_status,
     option_names,
@@ -42,7 +40,7 @@ def _dispatch(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         return _print_help()
     if words[0] == "--version":
-        Console().print(version_line(), highlight=False)
+        screen.results().print(version_line())
         return 0
     for length in (2, 1):
         name = " ".join(words[:length])
@@ -75,6 +73,8 @@ def _refuse_job(words: list[str]) -> int:
 
 
 def _run_command(name: str, arguments: list[str]) -> int:
+    from pipelines.jobs.options import OPTION_GROUPS  # with Arrow
+
     command = COMMANDS[name]
     module: Any = importlib.import_module(command.module)
     program = f"beam {name}"
@@ -84,8 +84,8 @@ def _run_command(name: str, arguments: list[str]) -> int:
     if rest and not command.beam_options:
         raise UsageError(f"unexpected argument {quoted(rest[0])}; see {program} --help")
     _set_up_logging()
-    if command.slow and sys.stderr.isatty():
-        sys.stderr.write(f"{program}: loading Beam ...\n")
+    if command.loads:
+        screen.say(f"{program}: loading {command.loads} ...")
     return int(module.run(options, rest))
 
 
@@ -93,7 +93,7 @@ def _print_help() -> int:
     table = Table("command", "what it does", box=None, pad_edge=False)
     for name, command in COMMANDS.items():
         table.add_row(f"beam {name}", command.text)
-    console = Console()
+    console = screen.results()
     console.print("earsight: from clips to features. Options of a command: beam COMMAND --help\n")
     console.print(table)
     console.print("\nFor example:\n  beam run features --dataset demo --out out/demo")
@@ -103,13 +103,9 @@ def _print_help() -> int:
 def _set_up_logging() -> None:
     """Log ours from INFO, others' from WARNING; on a terminal the bar speaks for the units."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    terminal = sys.stderr.isatty()
-    handler = RichHandler(
-        console=Console(stderr=True, width=None if terminal else 160),
-        show_path=False,
-        omit_repeated_times=False,
-    )
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    handler = screen.message_handler(timed=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what it logs it also raises
+    level = logging.WARNING if sys.stderr.isatty() else logging.INFO
     for package in ("pipelines", "extractors", "schemas"):
-        logging.getLogger(package).setLevel(logging.WARNING if terminal else logging.INFO)
+        logging.getLogger(package).setLevel(level)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 ERROR_PREFIX = "error: "
 """What stands before the sentence of a `UsageError` or `JobError` on the terminal."""
+WARNING_PREFIX = "warning: "
+"""What stands before a message about which the command goes on."""
 
 MOST_CHARACTERS = 80
 """Characters of a quoted value."""

@@ -6,13 +6,10 @@ import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
-from rich.logging import RichHandler
-
-from models.runtime.console import progress_console
 from models.runtime.interrupts import interruptible
 from models.runtime.rank import rank
 from schemas.machine.version import version_line
-from schemas.settings import command_line
+from schemas.settings import command_line, screen
 from schemas.settings.command_line import exit_status, option_names, parse_options, show_help
 
 __all__ = ["parse", "read", "refuse_other_words", "run", "say_loading", "show_help", "show_version"]
@@ -43,9 +40,8 @@ def refuse_other_words(arguments: Sequence[str], known: Collection[str], program
 
 def say_loading(program: str) -> None:
     """Say on a terminal that work begins: the packages that it needs take seconds to import."""
-    if sys.stderr.isatty() and rank() == 0:
-        sys.stderr.write(f"{program}: loading PyTorch ...\n")
-        sys.stderr.flush()
+    if rank() == 0:
+        screen.say(f"{program}: loading PyTorch ...")
 
 
 def run(
@@ -62,8 +58,5 @@ def run(
 
 
 def _show_messages() -> None:
-    """Show log messages on stderr, without a frame where it is no terminal."""
-    out = progress_console()
-    rich = RichHandler(console=out, show_path=False, show_level=False, show_time=False)
-    handler = rich if out.is_terminal else logging.StreamHandler()
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[handler])
+    """Show log messages of all processes, and of the first one progress too."""
+    logging.basicConfig(level=logging.INFO, handlers=[screen.message_handler()])

@@ -8,20 +8,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from models.runtime.rank import rank
+from schemas.settings import screen
 
 
 def console() -> Console:
     """Return the console of results; wide where it is no terminal, so that no cell wraps."""
-    quiet = rank() > 0  # of several processes the first one speaks
-    plain = Console(highlight=False, markup=False, emoji=False, quiet=quiet)
-    if plain.is_terminal:
-        return plain
-    return Console(highlight=False, markup=False, emoji=False, width=180, quiet=quiet)
+    return _of_first(screen.results())
 
 
 def progress_console() -> Console:
     """Return the console of progress and messages."""
-    return Console(stderr=True, quiet=rank() > 0)
+    return _of_first(screen.messages())
+
+
+def _of_first(out: Console) -> Console:
+    """Return a console that is quiet in all of several processes but the first."""
+    out.quiet = rank() > 0
+    return out
 
 
 @contextmanager

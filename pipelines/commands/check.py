@@ -9,14 +9,14 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from extractors.nets.weights import find_weights, missing_weights, weights_of
 from pipelines.media.ffmpeg import ffmpeg_version
 from schemas import RECIPES, KnownError, UsageError
 from schemas.machine.ffmpeg import ffmpeg_binary
+from schemas.settings import screen
 
 _OLD_DAYS = 60
 
@@ -59,10 +59,11 @@ def run(options: Options, rest: list[str]) -> int:
         raise UsageError(f"--weights-dir {options.weights_dir} is not a folder")
     findings = list(look(options))
     table = Table("", "what", "found")
-    signs = {"ok": "[green]ok[/green]", "note": "[yellow]note[/yellow]", "bad": "[red]bad[/red]"}
+    colours = {"ok": "green", "note": "yellow", "bad": "red"}
     for finding in findings:
-        table.add_row(signs[finding.verdict], escape(finding.what), escape(finding.detail))
-    Console().print(table)
+        sign = Text(finding.verdict, style=colours[finding.verdict])
+        table.add_row(sign, finding.what, finding.detail)
+    screen.results().print(table)
     return 1 if any(finding.verdict == "bad" for finding in findings) else 0
 
 

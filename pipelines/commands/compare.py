@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import tyro
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from pipelines.commands.npy_files import (
@@ -28,6 +27,7 @@ from schemas import (
     tensor_shape,
     tensor_values,
 )
+from schemas.settings import screen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ def run(options: Options, rest: list[str]) -> int:
             ", ".join(key for key, _ in worst),
         )  # fmt: skip
     recipe = manifest.data["recipe"]
-    console = Console()
+    console = screen.results()
     console.print(f"recipe {recipe['name']} {recipe['hash']}, weights {recipe['weights']}")
     console.print(table)
     if not compared:

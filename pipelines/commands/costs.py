@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from pipelines.commands.estimate import Count, Measured, table_bytes
@@ -20,6 +19,7 @@ from pipelines.store import files
 from schemas import RECIPES, UsageError
 from schemas.features import IMAGE_TABLES
 from schemas.manifests import read_manifest
+from schemas.settings import screen
 
 _BYTES_PER_SECOND_OF_MEDIA = 62_000
 """The mean of 17 clips of LLP, AVE and VAS as labs pass them on, 240 to 360 lines."""
@@ -115,7 +115,7 @@ def print_plan(options: Options) -> int:
     }  # fmt: skip
     if any(getattr(options, name) for name in _PRICES):
         tables["costs"] = _costs(plan)
-    console = Console()
+    console = screen.results()
     for title, rows in tables.items():
         table = Table(title=title, show_header=False, title_justify="left")
         for row in rows:

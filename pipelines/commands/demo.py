@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-
 from schemas import UsageError
+from schemas.settings import screen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +50,8 @@ def run(options: Options, rest: list[str]) -> int:
     folder = generate(world, Path(options.media) if options.media else demo_folder(world))
     key = world.clip_key(options.clip)
     draw_clip(folder, key, Path(options.picture))
-    Console().print(
+    screen.results().print(
         f"clips and truth: {folder}\npicture of {key}: {options.picture}",
-        highlight=False,
         soft_wrap=True,
     )
     return 0

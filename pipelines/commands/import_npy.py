@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rich.console import Console
-
 from pipelines.commands.npy_files import FOLDERS
 from schemas import UsageError
+from schemas.settings import screen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,17 +43,13 @@ def run(options: Options, rest: list[str]) -> int:
     from pipelines.commands.npy_import import import_llp  # with Beam and the nets
 
     counts = import_llp(options.annotations, folders, options.out, options.resnet152_frames)
-    console = Console()
+    console = screen.results()
     console.print(
         f"{options.out}: {counts['clips_done']:,} of {counts['clips_in']:,} clips imported, "
         f"{counts['clips_failed']:,} failed {counts['failed_by_reason']}",
-        highlight=False,
-        markup=False,
     )
     console.print(
         f"Next: python models/train.py han --features {shlex.quote(options.out)}",
-        highlight=False,
-        markup=False,
         soft_wrap=True,
     )
     return 0 if counts["clips_done"] else 1

@@ -12,10 +12,8 @@ class Command:
     beam_options: bool = False
     """Whether options that are not its own go to Beam."""
 
-    @property
-    def slow(self) -> bool:
-        """Whether its work begins with imports that take seconds."""
-        return self.beam_options
+    loads: str = "Beam"
+    """What is imported before its work begins, which takes seconds; empty for nothing."""
 
 
 COMMANDS = {
@@ -36,11 +34,13 @@ COMMANDS = {
     "import-npy": Command(
         "pipelines.commands.import_npy", "published .npy features of LLP to tables"
     ),
-    "recipes": Command("pipelines.commands.recipes", "how each recipe makes features"),
+    "recipes": Command("pipelines.commands.recipes", "how each recipe makes features", loads=""),
     "compare": Command("pipelines.commands.compare", "our features against published .npy files"),
     "check": Command("pipelines.commands.check", "look over this machine before a job"),
     "plan": Command("pipelines.commands.plan", "what a job would cost before it runs"),
-    "completion": Command("pipelines.commands.completion", "what a shell completes on Tab"),
+    "completion": Command(
+        "pipelines.commands.completion", "what a shell completes on Tab", loads=""
+    ),
     "demo": Command("pipelines.commands.demo", "a figure of any clip of the demo world"),
 }
 """Commands by the words that name them."""

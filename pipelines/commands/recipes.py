@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 from rich.table import Table
 
 from schemas import FEATURES, RECIPES, Recipe, UsageError
+from schemas.settings import screen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ def run(options: Options, rest: list[str]) -> int:
     recipes = dict(RECIPES) if options.out is None else {options.out: recipe_of(options.out)}
     if options.json:
         text = json.dumps({name: recipe.to_json() for name, recipe in recipes.items()})
-        Console().print_json(text)
+        screen.results().print_json(text)
         return 0
     columns = list(recipes.values())
     table = Table("setting", *(recipe.name for recipe in columns), title_justify="left")
@@ -42,7 +42,7 @@ def run(options: Options, rest: list[str]) -> int:
     always = Table("in every recipe", "", box=None, pad_edge=False)
     for name, feature in FEATURES.items():
         always.add_row(name, feature.about)
-    console = Console()
+    console = screen.results()
     console.print(table, always, sep="\n")
     return 0
 

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import tyro
-from rich.console import Console
 
 from pipelines.commands.stored_frames import find_image_problems
 from schemas import (
@@ -29,6 +28,7 @@ from schemas import (
 from schemas.features import IMAGE_TABLES
 from schemas.manifest import subset_id
 from schemas.messages import printable
+from schemas.settings import screen
 
 if TYPE_CHECKING:  # with Beam
     from pipelines.store.unit_store import UnitStore
@@ -86,9 +86,9 @@ def run(options: Options, rest: list[str]) -> int:
     verdict = f"{len(problems)} problems" if problems else "clean"
     subset = printable(manifest.subset_id, 40)
     lines.append(f"{options.out}: {verdict}; {_counts(manifest)}, subset {subset}")
-    console = Console()
+    console = screen.results()
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     return 1 if problems else 0
 
 

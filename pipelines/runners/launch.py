@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import apache_beam as beam
-from rich.console import Console
 
 from pipelines.runners.graph import run_pipeline
 from pipelines.runners.presets import Destination
@@ -13,6 +12,7 @@ from pipelines.store import files
 from pipelines.store.interrupts import STOPPED, said_on_signals
 from pipelines.store.progress import Progress
 from schemas import JobError, UsageError
+from schemas.settings import screen
 
 _GOES_ON = (
     "stopped waiting, but the engine may go on with the job: cancel it there before you give the "
@@ -62,5 +62,5 @@ def run_to_end(
     if not destination.leaves:
         return True
     text = _LEFT[destination.leaves].format(out=store)
-    Console().print(text, soft_wrap=True, markup=False, highlight=False)
+    screen.results().print(text, soft_wrap=True)
     return False

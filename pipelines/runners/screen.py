@@ -5,12 +5,11 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pipelines.store import files
 from schemas import Failure, Reason
-from schemas.messages import printable
+from schemas.messages import ERROR_PREFIX, printable
 
 
 def failures_table(failed: Iterable[Failure]) -> Table:
@@ -24,7 +23,7 @@ def failures_table(failed: Iterable[Failure]) -> Table:
         lines = failures[0].detail.strip().splitlines() or [""]
         detail = lines[-1] if reason is Reason.INTERNAL else lines[0]  # of a traceback the error
         example = printable(f"{failures[0].clip_key}: {detail}", 100)
-        table.add_row(str(reason), f"{len(failures):,}", again, escape(example))
+        table.add_row(str(reason), f"{len(failures):,}", again, example)
     return table
 
 
@@ -45,7 +44,7 @@ def print_shortfall(
     if share > max_failed:
         reasons.append(f"{share:.0%} of the clips failed, more than --max-failed {max_failed:.0%}.")
     for reason in reasons:
-        console.print(reason, style="red", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"{ERROR_PREFIX}{reason}", style="red", soft_wrap=True)
     return 1 if reasons else 0
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -22,6 +21,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 from pipelines.store import files
+from schemas.settings import screen
 
 PROGRESS_FILE = ".progress"
 """Grows by a byte with every clip that a local job has tried."""
@@ -49,7 +49,7 @@ class Progress:
         self._file = Path(store, PROGRESS_FILE)
         self._local, self._label, self._total = files.is_local(store), label, total
         self._stop = threading.Event()
-        console = Console(stderr=True)
+        console = screen.messages()
         self._shown = console.is_terminal and self._local
         self._bar = Bar(
             TextColumn("{task.description}"),

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from rich.console import Console
 
 from schemas import UsageError
+from schemas.settings import screen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +48,7 @@ def run(options: Options, rest: list[str]) -> int:
     target = Path(options.html) if options.html else manifest.root / "report.html"
     page = media_page(manifest) if of_media else store_page(manifest, options.media)
     files.write(str(target.absolute()), page.encode())
-    Console().print(
-        f"report of {options.out}: {target} ({len(page.encode()) / 1e6:.1f} MB)",
-        markup=False, highlight=False, soft_wrap=True,
+    screen.results().print(
+        f"report of {options.out}: {target} ({len(page.encode()) / 1e6:.1f} MB)", soft_wrap=True,
     )  # fmt: skip
     return 0

@@ -2,8 +2,6 @@
 
 import shlex
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pipelines.jobs.download.command import YOUTUBE
@@ -14,11 +12,12 @@ from pipelines.store import files
 from pipelines.store.media_store import MediaState
 from schemas import Reason
 from schemas.secrets import redact_address
+from schemas.settings import screen
 
 
 def print_summary(job: DownloadJob, before: MediaState, wall_s: float, max_failed: float) -> int:
     """Print the tables of a finished run; return 1 when it fell short."""
-    console = Console()
+    console = screen.results()
     after = job.media_state()
     tried = sum((after.attempts - before.attempts).values())
     console.print(_counts(job, before, after, tried, wall_s))
@@ -40,7 +39,7 @@ def print_summary(job: DownloadJob, before: MediaState, wall_s: float, max_faile
     command = ["beam", "run", "features", "--dataset", job.dataset, "--media", shown(job.media)]
     if job.annotations is not None:
         command += ["--annotations", shown(job.annotations)]
-    console.print(f"Next: {shlex.join(command)}", soft_wrap=True, highlight=False, markup=False)
+    console.print(f"Next: {shlex.join(command)}", soft_wrap=True)
     return 0
 
 
@@ -49,12 +48,12 @@ def _counts(
 ) -> Table:
     table = Table(title=f"{job.dataset}: download", show_header=False, title_justify="left")
     here = len(after.done - before.done)
-    table.add_row("media", escape(shown(job.media)))
-    table.add_row("source", escape(redact_address(job.source)))
+    table.add_row("media", shown(job.media))
+    table.add_row("source", redact_address(job.source))
     table.add_row("clips in", f"{len(after.done) + len(after.failed):,}")
     table.add_row("clips here", f"{len(after.done):,} ({here:,} in this run)")
     table.add_row("clips failed", f"{len(after.failed):,}")
-    table.add_row("coverage", escape(files.join(shown(job.media), "coverage.md")))
+    table.add_row("coverage", files.join(shown(job.media), "coverage.md"))
     pace = f", {here / wall_s:.1f} clips per second" if here and wall_s else ""
     table.add_row("time", f"{wall_s:,.1f} s{pace} ({tried:,} clips tried)")
     return table
@@ -69,7 +68,7 @@ def _identities(job: DownloadJob) -> Table:
     for identity in job.identities:
         state = limiter.state(identity)
         table.add_row(
-            escape(identity.name),
+            identity.name,
             f"{identity.per_hour:g}" if identity.per_hour else "no budget",
             f"{state.asked:,}",
             f"opened {state.opened} times" if state.opened else "never opened",

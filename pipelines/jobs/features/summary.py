@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pipelines.jobs.features.job import FeaturesJob
@@ -16,6 +14,7 @@ from pipelines.store import files
 from pipelines.store.receipts import Receipt, StoreState
 from schemas import Reason
 from schemas.messages import listed, printable
+from schemas.settings import screen
 
 _MODELS = (
     ("han", {"vggish", "resnet152", "r2plus1d"}),
@@ -30,7 +29,7 @@ _MOST_OTHER_FILES = 5
 
 def print_summary(job: FeaturesJob, before: StoreState, wall_s: float, max_failed: float) -> int:
     """Print the tables of a finished run; return 1 when it fell short, of clips with media."""
-    console = Console()
+    console = screen.results()
     after = job.store().state()
     old = {receipt.unit for receipt in before.receipts}
     new = [receipt for receipt in after.receipts if receipt.unit not in old]
@@ -39,7 +38,7 @@ def print_summary(job: FeaturesJob, before: StoreState, wall_s: float, max_faile
         console.print(failures_table(after.failed.values()))
     others = job.other_files()
     if others:
-        console.print(_other_files(others), markup=False, highlight=False)
+        console.print(_other_files(others))
     if any(receipt.done for receipt in new):
         console.print(_stages(new))
     if not new:
@@ -47,7 +46,7 @@ def print_summary(job: FeaturesJob, before: StoreState, wall_s: float, max_faile
     tried = [failure for failure in after.failed.values() if failure.reason is not Reason.NOT_FOUND]
     if print_shortfall(console, len(after.done), tried, max_failed):
         return 1
-    console.print(_next(job), soft_wrap=True, highlight=False, markup=False)
+    console.print(_next(job), soft_wrap=True)
     return 0
 
 
@@ -58,7 +57,7 @@ def _counts(job: FeaturesJob, after: StoreState, new: list[Receipt], wall_s: flo
     for receipt in after.receipts:
         for name, count in receipt.rows.items():
             rows[name] += count
-    table.add_row("tables", escape(manifest))
+    table.add_row("tables", manifest)
     table.add_row("recipe", f"{job.recipe.name} {job.recipe.hash}, weights {job.recipe.weights}")
     table.add_row("precision", f"{job.recipe.precision} on {job.runtime.device}")
     table.add_row("clips in", f"{len(after.done) + len(after.failed):,}")

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pipelines.runners.screen import shown
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
+from schemas.settings import screen
 
 
 def print_summary(
@@ -20,7 +19,7 @@ def print_summary(
     wall_s: float,
 ) -> None:
     """Print the tables of a finished pack; `before` and `after` are manifests."""
-    console = Console()
+    console = screen.results()
     table = Table("table", "files before", "files now", "MB", "largest", title="pack")
     for name, paths in after["tables"].items():
         sizes = files.sizes(files.join(store.out, name))
@@ -32,4 +31,4 @@ def print_summary(
             )  # fmt: skip
     console.print(table)
     done = f"{clips:,} clips packed in {wall_s:,.1f} s" if clips else "Nothing was left to pack"
-    console.print(f"{escape(shown(store.out))}: {done}.", highlight=False, soft_wrap=True)
+    console.print(f"{shown(store.out)}: {done}.", soft_wrap=True)

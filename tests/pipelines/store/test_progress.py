@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pipelines.store import progress
 from pipelines.store.progress import PROGRESS_FILE, Progress, ProgressFile
+from schemas.settings import screen
 
 
 def test_a_byte_is_written_for_each_clip_in_a_local_store(tmp_path: Path) -> None:
@@ -24,13 +25,9 @@ def test_a_byte_is_written_for_each_clip_in_a_local_store(tmp_path: Path) -> Non
 def test_bar_follows_the_file_and_ends_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    screen = io.StringIO()
-
-    def console(*, stderr: bool) -> Console:
-        assert stderr
-        return Console(file=screen, force_terminal=True, width=100)
-
-    monkeypatch.setattr(progress, "Console", console)
+    shown_as = io.StringIO()
+    console = Console(file=shown_as, force_terminal=True, width=100)
+    monkeypatch.setattr(screen, "messages", lambda: console)
     monkeypatch.setattr(progress, "_EVERY_S", 0.02)
     ProgressFile(str(tmp_path)).count(7)  # of a job before
     with Progress(str(tmp_path), "features", lambda: 12) as shown:
@@ -40,8 +37,8 @@ def test_bar_follows_the_file_and_ends_with_it(
         ProgressFile(str(tmp_path)).count(6)
     assert shown._bar.tasks[0].completed == 11
     assert shown._bar.tasks[0].total == 12
-    assert "features" in screen.getvalue()
-    assert "11/12" in screen.getvalue()
+    assert "features" in shown_as.getvalue()
+    assert "11/12" in shown_as.getvalue()
     assert not (tmp_path / PROGRESS_FILE).exists()
     assert shown._thread.daemon
 
@@ -58,11 +55,9 @@ def wait_for(happens: object) -> None:
 def test_nothing_is_shown_without_a_terminal_or_a_local_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str
 ) -> None:
-    screen = io.StringIO()
-    terminal = bool(store)
-    monkeypatch.setattr(
-        progress, "Console", lambda **_: Console(file=screen, force_terminal=terminal)
-    )
+    shown_as = io.StringIO()
+    console = Console(file=shown_as, force_terminal=bool(store))
+    monkeypatch.setattr(screen, "messages", lambda: console)
     before = threading.active_count()
     if not store:
         (tmp_path / PROGRESS_FILE).write_bytes(b"...")
@@ -71,5 +66,5 @@ def test_nothing_is_shown_without_a_terminal_or_a_local_store(
         if not store:
             assert not (tmp_path / PROGRESS_FILE).exists()
             ProgressFile(str(tmp_path)).count()
-    assert screen.getvalue() == ""
+    assert shown_as.getvalue() == ""
     assert not (tmp_path / PROGRESS_FILE).exists()
