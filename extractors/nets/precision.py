@@ -23,6 +23,13 @@ def open_device(name: str) -> torch.device:
     return device
 
 
+def choose_device(name: str) -> str:
+    """Return the device of a name; `auto` takes the GPU where there is one."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return name
+
+
 def resolve_precision(asked: AskedPrecision, device: str = "cpu") -> tuple[Precision, str]:
     """Return the precision to use on a device, and the reason as a sentence for the log.
 

@@ -13,17 +13,25 @@ from pipelines.commands.plan import Options
 from pipelines.commands.preemption import Workload
 from pipelines.jobs.download.identity import DEFAULT_PER_HOUR
 from pipelines.jobs.download.rate_limit import MEAN_SLOWDOWN
-from pipelines.jobs.options import read_extractors
+from pipelines.jobs.features.pace import Pace, last_pace
+from pipelines.jobs.options import check_dataset, read_extractors
 from pipelines.media.media_index import MediaIndex
 from pipelines.store import files
-from schemas import RECIPES, UsageError
-from schemas.features import IMAGE_TABLES
+from schemas import RECIPES, Recipe, UsageError
+from schemas.features import DEFAULT_EXTRACTORS, IMAGE_TABLES
 from schemas.manifests import read_manifest
+from schemas.manifests.sources import fetch_annotations
+from schemas.published import cache_folder
+from schemas.recipe import FRAME_SETTINGS
 from schemas.settings import screen
 
 _BYTES_PER_SECOND_OF_MEDIA = 62_000
 """The mean of 17 clips of LLP, AVE and VAS as labs pass them on, 240 to 360 lines."""
-_USUAL_SECONDS = 3.0
+_SETTINGS = {
+    "resnet152_frames": "resnet152_frames", "proposals": "proposals_per_snippet",
+    **{name: name for name in FRAME_SETTINGS},
+}  # fmt: skip
+"""Options that change the recipe, and the setting of each."""
 _PRICES = ("price_worker_hour", "price_gpu_hour", "price_gb_month", "price_gb_out")
 
 
@@ -40,7 +48,26 @@ class Plan:
         """Seconds of one worker per clip."""
         if self.options.seconds_per_clip is not None:
             return self.options.seconds_per_clip
-        return self.like.seconds_per_clip if self.like else _USUAL_SECONDS
+        return self.pace.work(self.recipe.extractors)
+
+    @cached_property
+    def pace(self) -> Pace:
+        """What clips took, as far as it is known."""
+        return self.like.pace if self.like else last_pace(self.recipe.extractors)
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe of `--like`, or the usual one, with the options that change it."""
+        base = self.like.recipe if self.like else RECIPES["llp-eccv20"]
+        named = self.options.extractors or ",".join(
+            self.like.recipe.extractors if self.like else DEFAULT_EXTRACTORS
+        )
+        given = {
+            setting: getattr(self.options, option)
+            for option, setting in _SETTINGS.items()
+            if not self.like or getattr(self.options, option) != getattr(Options, option)
+        }
+        return base.with_(extractors=read_extractors(named), **given)
 
     @property
     def workload(self) -> Workload:
@@ -73,15 +100,7 @@ class Plan:
     @cached_property
     def raw_gb(self) -> Mapping[str, float]:
         """Tables before compression."""
-        recipe = RECIPES["llp-eccv20"].with_(
-            extractors=read_extractors(self.options.extractors),
-            resnet152_frames=self.options.resnet152_frames,
-            proposals_per_snippet=self.options.proposals,
-            frames_side=self.options.frames_side,
-            frames_rate=self.options.frames_rate,
-            frames_format=self.options.frames_format,
-        )
-        sizes = table_bytes(recipe, self.count)
+        sizes = table_bytes(self.recipe, self.count)
         return {name: size / 1e9 for name, size in sizes.items()}
 
     @cached_property
@@ -96,14 +115,16 @@ class Plan:
 
 def print_plan(options: Options) -> int:
     """Count the clips of a data set and print what a job on them would take."""
-    read_extractors(options.extractors)
+    if options.extractors is not None:
+        read_extractors(options.extractors)
     if options.media and files.is_local(options.media) and not Path(options.media).is_dir():
         raise UsageError(f"--media {options.media} is not a folder; give the folder with the clips")
     index = MediaIndex(files.list_tree(files.absolute(options.media)) if options.media else [])
-    clips = read_manifest(options.dataset, options.annotations, options.split)
+    annotations = _annotations(options)
+    clips = read_manifest(options.dataset, annotations, options.split)
     count = Count.of(clips, index, options.media or "media", options.unit_size)
     if not count.clips:
-        raise UsageError(f"the manifest of {options.dataset} in {options.annotations} has no clip")
+        raise UsageError(f"the manifest of {options.dataset} in {annotations} has no clip")
     plan = Plan(options, count, Measured.of(files.absolute(options.like)) if options.like else None)
     if plan.workload.share_wasted(options.unit_size) >= 1:
         raise UsageError(
@@ -122,6 +143,20 @@ def print_plan(options: Options) -> int:
             table.add_row(*row)
         console.print(table)
     return 0
+
+
+def _annotations(options: Options) -> str:
+    """Return the folder of the annotation files, as a features job finds it."""
+    check_dataset(options.dataset)
+    if options.annotations is not None:
+        return options.annotations
+    if options.dataset == "demo":
+        raise UsageError("the demo world is made by its job; give its folder with --annotations")
+    if options.dataset == "folder":
+        if options.media is None:
+            raise UsageError("data set folder needs --media, the folder or URI with its clips")
+        return options.media
+    return str(fetch_annotations(options.dataset, cache_folder() / "annotations"))
 
 
 def _work(plan: Plan) -> Iterator[tuple[str, ...]]:
@@ -145,6 +180,8 @@ def _work(plan: Plan) -> Iterator[tuple[str, ...]]:
         "extraction",
         f"{plan.work_hours:,.1f} worker hours = {count.clips:,} x {plan.clip_s:.3g} s",
     )
+    if options.seconds_per_clip is None:
+        yield "", f"{plan.clip_s:.3g} s a clip, as {plan.pace.source}"
     yield (
         "",
         f"{plan.paid_hours:,.1f} worker hours with starts, commits and losses, "

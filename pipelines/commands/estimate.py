@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from pipelines.jobs.features.pace import Pace
 from pipelines.media.media_index import MediaFile, MediaIndex
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
@@ -50,9 +51,10 @@ class Count:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the clips of an existing store took."""
+    """What the clips of an existing store took, and its recipe."""
 
-    seconds_per_clip: float
+    recipe: Recipe
+    pace: Pace
     bytes_per_clip: Mapping[str, float]
     """By table, as stored."""
 
@@ -62,13 +64,8 @@ class Measured:
         store = FeatureStore(out)
         state = store.state()
         clips = len(state.done)
-        spent = sum(
-            seconds
-            for receipt in state.receipts
-            for stage, seconds in receipt.seconds.items()
-            if stage != "decode"  # which runs beside the others
-        )
-        if not clips or not spent:
+        pace, identity = Pace.of(state.receipts, out), store.identity()
+        if not clips or not pace.work() or identity is None:
             raise UsageError(
                 f"--like {out} holds no clip that a features job made; give the --out of one"
             )
@@ -78,7 +75,7 @@ class Measured:
                 sizes = files.sizes(files.join(out, name))
                 held = sum(sizes.get(path.rsplit("/", 1)[1], 0) for path in paths)
                 bytes_per_clip[str(name)] = held / clips
-        return cls(spent / clips, bytes_per_clip)
+        return cls(identity.recipe, pace, bytes_per_clip)
 
 
 def table_bytes(recipe: Recipe, count: Count) -> dict[str, float]:

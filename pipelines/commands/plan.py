@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from schemas.features import DEFAULT_EXTRACTORS
 from schemas.settings.bounds import Above, AtLeast, AtMost
 
 MOST = 1e12
@@ -24,8 +23,8 @@ class Options:
 
     dataset: str = "llp"
     """Data set, as for beam run features."""
-    annotations: str
-    """Folder with its annotation files."""
+    annotations: str | None = None
+    """Folder with its annotation files; fetched when it is left out."""
     split: str | None = None
     """Only this split."""
     media: str | None = None
@@ -38,16 +37,18 @@ class Options:
     height: Count = 360
     """Lines of the stored video, for the size of the media."""
     like: str | None = None
-    """A feature store of yours: seconds and bytes per clip are what its clips took."""
+    """A feature store of yours: seconds and bytes per clip are what its clips took, extractors and
+    recipe are its own."""
     seconds_per_clip: Annotated[float | None, Above(0), AtMost(MOST)] = None
     """Extraction time of one clip on one worker; the summary of a run gives yours. Left out: what
-    --like says, else 3."""
+    --like says, else what the last job on this machine took, else the bench."""
     workers: Count = 1
     """Workers that extract at the same time."""
     unit_size: Count = 16
     """Clips that are committed together, as for beam run features."""
-    extractors: str = ",".join(DEFAULT_EXTRACTORS)
-    """Which extractors run, separated by commas, for the size of the tables."""
+    extractors: str | None = None
+    """Which extractors run, separated by commas; left out: those of --like, else those that run by
+    default."""
     resnet152_frames: Literal["mean", "keep"] = "mean"
     """Store the mean of a second's 8 ResNet-152 vectors, or each of them."""
     proposals: Count = 10

@@ -8,6 +8,7 @@ import tyro
 from rich.table import Table
 
 from schemas import FEATURES, RECIPES, Recipe, UsageError
+from schemas.messages import printable, suggestion
 from schemas.settings import screen
 
 
@@ -17,18 +18,19 @@ class Options:
 
     Shards of two recipes never mix: a store belongs to one hash, and every setting is in the hash.
     Options of `beam run features` change single settings, for instance --proposals 100.
-    Example: beam recipes; beam recipes out/demo --json
+    Example: beam recipes; beam recipes llp-eccv20; beam recipes out/demo --json
     """
 
-    out: Annotated[str | None, tyro.conf.Positional] = None
-    """Folder or URI of a store; its recipe is shown instead."""
+    name: Annotated[str | None, tyro.conf.Positional] = None
+    """Name of a recipe, or folder or URI of a store; that recipe is shown alone."""
     json: bool = False
     """Print JSON."""
 
 
 def run(options: Options, rest: list[str]) -> int:
     """Print the recipes."""
-    recipes = dict(RECIPES) if options.out is None else {options.out: recipe_of(options.out)}
+    named = options.name
+    recipes = dict(RECIPES) if named is None else {named: RECIPES.get(named) or recipe_of(named)}
     if options.json:
         text = json.dumps({name: recipe.to_json() for name, recipe in recipes.items()})
         screen.results().print_json(text)
@@ -53,7 +55,11 @@ def recipe_of(out: str) -> Recipe:
 
     identity = FeatureStore(out).identity()
     if identity is None:
-        raise UsageError(f"{out} holds no store.json, so it is no feature store")
+        meant = suggestion(out, RECIPES)
+        raise UsageError(
+            f"{printable(out, 200)} holds no store.json, so it is no feature store, and no recipe "
+            f"has that name{meant}"
+        )
     return identity.recipe
 
 

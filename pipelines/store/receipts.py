@@ -11,6 +11,8 @@ from typing import Any
 from schemas import Failure, Reason
 from schemas.checked_json import Record, decode_record, encode_record
 
+WARM_UP = "warm-up"
+"""Stage of the clips that come first in their process, all their work together."""
 _SEPARATOR = " | "
 
 
@@ -40,6 +42,8 @@ class Receipt:
     """Table name to bytes of its part; empty in receipts of version 1."""
     sha256: Mapping[str, str] = field(default_factory=dict)
     """Table name to sha256 of its part; empty in receipts of version 1."""
+    warming: int = 0
+    """How many of `done` came first in their process; their time is that of stage `WARM_UP`."""
 
     @property
     def has_checksums(self) -> bool:
@@ -75,6 +79,7 @@ class Receipt:
             recipe=record.get("recipe", str, ""),
             sizes=record.mapping("sizes", int, {}),
             sha256=record.mapping("sha256", str, {}),
+            warming=record.get("warming", int, 0),
         )
         receipt.check()
         return receipt

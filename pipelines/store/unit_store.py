@@ -116,6 +116,8 @@ class UnitStore:
         failed: Iterable[Failure],
         seconds: Mapping[str, float],
         provenance: Mapping[str, str],
+        *,
+        warming: int = 0,
     ) -> Receipt:
         """Write a unit's parts, then its receipt; nothing counts before the receipt is written.
 
@@ -144,6 +146,7 @@ class UnitStore:
             recipe=self.recipe_hash,
             sizes=sizes,
             sha256=sha256,
+            warming=warming,
         )
         self.commit_receipt(receipt)
         return receipt

@@ -47,8 +47,8 @@ class Options(ClipOptions):
     pretrained."""
     weights_dir: str | None = None
     """Folder with weight files, for machines without network."""
-    device: str = "cpu"
-    """cpu, cuda or cuda:<n>."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:<n>; auto takes the GPU where there is one, as a training does."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Number format in which the two video nets compute; auto takes bf16 where the hardware has
     it."""

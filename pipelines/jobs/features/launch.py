@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from extractors.nets.precision import resolve_precision
+from extractors.nets.precision import choose_device, resolve_precision
 from extractors.nets.weights import find_weights, weights_of
 from pipelines.demo import DemoOptions, demo_folder, generate
 from pipelines.jobs.features.arrangement import arrange_clips, usable_cores, usable_memory
@@ -39,6 +39,7 @@ from schemas.messages import unknown
 from schemas.published import cache_folder
 from schemas.recipe import FRAME_SETTINGS
 from schemas.secrets import redact_command
+from schemas.settings import screen
 
 _log = logging.getLogger(__name__)
 _DEMO_ONLY = ("clips", "seed", "classes", "difficulty")
@@ -52,6 +53,8 @@ def launch(options: Options, rest: list[str]) -> int:
     if destination.remote:
         _check_reach(options)
     options = replace(options, accelerator=destination.accelerator)
+    if destination.elsewhere and options.preset is None and options.device == "auto":
+        options = replace(options, device="cpu")  # what its workers have is not known here
     job = replace(make_job(options, remote=destination.remote), accelerator=destination.hint)
     job = replace(job, runtime=_arranged(job.runtime, destination))
     with locked(job.out), released_on_signals(_sweep_own):
@@ -185,10 +188,14 @@ def _choose_precision(options: Options, names: Collection[str], store: FeatureSt
         asked = identity.recipe.precision
     preset = find_preset(options.preset)
     if preset is None:
-        precision, reason = resolve_precision(asked, options.device)
+        device = choose_device(options.device)
+        precision, reason = resolve_precision(asked, device)
     else:
+        device = preset.device
         precision, reason = worker_precision(asked, preset, options.accelerator or "")
-    _log.info("precision: %s", reason)
+    said = f"features: on {device}, precision {reason}"
+    _log.info("%s", said)
+    screen.say(said)
     return precision
 
 
@@ -211,7 +218,7 @@ def worker_precision(
 
 def _runtime(options: Options) -> Runtime:
     preset = find_preset(options.preset)
-    device = options.device if preset is None else preset.device
+    device = choose_device(options.device) if preset is None else preset.device
     if options.device != device and options.device != Options.device:
         raise UsageError(
             f"--device is {options.device}, but workers of preset {options.preset} take {device}; "

@@ -9,10 +9,12 @@ from pathlib import Path
 from rich.table import Table
 
 from pipelines.jobs.features.job import FeaturesJob
+from pipelines.jobs.features.pace import DECODE, Pace
 from pipelines.runners.screen import failures_table, print_shortfall, shown
 from pipelines.store import files
 from pipelines.store.receipts import Receipt, StoreState
 from schemas import Reason
+from schemas.machine.clock import utc_stamp
 from schemas.messages import listed, printable
 from schemas.settings import screen
 
@@ -40,7 +42,9 @@ def print_summary(job: FeaturesJob, before: StoreState, wall_s: float, max_faile
     if others:
         console.print(_other_files(others))
     if any(receipt.done for receipt in new):
-        console.print(_stages(new))
+        pace = Pace.of(new, f"the last job on this machine took ({utc_stamp()})")
+        pace.record()
+        console.print(_stages(pace))
     if not new:
         console.print("Nothing was left to do.")
     tried = [failure for failure in after.failed.values() if failure.reason is not Reason.NOT_FOUND]
@@ -76,19 +80,15 @@ def _other_files(others: list[str]) -> str:
     return f"{count} not taken for media, by the ending: {names}"
 
 
-def _stages(new: Iterable[Receipt]) -> Table:
+def _stages(pace: Pace) -> Table:
     """Tabulate seconds per clip by stage, of the clips done in this run; several work at once."""
-    seconds: dict[str, float] = defaultdict(float)
-    for receipt in new:
-        for stage, spent in receipt.seconds.items():
-            seconds[stage] += spent
-    n_clips = _done(new)
-    table = Table("stage", "work in seconds per clip", title_justify="left")
-    beside = seconds.pop("decode", 0.0)
-    for stage, spent in sorted(seconds.items(), key=lambda item: -item[1]):
-        table.add_row(stage, f"{spent / n_clips:.3f}")
-    table.add_row("all", f"{sum(seconds.values()) / n_clips:.3f}")
-    table.add_row("decode, beside the others", f"{beside / n_clips:.3f}")
+    head = "work in seconds per clip, the first clips of each process apart"
+    table = Table("stage", head, title_justify="left")
+    for stage, spent in sorted(pace.seconds.items(), key=lambda item: -item[1]):
+        if stage != DECODE:
+            table.add_row(stage, f"{spent:.3f}")
+    table.add_row("all", f"{pace.work():.3f}")
+    table.add_row("decode, beside the others", f"{pace.seconds.get(DECODE, 0.0):.3f}")
     return table
 
 

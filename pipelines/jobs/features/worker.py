@@ -30,7 +30,7 @@ from pipelines.media.quality import measure
 from pipelines.media.scratch_room import LITTLE_ROOM
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.progress import ProgressFile
-from pipelines.store.receipts import Receipt
+from pipelines.store.receipts import WARM_UP, Receipt
 from pipelines.store.scratch import make_scratch_folder
 from pipelines.store.units import ClipTask, Unit
 from schemas import ClipMedia, Failure, KnownError, Reason, Recipe, TableName
@@ -134,6 +134,7 @@ class UnitWorker:
     ) -> None:
         self._store, self._recipe, self._runtime, self._load = store, recipe, runtime, load
         self._progress = ProgressFile(store.out)
+        self._warm = False
         self._decoding = DecodingPool(
             recipe,
             runtime.decoders,
@@ -149,6 +150,7 @@ class UnitWorker:
             return receipt
         watch, started = Stopwatch(), time.perf_counter()
         done: list[Tables] = []
+        warming = 0
         failed: list[Failure] = []
         for result, seconds in self._do_clips(unit):
             watch.add(seconds)
@@ -156,6 +158,7 @@ class UnitWorker:
                 failed.append(result)
             else:
                 done.append(result)
+                warming += WARM_UP in seconds
         with watch("write"):
             tables = join_tables(done)
         receipt = self._store.commit(
@@ -165,6 +168,7 @@ class UnitWorker:
             failed,
             watch.seconds,
             self._provenance() if done else {},
+            warming=warming,
         )
         _log.info(
             "%s: %d clips done, %d failed, %.1f s",
@@ -196,7 +200,7 @@ class UnitWorker:
 
     def _do_clip(self, task: ClipTask, clip: DecodedClip | Failure) -> ClipResult:
         """Extract a decoded clip and remove its frames; called from several threads."""
-        watch = Stopwatch()
+        watch, cold = Stopwatch(), not self._warm
         if isinstance(clip, Failure):
             result: Tables | Failure = clip
         else:
@@ -206,6 +210,9 @@ class UnitWorker:
                 shutil.rmtree(clip.folder, ignore_errors=True)
         if task.media is not None:
             self._progress.count()
+        if cold and not isinstance(result, Failure):
+            self._warm = True
+            return result, {WARM_UP: sum(watch.seconds.values()) - watch.seconds["decode"]}
         return result, watch.seconds
 
     def _extract(self, task: ClipTask, clip: DecodedClip, watch: Stopwatch) -> Tables | Failure:

@@ -153,6 +153,7 @@ def pack(store: FeatureStore, shard: Shard, row_group_bytes: int = ROW_GROUP_BYT
         recipe=_common_recipe(store, receipts),
         sizes=sizes,
         sha256=sha256,
+        warming=sum(member.warming for member in receipts),
     )
     store.commit_receipt(packed)
     return packed

@@ -1,18 +1,22 @@
 """`beam plan`: sums, figures of one's own, values that make no sense, memory."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from pipelines.commands import costs
 from pipelines.commands.costs import Plan
 from pipelines.commands.estimate import Count, Measured, table_bytes
 from pipelines.commands.plan import Options
+from pipelines.jobs.features.pace import BENCH, Pace
 from pipelines.media.media_index import MediaIndex
+from pipelines.store.receipts import Receipt
 from schemas import RECIPES, Clip, TableName, read_store_manifest
 from tests.pipelines.conftest import Beam, make_clip
-from tests.places import ROOT
+from tests.places import BENCHMARKS, ROOT
 from tests.stores.units import add_units, pack_at_once
 
 
@@ -21,7 +25,7 @@ def count(clips: int = 3600, seconds: int = 36_000) -> Count:
 
 
 def plan(**settings: object) -> Plan:
-    return Plan(Options(annotations="", **settings), count(), None)  # type: ignore[arg-type]
+    return Plan(Options(**settings), count(), None)  # type: ignore[arg-type]
 
 
 def test_hours_of_work_and_of_money() -> None:
@@ -33,6 +37,75 @@ def test_hours_of_work_and_of_money() -> None:
     assert units.paid_hours == pytest.approx(4.0)
     taken = plan(seconds_per_clip=2.0, worker_life_hours=0.1)
     assert taken.paid_hours > plan(seconds_per_clip=2.0).paid_hours
+
+
+def receipt(unit: str, clips: int, warming: int, **seconds: float) -> Receipt:
+    done = tuple(f"{unit}{number}" for number in range(clips))
+    return Receipt(unit, done, (), {}, {}, 0, seconds, {}, warming=warming)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_seconds_of_a_clip_leave_the_first_ones_out() -> None:
+    first = receipt("a", 3, 1, **{"warm-up": 50.0}, decode=2.0, vggish=4.0, write=1.0)
+    pace = Pace.of([first, receipt("b", 2, 0, decode=2.0, vggish=4.0, write=1.0)], "x")
+    assert pace.clips == 4
+    assert pace.seconds == {"decode": 1.0, "vggish": 2.0, "write": 0.5}
+    assert pace.work() == 2.5
+    alone = Pace.of([receipt("a", 1, 1, **{"warm-up": 50.0})], "x")
+    assert (alone.work(), alone.clips) == (50.0, 1)
+
+
+def test_seconds_are_those_of_the_last_job_here_else_of_the_bench(cache: Path) -> None:
+    bench = plan(extractors="logmel,vggish")
+    stages = ("vggish", "logmel", "frames", "write")
+    assert bench.clip_s == pytest.approx(sum(BENCH[stage] for stage in stages))
+    assert "the bench" in bench.pace.source
+    seconds = {"vggish": 2.0, "logmel": 0.25, "resnet152": 7.0, "write": 0.5, "decode": 9.0}
+    Pace(seconds, 40, "the last job on this machine took").record()
+    assert plan(extractors="logmel,vggish").clip_s == 2.75
+    assert "last job" in plan(extractors="logmel").pace.source
+    assert "the bench" in plan(extractors="logmel,proposals").pace.source  # it ran none
+    assert plan(extractors="logmel", seconds_per_clip=3.5).clip_s == 3.5
+    (cache / "earsight/last-features.json").write_text("[")
+    assert "the bench" in plan(extractors="logmel").pace.source
+
+
+def test_bench_is_what_was_measured() -> None:
+    written = json.loads((BENCHMARKS / "extract.json").read_text())
+    fp32 = written["ours"]["fp32"]["seconds"]
+    seconds = dict(written["every_extractor"]["bf16"])
+    seconds |= {name: fp32[name] for name in ("resnet152", "r2plus1d")}
+    assert {name: seconds[name] for name in BENCH} == BENCH
+
+
+def test_annotations_are_fetched_as_a_job_does(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+
+    def fetched(dataset: str, folder: Path) -> Path:
+        asked.append((dataset, folder))
+        return folder
+
+    monkeypatch.setattr(costs, "fetch_annotations", fetched)
+    monkeypatch.setattr(costs, "read_manifest", lambda *_: iter([Clip("abc", 0.0, 10.0)]))
+    assert costs.print_plan(Options(dataset="ave")) == 0
+    assert asked == [("ave", cache / "earsight/annotations")]
+    assert "videos to download" in capsys.readouterr().out
+
+
+def test_like_brings_its_recipe() -> None:
+    recipe = RECIPES["quick"].with_(extractors=("vggish", "resnet152"), resnet152_frames="keep")
+    like = Measured(recipe, Pace({"vggish": 1.0}, 1, "x"), {})
+    assert Plan(Options(like="x"), count(), like).recipe == recipe
+    other = Plan(Options(like="x", extractors="logmel", proposals=7), count(), like).recipe
+    assert (other.extractors, other.proposals_per_snippet) == (("logmel",), 7)
+    assert other.resnet152_frames == "keep"
 
 
 def test_clips_are_counted_with_their_media_and_their_shuffle() -> None:
@@ -77,7 +150,7 @@ def test_a_run_of_ones_own_gives_seconds_and_bytes(tmp_path: Path, beam: Beam) -
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = " ".join(done.stdout.split())
-    assert f"{Measured.of(str(out)).seconds_per_clip:.3g} s" in said
+    assert f"{Measured.of(str(out)).pace.work():.3g} s" in said
     assert "snippets, stored" in said
     assert "workers" in said.split("costs")[1]
     assert "GB months x 0.5" in said
