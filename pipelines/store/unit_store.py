@@ -135,19 +135,11 @@ class UnitStore:
         if parts:
             spent["write"] = spent.get("write", 0.0) + time.perf_counter() - started
         receipt = Receipt(
-            unit=unit,
-            done=tuple(done),
-            failed=tuple(failed),
-            parts=parts,
+            unit=unit, done=tuple(done), failed=tuple(failed), parts=parts,
             rows={str(name): table.num_rows for name, table in tables.items()},
-            size=sum(sizes.values()),
-            seconds=spent,
-            provenance=dict(provenance),
-            recipe=self.recipe_hash,
-            sizes=sizes,
-            sha256=sha256,
-            warming=warming,
-        )
+            size=sum(sizes.values()), seconds=spent, provenance=dict(provenance),
+            recipe=self.recipe_hash, sizes=sizes, sha256=sha256, warming=warming,
+        )  # fmt: skip
         self.commit_receipt(receipt)
         return receipt
 
