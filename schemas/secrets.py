@@ -13,6 +13,8 @@ HIDDEN = "***"
 """What stands in the place of a secret."""
 
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^\s\"<>]+")
+_USER = re.compile(r"^(.*/|)[^/\s]+:[^/\s]*@(?=[^/@]+(/|$))")
+"""User and password of an address whose scheme was forgotten."""
 _TEMPLATE_FIELD = re.compile(r"\{\w+\}")
 _SECRET_OPTIONS = ("proxy", "user-agent", "youtube-args")
 _SECRET_WORDS = re.compile(r"secret|passw|token|credential|access-key|connection-string|api-key")
@@ -25,12 +27,12 @@ def redact_address(address: str) -> str:
 
     >>> redact_address("https://me:pw@a.org/{clip_key}.mp4?token=abc&from={start}")
     'https://***@a.org/{clip_key}.mp4?token=***&from={start}'
-    >>> redact_address("/data/clips")
-    '/data/clips'
+    >>> redact_address("/data/clips"), redact_address("me:pw@a.org/clips")
+    ('/data/clips', '***@a.org/clips')
     """
     scheme, sign, rest = address.partition("://")
     if not sign:
-        return address
+        return _USER.sub(rf"\1{HIDDEN}@", address)
     rest, number_sign, _ = rest.partition("#")
     rest, question_mark, query = rest.partition("?")
     host, slash, path = rest.partition("/")

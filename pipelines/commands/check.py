@@ -3,6 +3,7 @@
 import importlib.metadata
 import re
 import shutil
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -161,9 +162,13 @@ def _cookies(path: Path) -> Finding:
 
     jar = MozillaCookieJar(path)
     try:
-        jar.load(ignore_expires=True, ignore_discard=True)
-    except (LoadError, OSError) as error:
-        return Finding("cookies", "bad", f"{path}: {error}")
+        with warnings.catch_warnings(action="ignore"):  # a traceback of its own for a damaged line
+            jar.load(ignore_expires=True, ignore_discard=True)
+    except (LoadError, ValueError):  # what they say quotes cookies
+        said = "is no cookies file in Netscape form; export them again"
+        return Finding("cookies", "bad", f"{path} {said}")
+    except OSError as error:
+        return Finding("cookies", "bad", f"{path} cannot be read: {error.strerror}")
     expired = sum(cookie.is_expired() for cookie in jar)
     if not len(jar) or expired == len(jar):
         what = "all have expired" if expired else "there is none"

@@ -59,6 +59,10 @@ def test_messages_hold_no_secret_whatever_its_letters() -> None:
         ("https://a.org/x?a=1&b={end}#k", "https://a.org/x?a=***&b={end}#***"),
         ("gs://bucket/folder", "gs://bucket/folder"),
         ("folder/name?x=1", "folder/name?x=1"),
+        ("u:p@a.org/x", "***@a.org/x"),
+        ("//u:p@w@a.org", "//***@a.org"),
+        ("/data/it@10:30/clips", "/data/it@10:30/clips"),
+        ("a:b/c@d", "a:b/c@d"),
     ],
 )
 def test_addresses_keep_host_and_path(address: str, shown: str) -> None:

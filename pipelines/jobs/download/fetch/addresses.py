@@ -121,7 +121,8 @@ def read_site_args(text: str) -> dict[str, tuple[str, ...]]:
         name, sign, values = argument.partition("=")
         if not sign or not re.fullmatch(r"[a-z_]+", name):
             raise UsageError(
-                f"--youtube-args {argument!r} is not name=value,value; several are separated by ;"
+                "--youtube-args is not name=value,value; several are separated by ; (it may be "
+                "secret, so it is not shown)"
             )
         args[name] = tuple(values.split(","))
     return args

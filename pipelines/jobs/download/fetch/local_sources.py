@@ -22,6 +22,7 @@ from pipelines.media.child_process import ChildDiedError, ChildProcess, ChildTim
 from schemas import KnownError, Reason, UsageError
 from schemas.media_names import MEDIA_SUFFIXES, clip_name
 from schemas.messages import printable
+from schemas.secrets import redact_address
 
 _PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _ARCHIVES = (".tar", ".parquet")
@@ -37,7 +38,8 @@ def list_locations(source: Path) -> Iterator[tuple[str, str]]:
     """
     if not source.exists():
         raise UsageError(
-            f"--source {source} is not there; give a folder, a .tar or a .parquet file"
+            f"--source {redact_address(str(source))} is not there; give a folder, a .tar or a "
+            ".parquet file"
         )
     paths = sorted(source.iterdir()) if source.is_dir() else [source]
     archives: dict[str, list[Path]] = {suffix: [] for suffix in _ARCHIVES}

@@ -35,11 +35,31 @@ def test_cookies_must_not_have_expired(
     assert said in " ".join(done.stdout.split())
 
 
-def test_unreadable_cookies_are_bad(tmp_path: Path, beam: Beam) -> None:
-    (tmp_path / "cookies.txt").write_text("no cookies at all")
-    done = beam("check", "--cookies", tmp_path / "cookies.txt")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"no cookies at all",
+        HEAD.encode() + b".h\tTRUE\t/\ts3cret\n",
+        HEAD.encode() + b".h\tTRUE\t/\tFALSE\tnever\tname\ts3cret\n",
+        HEAD.encode() + b"\xff\xfe s3cret",
+    ],
+)
+def test_unreadable_cookies_are_bad_and_not_shown(
+    tmp_path: Path, beam: Beam, content: bytes, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = tmp_path / "cookies.txt"
+    path.write_bytes(content)
+    done = beam("check", "--cookies", path)
     assert done.returncode == 1
-    assert "Traceback" not in done.stdout + done.stderr
+    assert "is no cookies file" in " ".join(done.stdout.replace("│", " ").split())
+    assert "s3cret" not in done.stdout + done.stderr
+    assert not [warned for warned in recwarn if "cookiejar" in str(warned.message)]
+
+
+def test_cookies_that_are_not_there_are_bad(tmp_path: Path, beam: Beam) -> None:
+    done = beam("check", "--cookies", tmp_path)
+    assert done.returncode == 1
+    assert "Is a directory" in " ".join(done.stdout.split())
 
 
 def test_one_test_download_when_allowed(site: Site, films: dict[str, Path], beam: Beam) -> None:
