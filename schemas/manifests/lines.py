@@ -102,7 +102,7 @@ def comma_fields(line: str) -> list[str]:
 def seconds(text: str) -> float:
     """Return a time in seconds; ValueError when it is no finite number or below zero."""
     try:
-        value = float(text)
+        value = float("no" if "_" in text else text)  # Python reads 1_0 as 10
     except ValueError:
         raise ValueError(f"{quoted(text)} is no number of seconds") from None
     if not (math.isfinite(value) and value >= 0):

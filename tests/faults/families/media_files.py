@@ -43,13 +43,14 @@ class Case:
 
 
 def make(dice: random.Random) -> Case:
-    """Draw entries of different names."""
-    names: set[bytes] = set()
+    """Draw entries of different names, without their endings too: of two files one is taken."""
+    names: dict[bytes, bytes] = {}
     while len(names) < FILES:
         folder = b"in/" if dice.random() < 0.3 else b""
         name = b"".join(dice.choices(PIECES, k=dice.randrange(1, 5)))[:240]
-        names.add(folder + name + dice.choice((b".mp4", b".MP4", b".mkv")))
-    return Case(tuple(Entry(name, dice.choice(KINDS)) for name in sorted(names)))
+        names[folder + name] = dice.choice((b".mp4", b".MP4", b".mkv"))
+    files = sorted(name + ending for name, ending in names.items())
+    return Case(tuple(Entry(name, dice.choice(KINDS)) for name in files))
 
 
 def place(entry: Entry, media: Path, outside: Path) -> bool:
