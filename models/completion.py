@@ -30,8 +30,8 @@ from schemas.settings.help import options_of
 
 PROGRAM = "models.completion"
 COMMANDS = (
-    "train", "evaluate", "predict", "separate", "localise", "mixtures", "analysis", "papers",
-    "report",
+    "train", "evaluate", "predict", "export", "separate", "localise", "mixtures", "analysis",
+    "papers", "report",
 )  # fmt: skip
 _DISPATCH = """\
     local at=0

@@ -29,6 +29,7 @@ def name_of(requirement: str) -> str:
 DECLARED = {name_of(requirement) for requirement in PROJECT["dependencies"]}
 EXTRAS = {
     "models/training/trackers.py": {"tensorboardX", "wandb", "mlflow"},
+    "models/applications/export/file.py": {"onnx", "onnxruntime"},
     "models/sweep/study.py": {"optuna", "sqlalchemy"},
 }
 """Modules of extras, imported where they are asked for; without them there is one sentence."""

@@ -20,6 +20,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "predict",
+    "export",
     "separate",
     "localise",
     "mixtures",

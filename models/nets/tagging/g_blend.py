@@ -84,7 +84,7 @@ class Model(nn.Module):
         heard = torch.relu(self.listen(steps.mean(dim=2)))
         if self.see is None:
             vectors = [mean_over_seconds(batch.features["r2plus1d"], batch.present["r2plus1d"])]
-            there = heard.new_ones(len(heard), 1)
+            there = torch.ones_like(heard[:, :1])
         else:
             vectors, there = seen(self.see, batch), batch.present["frames"]
         views = [torch.relu(self.look(vector)) for vector in vectors]

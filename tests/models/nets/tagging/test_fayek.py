@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from models.data.clips import open_clips
 from models.nets.tagging import fayek_audio
 from models.nets.tagging.augment import crop
 from models.nets.tagging.logmel import BandNorm, Spectrogram, fit_bands, spectrogram
+from models.tasks.tagging import Tagging
 from models.training import loop
 from models.training.method import NetMethod
 from models.training.state import begin
@@ -111,6 +113,54 @@ def test_absent_seconds_do_not_count() -> None:
         _, heard = net.segments(net.bands(spectrogram(batch)))
     assert heard[0].tolist() == [1.0] * 8 + [0.0] * (heard.shape[1] - 8)
     torch.testing.assert_close(outputs.clip, outputs.extra["segments"][:, :8].mean(dim=1))
+
+
+def test_steps_of_resnet50_lie_where_their_sound_is() -> None:
+    torch.manual_seed(0)
+    method = registry.load("audio_resnet50")
+    net, task = method.build(method.config(classes=3)), method.card.task
+    assert isinstance(task, Tagging)
+    assert task.timeline is not None
+    grid = task.timeline
+    for one in net.modules():
+        if isinstance(one, torch.nn.BatchNorm2d):
+            one.momentum = 1.0  # statistics of the next batch, so that scores are not saturated
+    quiet = clips(1, 10, 3)
+    with torch.no_grad():
+        net.train()(clips(4, 10, 3))
+        before = net.eval()(quiet).extra["steps"]
+        clip = net(quiet).clip
+        for second in (2, 4, 7):
+            loud = clips(1, 10, 3)
+            loud.features["logmel"][:, second] += 5.0
+            moved = (net(loud).extra["steps"] - before).abs().sum(dim=2)[0]
+            times = torch.arange(len(moved)) * grid.hop_s + grid.window_s / 2
+            middle = float((moved * times).sum() / moved.sum())
+            assert middle == pytest.approx(second + 0.5, abs=0.5)
+    assert before.shape == (1, 32, 3)  # 1000 frames, a step every 32
+    assert grid.segments(10) == 31
+    assert (before.amin(dim=1) <= clip).all()
+    assert (clip <= before.amax(dim=1)).all()
+
+
+def test_classes_that_validation_lacks_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = write_tagging_store(
+        tmp_path / "store", train=36, val=2, test=6, labels=1, features=("r2plus1d",)
+    )
+    (val,) = {
+        frozenset(label for row in pq.read_table(store / "clips").to_pylist()
+                  if row["split"] == "val" for label in row["labels"])
+    }  # fmt: skip
+    absent = [name for name in CLASSES if name not in val]
+    words = ["r2plus1d_101-probe", "--features", str(store), "--run", str(tmp_path / "run")]
+    train.main([*words, "--epochs", "1"])
+    said = (
+        f"{len(absent)} of 6 classes have no clip in split 'val' ({', '.join(absent)}): their "
+        "thresholds and probabilities rest on the other classes"
+    )
+    assert said in caplog.text
 
 
 @pytest.mark.parametrize("name", NAMES)
