@@ -100,7 +100,14 @@ def comma_fields(line: str) -> list[str]:
 
 
 def seconds(text: str) -> float:
-    """Return a time in seconds; ValueError when it is no finite number or below zero."""
+    """Return a time in seconds; ValueError when it is no finite number or below zero.
+
+    >>> seconds("2.5")
+    2.5
+    >>> seconds("1_0")
+    Traceback (most recent call last):
+    ValueError: '1_0' is no number of seconds
+    """
     try:
         value = float("no" if "_" in text else text)  # Python reads 1_0 as 10
     except ValueError:

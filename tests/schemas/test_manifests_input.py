@@ -9,7 +9,6 @@ import pytest
 
 from schemas import Clip, Event, UsageError
 from schemas.manifests import DATASETS, read_events, read_manifest, vocabulary
-from schemas.manifests.lines import seconds
 from tests.complaints import refusal
 
 LLP_HEADER = "filename\tevent_labels\n"
@@ -133,12 +132,6 @@ def test_llp_bad_line_names_file_line_text_and_reason(write: Write, line: str, w
     with pytest.raises(UsageError, match=why) as caught:
         list(read_manifest("llp", folder))
     assert "AVVP_val_pd.csv, line 3: expected filename, event_labels" in str(caught.value)
-
-
-def test_time_of_several_words_is_not_read_as_one_number() -> None:
-    assert seconds("10") == 10
-    with pytest.raises(ValueError, match="'1_0' is no number of seconds"):
-        seconds("1_0")
 
 
 def test_llp_bad_header_and_bytes_that_are_no_text(write: Write) -> None:
