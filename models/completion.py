@@ -31,7 +31,7 @@ from schemas.settings.help import options_of
 PROGRAM = "models.completion"
 COMMANDS = (
     "train", "evaluate", "predict", "export", "separate", "localise", "mixtures", "analysis",
-    "papers", "report",
+    "robustness", "papers", "report",
 )  # fmt: skip
 _DISPATCH = """\
     local at=0

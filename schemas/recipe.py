@@ -5,16 +5,46 @@ Shards of two recipes never mix: the store refuses a job whose recipe hash diffe
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+import pyarrow as pa
+
 from schemas.features import DEFAULT_EXTRACTORS, FEATURES, SNIPPETS, Feature
 
-FRAME_SETTINGS = ("frames_format", "frames_side", "frames_rate")
+FRAME_SETTINGS: tuple[str, ...] = ("frames_format", "frames_side", "frames_rate")
 """Settings of extractor `frames` alone."""
 BYTES_PER_PIXEL = {"jpeg": 0.25, "webp": 0.15}
 """Size of a stored frame, for estimates: measured on real clips of 320x240 and 480x360, where it
 was 0.17 to 0.30 and 0.08 to 0.18."""
+
+
+DEGRADATIONS = {
+    "noise": "white noise under the sound, at so many dB of signal to noise",
+    "blur": "Gaussian blur of the frames, its deviation in per cent of the shorter side",
+    "drop": "share of the seconds that lose their frames",
+}
+"""What can be done to media on purpose, to see what a trained run makes of it; the level's unit."""
+
+
+def read_degradation(text: str) -> tuple[str, float]:
+    """Return kind and level of a degradation; ValueError for what is none.
+
+    >>> read_degradation("noise:10")
+    ('noise', 10.0)
+    """
+    kind, _, number = text.partition(":")
+    try:
+        level = float(number)
+    except ValueError:
+        level = math.nan
+    allowed = {"noise": (-100.0, 100.0), "blur": (0.0, 50.0), "drop": (0.0, 1.0)}
+    low, high = allowed.get(kind, (math.nan, math.nan))
+    if not low <= level <= high:
+        kinds = ", ".join(f"{name}:{a:g}..{b:g}" for name, (a, b) in allowed.items())
+        raise ValueError(f"{text!r} is no degradation; allowed are {kinds}")
+    return kind, level
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +76,16 @@ class Recipe:
     """Boxes kept for each second's middle frame."""
     proposals_edges: Literal["gradient", "structured"] = "gradient"
     """Edge map under EdgeBoxes: image gradient, or the structured-edge model given by its file."""
+    logmel_type: Literal["float32", "float16"] = "float32"
+    """Numbers that log-mel is stored in; half precision takes half the room."""
     frames_format: Literal["jpeg", "webp"] = "jpeg"
     """How extractor `frames` encodes a frame."""
     frames_side: int = 256
     """Shorter side of the frames that it stores, in pixels; smaller ones keep their size."""
     frames_rate: int = 8
     """Frames that it stores per second, a divisor of `frames_per_second`."""
+    degrade: str = ""
+    """What was done to the media before, `<kind>:<level>` as `read_degradation` takes it."""
     extractors: tuple[str, ...] = DEFAULT_EXTRACTORS
     """Which extractors ran."""
     weights: str = "pretrained"
@@ -65,6 +99,8 @@ class Recipe:
                 f"recipe {self.name}: sampler {self.sampler!r} with jpeg={self.jpeg} is not made; "
                 "ffmpeg-r goes with JPEG, timestamp without"
             )
+        if self.degrade:
+            read_degradation(self.degrade)
 
     @property
     def stores_frames(self) -> bool:
@@ -78,11 +114,15 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def settings(self) -> dict[str, Any]:
-        """Return all settings that count: those of stored frames only where there are some."""
-        settings = asdict(self)
-        if self.stores_frames:
-            return settings
-        return {name: value for name, value in settings.items() if name not in FRAME_SETTINGS}
+        """Return all settings that count.
+
+        Those of stored frames count where there are some, the type of log-mel where it is not
+        float32, `degrade` where something was done: recipes without them keep their hash.
+        """
+        unused = () if self.stores_frames else FRAME_SETTINGS
+        unused += () if self.degrade else ("degrade",)
+        unused += ("logmel_type",) if self.logmel_type == "float32" else ()
+        return {name: value for name, value in asdict(self).items() if name not in unused}
 
     def to_json(self) -> dict[str, Any]:
         """Return all settings that count and the hash, ready for `manifest.json`."""
@@ -105,6 +145,8 @@ class Recipe:
         feature = FEATURES[extractor]
         if feature.per_frame and self.resnet152_frames == "keep":
             return replace(feature, shape=(self.frames_per_second, *feature.shape))
+        if extractor == "logmel" and self.logmel_type == "float16":
+            return replace(feature, dtype=pa.float16())
         if extractor == "proposals":
             return replace(feature, rows_per_second=self.proposals_per_snippet)
         if extractor == "frames":

@@ -3,7 +3,9 @@
 A feature column is a list of float32, null where the modality or the second is absent; the shape of
 its rows stands in the field's metadata under `shape`. (Arrow's `fixed_shape_tensor` would say it in
 the type, but Arrow cannot read a null row of it back from Parquet, https://github.com/apache/arrow
-issue 35692, and Hugging Face `datasets` refuses the type.) `start_s` in `snippets` and `segments`
+issue 35692, and Hugging Face `datasets` refuses the type.) A recipe may store log-mel in half
+precision: then a row is the bytes of its little-endian float16 values, because Arrow decodes a list
+value by value and bytes at once. `start_s` in `snippets` and `segments`
 counts from the clip's start.
 """
 
@@ -23,6 +25,8 @@ from schemas.messages import quoted
 from schemas.recipe import RECIPES, Recipe
 
 SCHEMA_VERSION = 1
+PACKED = np.dtype("<f2")
+"""Type of the numbers of a feature column that is stored as bytes."""
 
 TableName = str
 """Name of a table; features may bring tables of their own (`schemas.features`)."""
@@ -61,6 +65,8 @@ def tensor_array(
     if shape is None:
         return pa.array(values, field.type, mask=~present)
     size = math.prod(shape)
+    if pa.types.is_fixed_size_binary(field.type):
+        return _packed_array(values.reshape(len(present), size), present, field.type)
     number = pa.array([], field.type.value_type).to_numpy()  # what Arrow calls a dtype needs pandas
     kept = np.ascontiguousarray(values.reshape(len(present), size)[present], dtype=number.dtype)
     offsets = np.concatenate([[0], np.cumsum(present * size)]).astype(np.int32)
@@ -69,21 +75,51 @@ def tensor_array(
     )
 
 
+def _packed_array(values: NDArray[Any], present: NDArray[np.bool_], kind: pa.DataType) -> pa.Array:
+    """Return rows [R, size] as the bytes of half-precision numbers, null where not `present`."""
+    cells = np.where(present[:, None], values, 0).astype(PACKED)
+    valid = pa.array(present).buffers()[1]
+    return pa.Array.from_buffers(kind, len(present), [valid, pa.py_buffer(cells.tobytes())])
+
+
 def tensor_values(
-    column: pa.ListArray, shape: tuple[int, ...]
+    column: pa.Array, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return a feature column as float32 [R, *shape], zero where absent, and presence bool [R].
 
     ValueError when a row has another number of values than `shape`.
     """
+    values, present = stored_values(column, shape)
+    return values.astype(np.float32, copy=False), present
+
+
+def stored_values(
+    column: pa.Array, shape: tuple[int, ...]
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return a feature column as `tensor_values` does, in the type in which it is stored.
+
+    Without an absent row nothing is copied; the array is not to be written to.
+    """
     present = column.is_valid().to_numpy(zero_copy_only=False)
-    flat = column.flatten().to_numpy(zero_copy_only=False)
-    if flat.size != present.sum() * math.prod(shape):
+    packed = pa.types.is_fixed_size_binary(column.type)
+    if packed:
+        width = column.type.byte_width // PACKED.itemsize
+        count = (column.offset + len(column)) * width
+        cells = np.frombuffer(column.buffers()[1] or b"", PACKED)[column.offset * width : count]
+        held = len(column) * width
+    else:
+        cells = column.flatten().to_numpy(zero_copy_only=False)
+        held = present.sum() * math.prod(shape)
+        width = math.prod(shape)
+    if cells.size != held or width != math.prod(shape):
         raise ValueError(
-            f"{present.sum()} rows hold {flat.size} values, which is not {list(shape)} for each"
+            f"{present.sum()} rows hold {cells.size} values, which is not {list(shape)} for each"
         )
-    values = np.zeros((len(column), *shape), dtype=np.float32)
-    values[present] = flat.reshape(-1, *shape)
+    if present.all():
+        return cells.reshape(len(column), *shape), present
+    values = np.zeros((len(column), *shape), dtype=cells.dtype)
+    rows = cells.reshape(-1, *shape)
+    values[present] = rows[present] if packed else rows
     return values, present
 
 
@@ -124,6 +160,9 @@ def _feature_field(feature: Feature) -> pa.Field:
     if not feature.shape:
         return pa.field(feature.column, feature.dtype)
     shape = {"shape": json.dumps(feature.shape)}
+    if pa.types.is_float16(feature.dtype):
+        width = math.prod(feature.shape) * PACKED.itemsize
+        return pa.field(feature.column, pa.binary(width), metadata={**shape, "dtype": "float16"})
     return pa.field(feature.column, pa.list_(feature.dtype), metadata=shape)
 
 

@@ -313,6 +313,7 @@ def features_command(
         "resnet152-frames": recipe.resnet152_frames,
         "proposals": str(recipe.proposals_per_snippet),
         "proposals-edges": recipe.proposals_edges,
+        "logmel-type": recipe.logmel_type,
         "weights": recipe.weights,
         "precision": recipe.precision,
     }

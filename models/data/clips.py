@@ -6,6 +6,7 @@ Letters: N clips, P instances of the largest bag, T seconds, C classes.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,8 +31,8 @@ from schemas import (
     FEATURES,
     StoreManifest,
     UsageError,
+    stored_values,
     tensor_shape,
-    tensor_values,
 )
 from schemas.features import extractor_of
 
@@ -197,12 +198,13 @@ def without_seconds(root: Path, key: str) -> str:
 
 def feature_column(
     name: str, column: pa.Array, field: pa.Field
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     """Return one feature column of a record batch: [R, *shape], zero where absent; presence [R].
 
-    Frames that were stored one by one, [R, 8, *shape], are averaged.
+    Values have the type in which they are stored and are not to be written to. Frames that were
+    stored one by one, [R, 8, *shape], are averaged.
     """
-    values, present = tensor_values(column, tensor_shape(field) or ())
+    values, present = stored_values(column, tensor_shape(field) or ())
     feature = FEATURES.get(extractor_of(name))
     if feature is not None and feature.per_frame and values.ndim == len(feature.shape) + 2:
         values = values.mean(axis=1)

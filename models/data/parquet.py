@@ -40,6 +40,11 @@ class ParquetPart(pq.ParquetFile):
         with readable(self.path):
             return super().read_row_group(*given, **options)
 
+    def read_row_groups(self, *given: Any, **options: Any) -> pa.Table:
+        """Read the rows of some groups."""
+        with readable(self.path):
+            return super().read_row_groups(*given, **options)
+
     def iter_batches(self, *given: Any, **options: Any) -> Iterator[pa.RecordBatch]:
         """Read some rows at a time."""
         with readable(self.path):

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -25,9 +24,10 @@ from torch.utils.data import DataLoader, Dataset
 from models.contract.batch import Batch
 from models.contract.config import PixelConfig, TaggingConfig, TrainConfig
 from models.data.bags import BAGS
-from models.data.clips import feature_column, open_clips, without_seconds
+from models.data.clips import open_clips
 from models.data.parquet import MEMORY_LIMIT, open_part
 from models.data.pixels import FRAMES, open_pixels
+from models.data.row_groups import Features, Part, Present, find_parts, read_part
 from models.data.sampling import balanced, deal_parts, interleave, mix_parts, shuffled_parts
 from models.data.source import ClipSource, read_clip_table
 from models.data.truth import read_truth
@@ -35,8 +35,6 @@ from models.runtime import distributed as parallel
 from models.runtime.interrupts import kept_from_children
 from schemas import JobError, StoreManifest, UsageError, read_store_manifest, tensor_shape
 
-Features = dict[str, NDArray[np.float32]]
-Present = dict[str, NDArray[np.bool_]]
 Tensors = tuple[dict[str, Tensor], dict[str, Tensor]]
 """Features and presence by name."""
 
@@ -50,7 +48,7 @@ class Reader:
     """Reads clips by number; holds the parts that were used last, `most` clips at most."""
 
     def __init__(
-        self, parts: Sequence[Path], part_of: NDArray[np.int64], keys: Sequence[str],
+        self, parts: Sequence[Part], part_of: NDArray[np.int64], keys: Sequence[str],
         needs: Sequence[str], seconds: int, most: int,
     ) -> None:  # fmt: skip
         self.parts, self.part_of, self.keys = parts, part_of, keys
@@ -58,7 +56,7 @@ class Reader:
         self.held: OrderedDict[int, tuple[dict[str, int], Features, Present]] = OrderedDict()
 
     def read(self, rows: Tensor) -> Tensors:
-        """Read features [B, T, *shape] and presence [B, T] of some clips."""
+        """Read features [B, T, *shape], as they are stored, and presence [B, T] of some clips."""
         features: Features = {}
         present = {name: np.zeros((len(rows), self.seconds), np.bool_) for name in self.needs}
         for index, row in enumerate(rows.tolist()):
@@ -67,7 +65,7 @@ class Reader:
             for name in self.needs:
                 if name not in features:
                     shape = (len(rows), *values[name].shape[1:])
-                    features[name] = np.empty(shape, np.float32)
+                    features[name] = np.empty(shape, values[name].dtype)
                 features[name][index], present[name][index] = values[name][line], there[name][line]
         return (
             {name: torch.from_numpy(values) for name, values in features.items()},
@@ -90,45 +88,6 @@ class Reader:
         while len(self.held) > 1 and self.clips_held() > self.most:
             self.held.popitem(last=False)
         return self.held[part]
-
-
-def read_part(
-    path: Path, needs: Sequence[str], seconds: int
-) -> tuple[dict[str, int], Features, Present]:
-    """Read one file of `snippets`: line of each clip, features [n, T, *shape], presence [n, T].
-
-    `UsageError` when a feature is missing or holds a value that is not finite.
-    """
-    part = open_part(path)
-    lacking = [name for name in needs if name not in part.schema_arrow.names]
-    if lacking:
-        raise UsageError(f"{path} has no feature {lacking[0]!r}; run the features job with it")
-    rows = part.read(columns=["clip_key", "snippet_index"], use_threads=False)
-    coded = pc.dictionary_encode(rows["clip_key"].combine_chunks())
-    keys = coded.dictionary.to_pylist()
-    line, second = coded.indices.to_numpy(), rows["snippet_index"].to_numpy()
-    features: Features = {}
-    present = {name: np.zeros((len(keys), seconds), np.bool_) for name in needs}
-    first = 0
-    for number in range(part.num_row_groups):
-        group = part.read_row_group(number, columns=list(needs), use_threads=False)
-        last = first + group.num_rows
-        inside = second[first:last] < seconds
-        cells = line[first:last][inside], second[first:last][inside]
-        for name in needs:
-            column = group[name].combine_chunks()
-            values, there = feature_column(name, column, part.schema_arrow.field(name))
-            if not np.isfinite(values).all():
-                raise UsageError(
-                    f"{path} has a value of {name} that is not finite; run `beam validate` and "
-                    "make its features again"
-                )
-            if name not in features:
-                shape = (len(keys), seconds, *values.shape[1:])
-                features[name] = np.zeros(shape, np.float32)
-            features[name][cells], present[name][cells] = values[inside], there[inside]
-        first = last
-    return {key: line for line, key in enumerate(keys)}, features, present
 
 
 class Chunks(Dataset[Tensors | UsageError]):
@@ -176,10 +135,10 @@ class StreamedClips(ClipSource):
 
     needs: tuple[str, ...]
     """Features that are read."""
-    parts: tuple[Path, ...]
-    """Files of the table `snippets`."""
+    parts: tuple[Part, ...]
+    """Parts of the table `snippets`."""
     part_of: NDArray[np.int64]
-    """[N] file of each clip."""
+    """[N] part of each clip."""
     buffer_clips: int
     """Clips among which an epoch is shuffled at any time, in all loader processes together."""
     workers: int
@@ -191,7 +150,7 @@ class StreamedClips(ClipSource):
 
     def shape(self, feature: str) -> tuple[int, ...]:
         """Return the shape of a feature in one second, as the first file has it."""
-        return tuple(tensor_shape(open_part(self.parts[0]).schema_arrow.field(feature)) or ())
+        return tuple(tensor_shape(open_part(self.parts[0].path).schema_arrow.field(feature)) or ())
 
     def sample(self, split: str, clips: int) -> Tensor:
         """Return all clips of as many random files as have `clips` clips of the split."""
@@ -246,7 +205,7 @@ class StreamedClips(ClipSource):
             return
         loader = DataLoader(
             Chunks(self._loader_reader(), chunks), batch_size=None, shuffle=False,
-            num_workers=self.workers, prefetch_factor=4,
+            num_workers=self.workers, prefetch_factor=4, pin_memory=self.device.type == "cuda",
         )  # fmt: skip
         for tensors, rows in zip(read_ahead(loader), chunks, strict=True):
             if isinstance(tensors, UsageError):
@@ -268,7 +227,7 @@ class StreamedClips(ClipSource):
             for part in tensors
         )
         return Batch(
-            features=features,
+            features={name: values.float() for name, values in features.items()},
             present=present,
             labels=self.labels[rows].float().to(self.device),
             dropped_audio=self.dropped_labels("audio", rows),
@@ -329,9 +288,9 @@ def open_stream(
     whose seconds lie in no file or in two.
     """
     table = read_clip_table(root)
-    paths = tuple(table.manifest.paths("snippets"))
-    part_of = _clip_parts(root, paths, table.keys)
-    reader = Reader(paths, part_of, table.keys, tuple(needs), table.seconds, 2 * buffer_clips)
+    paths = table.manifest.paths("snippets")
+    parts, part_of = find_parts(root, paths, table.keys)
+    reader = Reader(parts, part_of, table.keys, tuple(needs), table.seconds, 2 * buffer_clips)
     logger.info("%d clips in %d files are streamed", len(table.keys), len(paths))
     dense = read_truth(table, annotations)
     return StreamedClips(
@@ -340,27 +299,9 @@ def open_stream(
         dense_splits=dense.splits,
         sound_events=dense.sound_events,
         needs=tuple(needs),
-        parts=paths,
+        parts=tuple(parts),
         part_of=part_of,
         buffer_clips=buffer_clips,
         workers=workers,
         reader=reader,
     )
-
-
-def _clip_parts(root: Path, paths: Sequence[Path], keys: Sequence[str]) -> NDArray[np.int64]:
-    """Return the file of each clip, [N]."""
-    row_of = {key: row for row, key in enumerate(keys)}
-    part_of = np.full(len(keys), -1, np.int64)
-    for index, path in enumerate(paths):
-        column = open_part(path).read(columns=["clip_key"], use_threads=False)["clip_key"]
-        for key in pc.unique(column).to_pylist():
-            row = row_of.get(key, -1)
-            if row < 0 or part_of[row] >= 0:
-                why = "is not in the table of clips" if row < 0 else "is in another file too"
-                raise UsageError(f"clip {key} of {path} {why}; run `beam validate`")
-            part_of[row] = index
-    if (part_of < 0).any():
-        key = keys[int((part_of < 0).argmax())]
-        raise UsageError(without_seconds(root, key))
-    return part_of

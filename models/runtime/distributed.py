@@ -10,8 +10,10 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -71,6 +73,29 @@ def total(values: Tensor) -> Tensor:
     if world() > 1:
         dist.all_reduce(values)
     return values
+
+
+def share_of(rows: Tensor) -> Tensor:
+    """Return every n-th of the rows [N], which are this one of n processes' to compute.
+
+    Where there are fewer rows than processes, each computes them all.
+    """
+    return rows[rank() :: world()] if len(rows) >= world() else rows
+
+
+def joined(values: NDArray[Any], count: int) -> NDArray[Any]:
+    """Return what each process computed for its `share_of` `count` rows, in all processes [N, ...].
+
+    The order is that of the rows.
+    """
+    if world() == 1 or count < world():
+        return values
+    parts: list[Any] = [None] * world()
+    dist.all_gather_object(parts, values)
+    whole = np.empty((count, *values.shape[1:]), values.dtype)
+    for first, part in enumerate(parts):
+        whole[first :: world()] = part
+    return whole
 
 
 class SharedBatchNorm(_BatchNorm):

@@ -23,6 +23,7 @@ from models.contract.task import Modality
 from models.data import splits
 from models.data.source import ClipSource
 from models.metrics import average_precision, d_prime, micro_scores, roc_auc, tagging_scores
+from models.runtime import distributed as parallel
 from models.runtime import files
 from models.tasks.calibration import calibrated, expected_calibration_error, fit_calibration
 from models.tasks.sound_events import (
@@ -210,19 +211,21 @@ def predict_tags(
 ) -> Tags:  # fmt: skip
     """Run a net over clips without training it; over time too where the truth over time is known.
 
-    Scores over time are those of `timeline`, where the net's settings let it give some.
+    Scores over time are those of `timeline`, where the net's settings let it give some. Of several
+    processes each takes its share of the clips, and every one gets all scores.
     """
     model.eval()
     wanted = timeline is not None and has_sound_events(data, rows)
     scores: list[NDArray[np.float32]] = []
     segments: list[NDArray[np.float32]] = []
-    for batch in data.batches(rows, batch_size):
+    for batch in data.batches(parallel.share_of(rows), batch_size):
         outputs = model(batch)
         scores.append(outputs.clip.cpu().float().numpy())
         if timeline is not None and wanted and timeline.name in outputs.extra:
             segments.append(outputs.extra[timeline.name].cpu().float().numpy())
-    over_time = np.concatenate(segments) if segments else None
-    return Tags(rows=rows, scores=np.concatenate(scores), segments=over_time)
+    over_time = parallel.joined(np.concatenate(segments), len(rows)) if segments else None
+    whole = parallel.joined(np.concatenate(scores), len(rows))
+    return Tags(rows=rows, scores=whole, segments=over_time)
 
 
 def truth(tags: Tags, data: ClipSource) -> NDArray[np.bool_]:

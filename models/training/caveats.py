@@ -48,6 +48,8 @@ def caveats(
     read = set(registry.load(card.name).features(config))
     if weights.startswith("seeded") and not read <= WITHOUT_WEIGHTS:
         reasons.append(f"the features come from random weights ({weights})")
+    if recipe.get("degrade"):
+        reasons.append(f"the media were made worse on purpose ({recipe['degrade']})")
     if manifest.dataset != card.dataset:
         reasons.append(f"the data set is {manifest.dataset}, the paper's is {card.dataset}")
     else:

@@ -18,6 +18,9 @@ from models.runtime.console import progress_bar
 from models.training.state import Training
 from schemas import JobError
 
+CHECK_EVERY = 50
+"""Steps on a GPU after which values are looked at that must be finite."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -96,10 +99,13 @@ def train_epoch(
         _step(training, [next(batches) for _ in own], len(clips), progress)
         state.step += 1
         count()
+        if state.step % CHECK_EVERY == 0:
+            refuse_divergence(training)
         if save is not None:
             save(training)
+    refuse_divergence(training)
     return {"epoch": state.epoch, "rate": learning_rate} | {
-        name: value / len(order) for name, value in state.sums.items()
+        name: float(value) / len(order) for name, value in state.sums.items()
     }
 
 
@@ -125,7 +131,7 @@ def own_passes(step: Tensor, config: TrainConfig) -> list[Tensor]:
 def _step(training: Training, batches: Sequence[Batch], clips: int, progress: float) -> None:
     """Take a step of Adam on the mean gradient over `clips` clips of all processes."""
     training.optimizer.zero_grad(set_to_none=True)
-    own: dict[str, float] = {}
+    own: dict[str, Tensor] = {}  # on the device: a number would wait for the GPU
     for index, batch in enumerate(batches):
         last = index == len(batches) - 1
         with nullcontext() if last else _unsynchronised(training.net):
@@ -135,24 +141,27 @@ def _step(training: Training, batches: Sequence[Batch], clips: int, progress: fl
     training.scaler.step(training.optimizer)
     training.scaler.update()
     sums = training.state.sums
-    for name, value in _of_all_processes(own, training.device).items():
+    for name, value in _of_all_processes(own).items():
         sums[name] = sums.get(name, 0.0) + value
 
 
-def _backward(training: Training, batch: Batch, clips: int) -> dict[str, float]:
+def _backward(training: Training, batch: Batch, clips: int) -> dict[str, Tensor]:
     """Add the gradients of a pass; return its loss terms, means over its clips."""
     dtype = training.autocast_dtype
     with torch.autocast(training.device.type, dtype, enabled=dtype is not None):
         outputs = training.net(batch)
     if dtype is not None:
         outputs = outputs.float()
-    _refuse_divergence(training, outputs.clip)
     terms = training.loss(outputs, batch)
-    _refuse_divergence(training, terms["total"])
+    total = terms["total"].detach()
+    training.finite = training.finite & torch.isfinite(outputs.clip.detach()).all()
+    training.finite = training.finite & torch.isfinite(total).all()
+    if training.device.type == "cpu":
+        refuse_divergence(training)
     share = len(batch.labels) * parallel.world() / clips
     if terms["total"].requires_grad:
         training.scaler.scale(terms["total"] * share).backward()
-    return {name: value.item() for name, value in terms.items()}
+    return {name: value.detach().double() for name, value in terms.items()}
 
 
 def _unsynchronised(net: nn.Module) -> AbstractContextManager[None]:
@@ -160,13 +169,12 @@ def _unsynchronised(net: nn.Module) -> AbstractContextManager[None]:
     return net.no_sync() if isinstance(net, DistributedDataParallel) else nullcontext()
 
 
-def _of_all_processes(own: dict[str, float], device: torch.device) -> dict[str, float]:
+def _of_all_processes(own: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return sums over all processes, so that what one of them saves holds for all."""
     if parallel.world() == 1:
         return own
     names = sorted(own)
-    values = torch.tensor([own[name] for name in names], dtype=torch.float64)
-    sums = parallel.total(values.to(device)).tolist()
+    sums = parallel.total(torch.stack([own[name] for name in names]))
     return {name: sums[names.index(name)] for name in own}
 
 
@@ -186,8 +194,13 @@ def set_random_state(state: Tensor, device: torch.device) -> None:
         torch.cuda.set_rng_state(state[size:], device)
 
 
-def _refuse_divergence(training: Training, values: Tensor) -> None:
-    if not torch.isfinite(values).all():
+def refuse_divergence(training: Training) -> None:
+    """Raise `DivergenceError` when a value since the training began was not finite.
+
+    On a GPU this waits for all steps so far, so it is asked every `CHECK_EVERY` steps and before
+    anything is saved.
+    """
+    if not training.finite:
         raise DivergenceError(
             f"the model's values are no longer finite in epoch {training.state.epoch}; try a "
             f"--learning-rate below {training.config.learning_rate:g}"

@@ -208,6 +208,7 @@ def saver(path: Path, every_s: float) -> Callable[[Training], None]:
         state = training.state
         over = state.epoch == training.config.epochs and not state.step
         if time.monotonic() - last >= every_s and not over:
+            loop.refuse_divergence(training)
             save_training(path, training)
             last = time.monotonic()
 

@@ -25,8 +25,8 @@ class TrainState:
     """Epochs begun; all of them are done when `step` is 0."""
     step: int = 0
     """Steps done of an epoch that is not finished."""
-    sums: dict[str, float] = field(default_factory=dict)
-    """Loss terms summed over the clips of those steps."""
+    sums: dict[str, float | Tensor] = field(default_factory=dict)
+    """Loss terms summed over the clips of those steps, float64; numbers where they were saved."""
     random: Tensor | None = None
     """State of the random numbers to go on with in the middle of an epoch."""
     kept_epoch: int = 0
@@ -49,7 +49,7 @@ class TrainState:
         return {
             "epoch": self.epoch,
             "step": self.step,
-            "sums": self.sums,
+            "sums": {name: float(value) for name, value in self.sums.items()},
             "kept_epoch": self.kept_epoch,
             "kept_score": self.kept_score,
             "history": self.history,
@@ -79,7 +79,7 @@ class TrainState:
         shapes = {name: value.shape for name, value in weights.items()}
         if self.kept_epoch and {name: value.shape for name, value in self.kept.items()} != shapes:
             raise ValueError("its kept weights are of another net")
-        if not all(isinstance(value, float) for value in self.sums.values()):
+        if not all(isinstance(value, float | Tensor) for value in self.sums.values()):
             raise ValueError("its sums are no numbers")
 
 
@@ -111,6 +111,8 @@ class Training:
     """The method's hook."""
     state: TrainState = field(default_factory=TrainState)
     """How far it has come."""
+    finite: Tensor = field(default_factory=lambda: torch.tensor(True))
+    """Whether all values were finite so far, a bool on the net's device."""
 
     def restart(self) -> None:
         """Forget the optimiser's state and the weights that were kept: another stage begins."""
@@ -135,6 +137,7 @@ def begin(
         device=device,
         autocast_dtype=dtype,
         scaler=torch.amp.GradScaler(device.type, enabled=dtype == torch.float16),
+        finite=torch.tensor(True, device=device),
     )
 
 

@@ -25,6 +25,7 @@ COMMANDS = (
     "localise",
     "mixtures",
     "analysis",
+    "robustness",
     "papers",
     "report",
 )

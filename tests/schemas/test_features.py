@@ -53,6 +53,7 @@ def test_every_setting_is_in_the_hash() -> None:
         {"resnet152_frames": "keep"}, {"vggish_relu": False}, {"vggish_pca": True},
         {"proposals_per_snippet": 3}, {"proposals_edges": "structured"},
         {"extractors": ("vggish",)}, {"weights": "seeded:0"}, {"precision": "bf16"},
+            {"logmel_type": "float16"}, {"degrade": "noise:10"},
     ]  # fmt: skip
     frames: list[dict[str, object]] = [
         {"extractors": ("frames",), **change}
@@ -64,7 +65,11 @@ def test_every_setting_is_in_the_hash() -> None:
     assert len(hashes) == len(changes) + 1
     unused = RECIPE.with_(frames_side=128)
     assert unused.hash == RECIPE.hash
-    assert set(asdict(RECIPE)) - set(RECIPE.to_json()) == set(FRAME_SETTINGS)
+    assert set(asdict(RECIPE)) - set(RECIPE.to_json()) == {
+        *FRAME_SETTINGS,
+        "logmel_type",
+        "degrade",
+    }
     assert all(
         Recipe.from_json(RECIPE.with_(**change).to_json()).hash in hashes for change in changes
     )

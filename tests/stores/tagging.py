@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from schemas import table_schema, tensor_array
+from schemas import Recipe, table_schema, tensor_array
 from tests.stores.writer import RECIPE, Tables, clip_row, snippet_columns, to_table, write_store
 
 CLASSES = ("Bell", "Dog", "Engine", "Rain", "Speech", "Wind")
@@ -25,8 +25,7 @@ def write_tagging_store(
     root: Path, *, train: int = 48, val: int = 16, test: int = 24, seconds: int = 2, parts: int = 4,
     features: Sequence[str] = ("logmel", "resnet152", "r2plus1d"), labels: int = 2,
     noise: float = 1.0, seed: int = 0, prefix: str = "", classes: Sequence[str] = CLASSES,
-    frames: bool = False,
-    **changes: Any,
+    frames: bool = False, recipe: Recipe = RECIPE, **changes: Any,
 ) -> Path:  # fmt: skip
     """Write a store; `labels` is the most that a clip has, `changes` as `write_store` takes them.
 
@@ -38,6 +37,7 @@ def write_tagging_store(
     keys = [f"{prefix}{split}{row:05d}_0_{seconds}" for row, split in enumerate(splits)]
     hot = _labels(len(keys), len(classes), labels, random)
     patterns = _patterns(len(classes))
+    own = recipe.with_(extractors=(*features, *["frames"] * frames), frames_side=FRAME[0])
 
     def tables() -> Iterator[Tables]:
         for rows in np.array_split(np.arange(len(keys)), parts):
@@ -49,11 +49,10 @@ def write_tagging_store(
             clips = [clip_row(keys[row], seconds, splits[row], named[row]) for row in rows]
             names = [keys[row] for row in rows]
             shown = {"frames": frame_table(names, hot[rows], seconds)} if frames else {}
-            snippets = _snippets(names, seconds, values)
+            snippets = _snippets(names, seconds, values, table_schema("snippets", own))
             yield {"clips": to_table("clips", clips), "snippets": snippets, **shown}
 
-    recipe = RECIPE.with_(extractors=(*features, *["frames"] * frames), frames_side=FRAME[0])
-    return write_store(root, tables(), **{"vocabulary": classes, "recipe": recipe, **changes})
+    return write_store(root, tables(), **{"vocabulary": classes, "recipe": own, **changes})
 
 
 def frame_table(keys: Sequence[str], hot: NDArray[np.bool_], seconds: int) -> pa.Table:
@@ -105,9 +104,8 @@ def _values(
 
 
 def _snippets(
-    keys: Sequence[str], seconds: int, values: dict[str, NDArray[np.float32]]
+    keys: Sequence[str], seconds: int, values: dict[str, NDArray[np.float32]], schema: pa.Schema
 ) -> pa.Table:
-    schema = table_schema("snippets")
     columns = snippet_columns(keys, seconds)
     count = len(keys) * seconds
     for field in schema:

@@ -35,6 +35,9 @@ class Options(ClipOptions):
     proposals_edges: Literal["gradient", "structured"] = "gradient"
     """Edges under the proposals: image gradient, or OpenCV's structured-edge model (model.yml.gz in
     --weights-dir)."""
+    logmel_type: Literal["float32", "float16"] = "float32"
+    """Numbers that log-mel is stored in: float16 takes half the room and is read many times as fast
+    (docs/audioset.md)."""
     frames_side: Annotated[int, Between(32, 2048)] = 256
     """With extractor frames: shorter side of the stored frames, in pixels."""
     frames_rate: Annotated[int | None, AtLeast(1)] = None
@@ -42,6 +45,9 @@ class Options(ClipOptions):
     frames_format: Literal["jpeg", "webp"] = "jpeg"
     """With extractor frames: how frames are stored; webp takes 40 % less room and ten times as long
     to encode."""
+    degrade: str = ""
+    """Make the media worse first, to test trained runs: noise:<dB>, blur:<per cent> or drop:<share>
+    (docs/robustness.md). It is in the recipe, so such a store is never taken for a clean one."""
     weights: str | None = None
     """pretrained, or seeded[:N] for calibrated random weights; left out: seeded for demo, else
     pretrained."""

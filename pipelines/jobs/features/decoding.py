@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipelines.jobs.clip_failure import failure_of
 from pipelines.media.decode import ClipDecoder, ClipFile, find_window
+from pipelines.media.degrade import degraded
 from pipelines.media.probe import Probe
 from pipelines.media.reader import MediaReader, ReaderPool
 from pipelines.media.regular_file import check_regular
@@ -92,7 +93,7 @@ class DecodingPool:
                 check_regular(path)
                 step = "decode"
                 sha256, file = self._inspect(task, path, task.media.cut, reader)
-                media = self._decoder(reader).decode(file, folder)
+                media = degraded(self._decoder(reader).decode(file, folder), self._recipe.degrade)
             return DecodedClip(media, file.probe, sha256, folder, time.perf_counter() - started)
         except Exception as error:  # noqa: BLE001 whatever one clip raises is its own failure
             if folder is not None:

@@ -37,7 +37,7 @@ from schemas import FEATURES, RECIPES, Recipe, UsageError
 from schemas.machine.precision import Precision
 from schemas.messages import unknown
 from schemas.published import cache_folder
-from schemas.recipe import FRAME_SETTINGS
+from schemas.recipe import FRAME_SETTINGS, read_degradation
 from schemas.secrets import redact_command
 from schemas.settings import screen
 
@@ -136,10 +136,21 @@ def make_recipe(options: Options, store: FeatureStore) -> Recipe:
         resnet152_frames=options.resnet152_frames,
         proposals_per_snippet=options.proposals,
         proposals_edges=options.proposals_edges,
+        logmel_type=options.logmel_type,
+        degrade=_checked_degradation(options.degrade),
         weights=_read_weights(options),
         precision=_choose_precision(options, names, store),
         **_frame_settings(options, names),
     )
+
+
+def _checked_degradation(text: str) -> str:
+    """Return a degradation as it is written; `UsageError` for what is none."""
+    try:
+        kind, level = read_degradation(text) if text else ("", 0.0)
+    except ValueError as error:
+        raise UsageError(f"--degrade {error}") from None
+    return f"{kind}:{level:g}" if kind else ""
 
 
 def _frame_settings(options: Options, names: Collection[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +19,16 @@ from torch import Tensor
 from models import train
 from models.data import splits, streaming
 from models.data.clips import open_clips
+from models.data.row_groups import Part, read_part
 from models.data.sampling import balanced, mix_parts
 from models.data.streaming import Reader, StreamedClips, open_data, open_stream
 from models.nets.tagging import fayek_visual
-from schemas import UsageError
+from pipelines.commands.validate import find_problems
+from pipelines.jobs.pack.pack import finish, pack, plan
+from pipelines.store.feature_store import FeatureStore
+from schemas import UsageError, read_store_manifest
 from tests.stores.tagging import CLASSES, write_tagging_store
+from tests.stores.writer import RECIPE
 
 CONFIG = fayek_visual.Config(classes=len(CLASSES), batch_size=4)
 
@@ -46,6 +52,47 @@ def test_streamed_clips_are_those_held_in_memory(store: Path) -> None:
         assert torch.equal(one.features[name], other.features[name])
         assert torch.equal(one.present[name], other.present[name])
         assert streamed.shape(name) == held.shape(name)
+
+
+def test_log_mel_in_half_precision_is_that_in_full_rounded(store: Path, tmp_path: Path) -> None:
+    half = write_tagging_store(
+        tmp_path / "half", parts=12, recipe=RECIPE.with_(logmel_type="float16")
+    )
+    assert list(find_problems(read_store_manifest(half))) == []
+    full, held = (open_clips(root, ("logmel",)) for root in (store, half))
+    streamed = open_stream(half, ("logmel",))
+    rows = torch.randperm(len(full.keys), generator=torch.Generator().manual_seed(0))
+    there = full.batch(rows).features["logmel"]
+    for clips in (held, streamed):
+        found = clips.batch(rows).features["logmel"]
+        assert found.dtype == torch.float32
+        assert torch.equal(found, there.half().float())
+
+
+def test_shards_are_read_row_group_by_row_group(store: Path, tmp_path: Path) -> None:
+    packed = shutil.copytree(store, tmp_path / "packed")
+    shards = FeatureStore(str(packed), RECIPE.with_(extractors=("logmel", "resnet152", "r2plus1d")))
+    (shard,) = plan(shards, 2**30)
+    pack(shards, shard, row_group_bytes=2**19)
+    finish(shards, keep_parts=False)
+    data = stream(packed)
+    assert len({part.path for part in data.parts}) == 1
+    assert len(data.parts) > 5
+    rows = torch.randperm(len(data.keys), generator=torch.Generator().manual_seed(0))
+    there = stream(store).batch(rows).features["logmel"]
+    assert torch.equal(data.batch(rows).features["logmel"], there)
+
+
+def test_a_clip_in_two_row_groups_is_read_whole(store: Path, tmp_path: Path) -> None:
+    split = shutil.copytree(store, tmp_path / "split")
+    for path in sorted((split / "snippets").glob("*.parquet")):
+        pq.write_table(pq.read_table(path), path, row_group_size=3)
+    data, whole = stream(split), stream(store)
+    assert [len(part.groups) > 1 for part in data.parts] == [True] * 12
+    rows = torch.arange(len(data.keys))
+    assert torch.equal(
+        data.batch(rows).features["r2plus1d"], whole.batch(rows).features["r2plus1d"]
+    )
 
 
 def test_an_epoch_has_every_training_clip_once_in_another_order(store: Path) -> None:
@@ -180,7 +227,7 @@ def test_damaged_shards_are_refused_in_a_sentence(tmp_path: Path) -> None:
         open_stream(store, names)
     pq.write_table(rows.drop_columns(["resnet152"]), path)
     with pytest.raises(UsageError, match="has no feature 'resnet152'"):
-        streaming.read_part(path, ("resnet152",), 2)
+        read_part(Part(path, (0,)), ("resnet152",), 2)
 
 
 def test_drawing_evenly_lifts_rare_classes() -> None:

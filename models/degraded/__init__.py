@@ -1,0 +1,1 @@
+"""What trained runs are worth when sound or picture is worse, or not there."""
