@@ -97,11 +97,7 @@ def read_part(
         values, there = feature_column(
             name, rows[name].combine_chunks(), file.schema_arrow.field(name)
         )
-        if not finite(values):
-            raise UsageError(
-                f"{part.path} has a value of {name} that is not finite; run `beam validate` and "
-                "make its features again"
-            )
+        _refuse_not_finite(part.path, name, values)
         grid = (len(keys), seconds)
         if in_order:
             features[name], present[name] = values.reshape(*grid, *values.shape[1:]), there
@@ -112,6 +108,14 @@ def read_part(
             features[name][place], present[name][place] = values[inside], there[inside]
         present[name] = present[name].reshape(grid)
     return {key: line for line, key in enumerate(keys)}, features, present
+
+
+def _refuse_not_finite(path: Path, name: str, values: NDArray[Any]) -> None:
+    if not finite(values):
+        raise UsageError(
+            f"{path} has a value of {name} that is not finite; run `beam validate` and make its "
+            "features again"
+        )
 
 
 def finite(values: NDArray[Any]) -> bool:

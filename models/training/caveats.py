@@ -1,6 +1,6 @@
 """Everything by which a number is not the paper's: what `results.json` calls caveats."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,8 @@ def caveats(
     """
     manifest = data.manifest
     recipe = manifest.data["recipe"]
-    reasons = []
-    weights = str(recipe.get("weights", ""))
     read = set(registry.load(card.name).features(config))
-    if weights.startswith("seeded") and not read <= WITHOUT_WEIGHTS:
-        reasons.append(f"the features come from random weights ({weights})")
-    if recipe.get("degrade"):
-        reasons.append(f"the media were made worse on purpose ({recipe['degrade']})")
+    reasons = made_otherwise(recipe, read)
     if manifest.dataset != card.dataset:
         reasons.append(f"the data set is {manifest.dataset}, the paper's is {card.dataset}")
     else:
@@ -69,6 +64,17 @@ def caveats(
     if changed:
         reasons.append(f"settings differ from the experiment's: {said(changed, card)}")
     return reasons + inherited(fused or {})
+
+
+def made_otherwise(recipe: Mapping[str, Any], read: Collection[str]) -> list[str]:
+    """Return what makes the features `read` of a recipe others than any paper's."""
+    reasons = []
+    weights = str(recipe.get("weights", ""))
+    if weights.startswith("seeded") and not WITHOUT_WEIGHTS.issuperset(read):
+        reasons.append(f"the features come from random weights ({weights})")
+    if recipe.get("degrade"):
+        reasons.append(f"the media were made worse on purpose ({recipe['degrade']})")
+    return reasons
 
 
 def _of_frames(need: str) -> bool:
