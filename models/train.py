@@ -35,6 +35,7 @@ from models.runtime import command_line as cli
 from models.runtime import experiment_list, files
 from models.runtime.console import console
 from schemas import UsageError
+from schemas.machine.programs import command
 from schemas.settings.command_line import asks_for_help
 from schemas.settings.help import names_of, options_of
 
@@ -160,8 +161,8 @@ def print_run(finished: RunResults, folder: Path, method: NetMethod[Any]) -> Non
     out = console()
     tables.print_results(out, finished, method.card)
     out.print(f"Page: {folder / runs.REPORT}", markup=False)
-    said = f"Run folder: {folder}. Score it again: python models/evaluate.py --run "
-    out.print(f"{said}{folder}", markup=False)
+    again = command("models/evaluate.py", "--run", folder)
+    out.print(f"Run folder: {folder}. Score it again: {again}", soft_wrap=True)
 
 
 def sweep_and_train(

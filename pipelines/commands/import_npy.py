@@ -4,13 +4,13 @@ The authors publish three folders with one `.npy` per clip, named by the first 1
 clip's name: VGGish [10, 128], ResNet-152 [80, 2048], R(2+1)D-18 [10, 512]. No media is needed.
 """
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pipelines.commands.npy_files import FOLDERS
 from schemas import UsageError
+from schemas.machine.programs import command
 from schemas.settings import screen
 
 
@@ -49,7 +49,7 @@ def run(options: Options, rest: list[str]) -> int:
         f"{counts['clips_failed']:,} failed {counts['failed_by_reason']}",
     )
     console.print(
-        f"Next: python models/train.py han --features {shlex.quote(options.out)}",
+        f"Next: {command('models/train.py', 'han', '--features', options.out)}",
         soft_wrap=True,
     )
     return 0 if counts["clips_done"] else 1

@@ -1,6 +1,5 @@
 """The work of `beam import-npy`: the three arrays of a clip become its rows, or it is a failure."""
 
-import logging
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from pipelines.jobs.features.rows import Valid, join_tables, snippet_rows
 from pipelines.jobs.features.worker import Runtime
 from pipelines.store import files
 from pipelines.store.locking import locked
+from pipelines.store.progress import Progress, ProgressFile
 from pipelines.store.receipts import StoreState
 from pipelines.store.units import ClipTask, Unit
 from schemas import (
@@ -38,7 +38,6 @@ from schemas import (
 from schemas.machine.clock import utc_stamp
 from schemas.manifests import read_manifest
 
-_log = logging.getLogger(__name__)
 _CLIPS_PER_PART = 256
 
 
@@ -70,7 +69,9 @@ def import_llp(
     clips = list(read_manifest("llp", annotations))
     with locked(job.out):
         job.store().open("llp", recipe)
-        _import(job, clips, folders)
+        done = job.store().state().done
+        with Progress(job.out, "import", lambda: sum(clip.key not in done for clip in clips)):
+            _import(job, clips, folders)
         counts: dict[str, Any] = finish(job)["counts"]
     return counts
 
@@ -80,6 +81,7 @@ def _import(job: FeaturesJob, clips: list[Clip], folders: Mapping[str, Path]) ->
     state = store.state()
     shared = {name for name, n in Counter(clip.key[:11] for clip in clips).items() if n > 1}
     waiting = [clip for clip in clips if clip.key not in state.done]
+    beside = ProgressFile(job.out)
     for start in range(0, len(waiting), _CLIPS_PER_PART):
         part = waiting[start : start + _CLIPS_PER_PART]
         rows: list[dict[TableName, pa.Table]] = []
@@ -95,7 +97,7 @@ def _import(job: FeaturesJob, clips: list[Clip], folders: Mapping[str, Path]) ->
         unit = Unit.of(tuple(ClipTask(clip, None, _attempt(state, clip)) for clip in part))
         done = tables["clips"]["clip_key"].to_pylist() if tables else []
         store.commit(unit.name, tables, done, failed, {}, {})
-        _log.info("%s: %d clips, %d failed", part[0].key, len(rows), len(failed))
+        beside.count(len(part))
 
 
 def _attempt(state: StoreState, clip: Clip) -> int:

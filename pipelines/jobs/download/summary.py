@@ -1,7 +1,5 @@
 """The summary of a download on the screen: counts, failures, speed, identities."""
 
-import shlex
-
 from rich.table import Table
 
 from pipelines.jobs.download.command import YOUTUBE
@@ -11,6 +9,7 @@ from pipelines.runners.screen import failures_table, print_shortfall, shown
 from pipelines.store import files
 from pipelines.store.media_store import MediaState
 from schemas import Reason
+from schemas.machine.programs import command
 from schemas.secrets import redact_address
 from schemas.settings import screen
 
@@ -36,10 +35,10 @@ def print_summary(job: DownloadJob, before: MediaState, wall_s: float, max_faile
         return 1
     if job.features is not None:  # features follow by themselves
         return 0
-    command = ["beam", "run", "features", "--dataset", job.dataset, "--media", shown(job.media)]
+    words = ["run", "features", "--dataset", job.dataset, "--media", shown(job.media)]
     if job.annotations is not None:
-        command += ["--annotations", shown(job.annotations)]
-    console.print(f"Next: {shlex.join(command)}", soft_wrap=True)
+        words += ["--annotations", shown(job.annotations)]
+    console.print(f"Next: {command('beam', *words)}", soft_wrap=True)
     return 0
 
 

@@ -1,7 +1,6 @@
 """The summary of a features job on the screen: counts, failures, speed, what to do next."""
 
 import shlex
-import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,18 +12,19 @@ from pipelines.jobs.features.pace import DECODE, Pace
 from pipelines.runners.screen import failures_table, print_shortfall, shown
 from pipelines.store import files
 from pipelines.store.receipts import Receipt, StoreState
-from schemas import Reason
+from schemas import Reason, read_parquet, read_store_manifest
 from schemas.machine.clock import utc_stamp
+from schemas.machine.programs import command, has_trainer
 from schemas.messages import listed, printable
 from schemas.settings import screen
 
 _MODELS = (
-    ("han", {"vggish", "resnet152", "r2plus1d"}),
-    ("two_stream", {"segments", "proposals"}),
-    ("fayek_audio", {"logmel"}),
-    ("fayek_visual", {"resnet152"}),
+    ("han", {"vggish", "resnet152", "r2plus1d"}, True),
+    ("two_stream", {"segments", "proposals"}, False),
+    ("fayek_audio", {"logmel"}, False),
+    ("fayek_visual", {"resnet152"}, False),
 )
-"""Models to try on a store, and the extractors that they need; the first that fits is named."""
+"""Models to try, the extractors that they need, whether they need dense truth; the first fits."""
 _MOST_OTHER_FILES = 5
 """Names of files that are not taken for media."""
 
@@ -97,25 +97,43 @@ def _done(receipts: Iterable[Receipt]) -> int:
 
 
 def _next(job: FeaturesJob) -> str:
+    """Return commands for this store: they work as they are printed."""
     folder, lines = shown(job.out), ["Next:"]
     if not files.is_local(job.out):
         lines = [f"Next, where models are trained, with {job.out} copied to the folder tables:"]
         folder = "tables"
-    out = shlex.quote(folder)
-    python, beam = (_program(name) for name in ("python", "beam"))
-    lines.append(f"  {beam} validate {out}")
-    for model, needs in _MODELS:
-        if needs <= set(job.recipe.extractors):
-            lines.append(f"  {python} models/train.py {model} --features {out}")
-            break
+    lines.append(f"  {command('beam', 'validate', folder)}")
+    lines.append(f"  {command('beam', 'report', folder)}")
+    model = model_for(job)
+    if model is not None:
+        lines.append(f"  {command('models/train.py', model, '--features', folder)}")
     rows = f"pq.read_table({folder + '/clips'!r}).slice(0, 3).to_pylist()"
     show = f"import pyarrow.parquet as pq; print({rows})"
-    lines.append(f"  {python} -c " + (f'"{show}"' if out == folder else shlex.quote(show)))
+    python = command("python", "-c")
+    plain = not set('"$`\\!') & set(show)
+    lines.append(f"  {python} " + (f'"{show}"' if plain else shlex.quote(show)))
     return "\n".join(lines)
 
 
-def _program(name: str) -> str:
-    """Return a program of this environment, with its path when the environment lies here."""
-    folder = Path(sys.executable).parent
-    here = Path.cwd()
-    return str(folder.relative_to(here) / name) if folder.is_relative_to(here) else name
+def model_for(job: FeaturesJob) -> str | None:
+    """Return a model that trains on the store as it is, None where there is none.
+
+    It takes extractors that ran, training clips of two classes, and dense truth for parsing.
+    """
+    truth = True
+    if files.is_local(job.out):
+        manifest = read_store_manifest(Path(job.out))
+        truth = any(read_parquet(path).num_rows for path in manifest.paths("events"))
+        rows = [
+            row
+            for path in manifest.paths("clips")
+            for row in read_parquet(path, columns=["split", "labels"]).to_pylist()
+        ]
+        trained = {label for row in rows if row["split"] == "train" for label in row["labels"]}
+        if len(trained) < 2 or not has_trainer():
+            return None
+    fit = (
+        model for model, needs, dense in _MODELS
+        if needs <= set(job.recipe.extractors) and (truth or not dense)
+    )  # fmt: skip
+    return next(fit, None)

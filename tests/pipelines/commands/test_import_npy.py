@@ -60,6 +60,9 @@ def test_features_are_those_of_the_files(
     out = tmp_path / "out"
     done = beam(*words(annotations, published, out))
     assert done.returncode == 0, done.stderr
+    assert done.stderr == ""  # a line for each part is noise
+    assert done.stdout.count("\n") == 2
+    assert f"models/train.py han --features {out}" in done.stdout
     assert counts(out)["clips_done"] == 3
     assert counts(out)["failed_by_reason"] == {"not_found": 1}
     rows = read_table(out, "snippets")
