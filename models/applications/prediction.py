@@ -176,12 +176,16 @@ def timeline_table(
 ) -> pa.Table:
     """Return one row per clip and segment: clip_key, start_s, end_s, scores [C].
 
-    `scores` maps a clip key to [S, C]; the class names are in the metadata, in order.
+    `scores` maps a clip key to [S, C]; the class names are in the metadata, in order. Bytes of a
+    key that are not UTF-8 stand as escapes, as in the CSV.
     """
+    keys = [key.encode("utf-8", "backslashreplace").decode() for key in scores]
     index = np.concatenate([np.arange(len(one)) for one in scores.values()] or [np.arange(0)])
     flat = np.concatenate([one.ravel() for one in scores.values()] or [np.zeros(0, np.float32)])
     columns: dict[str, Any] = {
-        "clip_key": [key for key, one in scores.items() for _ in range(len(one))],
+        "clip_key": [
+            key for key, one in zip(keys, scores.values(), strict=True) for _ in range(len(one))
+        ],
         "start_s": index * grid.hop_s,
         "end_s": index * grid.hop_s + grid.window_s,
         "scores": pa.FixedSizeListArray.from_arrays(flat, len(classes)),

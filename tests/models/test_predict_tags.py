@@ -21,6 +21,7 @@ from models import predict, train
 from models.applications import clip_tags, new_media
 from models.applications.media_files import media_below
 from models.applications.new_media import NewFeatures, Run, new_features, open_run
+from models.applications.prediction import timeline_table
 from models.data.clips import ClipData, open_clips
 from models.runtime import files
 from models.tasks.sound_events import Timeline
@@ -142,6 +143,12 @@ def test_folder_gets_every_class_of_every_clip_with_the_thresholds_of_the_run(
         assert scores == sorted(scores, reverse=True)
         wanted = [cuts[CLASSES.index(row["label"])] for row in own]
         assert [float(row["threshold"]) for row in own] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_timeline_of_a_name_that_is_not_utf_8_has_the_key_of_the_csv() -> None:
+    scores = {os.fsdecode(b"caf\xe9"): np.zeros((2, 3), np.float32)}
+    table = timeline_table(scores, Timeline("segments", 1.0, 2.0), ("a", "b", "c"))
+    assert table["clip_key"].to_pylist() == ["caf\\udce9"] * 2
 
 
 def test_timeline_is_that_of_the_segments_and_its_mean_is_the_clip(tagged: Path) -> None:
