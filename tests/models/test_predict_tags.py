@@ -147,7 +147,9 @@ def test_folder_gets_every_class_of_every_clip_with_the_thresholds_of_the_run(
 
 def test_timeline_of_a_name_that_is_not_utf_8_has_the_key_of_the_csv() -> None:
     scores = {os.fsdecode(b"caf\xe9"): np.zeros((2, 3), np.float32)}
-    table = timeline_table(scores, Timeline("segments", 1.0, 2.0), ("a", "b", "c"))
+    table = timeline_table(
+        scores, Timeline(name="segments", hop_s=1.0, window_s=2.0), ("a", "b", "c")
+    )
     assert table["clip_key"].to_pylist() == ["caf\\udce9"] * 2
 
 
