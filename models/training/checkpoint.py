@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.data.source import ClipSource
 from models.runtime import files
-from models.training.loop import random_state
+from models.training.loop import random_state, steps_of
 from models.training.run_folder import refuse_other_clips, refuse_other_settings
 from models.training.state import Training, TrainState, Weights
 from schemas import UsageError
@@ -140,6 +140,7 @@ def load_training(path: Path, training: Training) -> None:
         dropped = _group(tensors, "dropped")
         if dropped:
             training.data = _without(training.data, dropped)
+        _check_step(state, training)
         training.state = state
 
 
@@ -158,6 +159,15 @@ def _as_damage(path: Path) -> Iterator[None]:
         raise UsageError(
             f"{path} is damaged ({printable(said, 200)}); leave --resume out"
         ) from None
+
+
+def _check_step(state: TrainState, training: Training) -> None:
+    """Raise ValueError for a step that an epoch of this training does not have."""
+    if state.step:
+        order = training.data.order(training.config, state.epoch)
+        steps = len(steps_of(order, training.config))
+        if state.step > steps:
+            raise ValueError(f"it stands at step {state.step} of the {steps} of an epoch")
 
 
 def _check_random(state: Tensor) -> None:

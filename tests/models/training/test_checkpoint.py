@@ -75,6 +75,7 @@ def test_save_that_nobody_touched_goes_on(saved: Path, small_store: Path, tmp_pa
         (lambda facts, tensors: facts.update(epoch=99), "it stands in epoch 99, step 1, of 3"),
         (lambda facts, tensors: facts.update(epoch=-1), "it stands in epoch -1"),
         (lambda facts, tensors: facts.update(step="one"), "invalid literal"),
+        (lambda facts, tensors: facts.update(step=10**9), "at step 1000000000 of the"),
         (lambda facts, tensors: facts.update(history=[]), "its history is not that of 1 epochs"),
         (lambda facts, tensors: facts.update(history=7), "is damaged"),
         (lambda facts, tensors: facts.update(kept_epoch=3), "its history is not that of"),
