@@ -13,7 +13,7 @@ WEIGHTS ?=
 ARGS ?=
 # The first demo: a small, easy world, and what HAN reads, at one frame a second (docs/demo.md).
 # Options in ARGS win.
-FIRST_DEMO := --clips 200 --classes 6 --difficulty easy --recipe quick --extractors vggish,resnet152,r2plus1d
+FIRST_DEMO := --clips 140 --classes 6 --difficulty easy --recipe quick --extractors vggish,resnet152,r2plus1d
 BUDGET_S ?= 1500
 SEED ?= 0
 FAMILY ?=
