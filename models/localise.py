@@ -30,7 +30,7 @@ import tyro
 from models.runtime import command_line as cli
 from models.runtime import files
 from models.runtime.console import console
-from schemas import UsageError, read_store_manifest
+from schemas import UsageError
 
 if TYPE_CHECKING:  # torch is imported once the options are read
     from models.applications.localisation import InstanceScores
@@ -122,6 +122,7 @@ def score(run: "Run", options: Options) -> None:
     from models.applications.localisation import Locator
     from models.data.clips import open_clips
     from models.training import run_folder as runs
+    from schemas import read_store_manifest
 
     config = runs.read_config(run.folder)
     features, truth = Path(str(config.features)), Path(str(options.truth))
