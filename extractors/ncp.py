@@ -18,12 +18,13 @@ from extractors.base import Array, finite
 from extractors.nets.threads import one_thread
 from extractors.nets.vggish_input import log_mel_examples
 from extractors.vggish import VGGishExtractor
+from schemas.features import SEGMENT_HOP_S
 from schemas.media import SAMPLE_RATE, ClipMedia, Components
 
 COMPONENTS, WINDOW, HOP, UPDATES = 20, 1024, 512, 200
 WINDOW_HOP_S, LOUDEST = 0.96, 5
-"""A component's VGGish is the mean over so many windows, those in which it is loudest, of windows
-that follow each other. (All windows every 0.48 s take 6.5 s per clip on one core.)"""
+"""With `ncp_windows` loudest a component's VGGish is the mean over so many windows, those in which
+it is loudest, of windows that follow each other."""
 EPSILON = 1e-10
 
 
@@ -74,7 +75,8 @@ class NCP(VGGishExtractor):
     """K = 20 components of the whole clip's waveform: `Components`.
 
     The VGGish of a component is that of its own waveform (soft mask on the clip's spectrogram, with
-    the clip's phase), averaged over the windows of 0.96 s in which it is loudest.
+    the clip's phase), averaged over windows of 0.96 s: all of them every 0.48 s, or those in which
+    it is loudest (`ncp_windows` of the recipe).
     """
 
     name = "ncp"
@@ -93,7 +95,7 @@ class NCP(VGGishExtractor):
         for k in range(COMPONENTS):
             masked = spectrum * (w[:, k : k + 1] * h[k] / whole)
             own = torch.istft(masked, WINDOW, HOP, window=hann, length=len(waveform))
-            rows.append(loudest(own.numpy(), log_mel_examples(own.numpy(), WINDOW_HOP_S)))
+            rows.append(self.windows(own.numpy()))
         vggish: Array = self.embedder(np.concatenate(rows))
         vggish = vggish.reshape(COMPONENTS, -1, vggish.shape[1]).mean(axis=1)
         return Components(
@@ -101,3 +103,9 @@ class NCP(VGGishExtractor):
             h=finite(h.numpy(), media.clip_key, self.name),
             vggish=finite(vggish, media.clip_key, self.name),
         )
+
+    def windows(self, waveform: Array) -> Array:
+        """Return the log-mel examples [E, 96, 64] of a component's waveform [S] that count."""
+        if self.recipe.ncp_windows == "all":
+            return log_mel_examples(waveform, SEGMENT_HOP_S)
+        return loudest(waveform, log_mel_examples(waveform, WINDOW_HOP_S))

@@ -78,6 +78,9 @@ class Recipe:
     """Edge map under EdgeBoxes: image gradient, or the structured-edge model given by its file."""
     logmel_type: Literal["float32", "float16"] = "float32"
     """Numbers that log-mel is stored in; half precision takes half the room."""
+    ncp_windows: Literal["all", "loudest"] = "all"
+    """Windows over which a component's VGGish is averaged: all of them every 0.48 s, as those of
+    `segments`, or the five of 0.96 s in which it is loudest, as before there was a choice."""
     frames_format: Literal["jpeg", "webp"] = "jpeg"
     """How extractor `frames` encodes a frame."""
     frames_side: int = 256
@@ -117,11 +120,14 @@ class Recipe:
         """Return all settings that count.
 
         Those of stored frames count where there are some, the type of log-mel where it is not
-        float32, `degrade` where something was done: recipes without them keep their hash.
+        float32, `degrade` where something was done, `ncp_windows` where there are components over
+        other windows than before there was a choice: recipes without them keep their hash.
         """
         unused = () if self.stores_frames else FRAME_SETTINGS
         unused += () if self.degrade else ("degrade",)
         unused += ("logmel_type",) if self.logmel_type == "float32" else ()
+        chosen = "ncp" in self.extractors and self.ncp_windows != "loudest"
+        unused += () if chosen else ("ncp_windows",)
         return {name: value for name, value in asdict(self).items() if name not in unused}
 
     def to_json(self) -> dict[str, Any]:
@@ -132,6 +138,8 @@ class Recipe:
     def from_json(cls, data: dict[str, Any]) -> "Recipe":
         """Read a recipe back from `to_json`; ValueError for what is none."""
         settings = {key: value for key, value in data.items() if key != "hash"}
+        if "ncp" in settings.get("extractors", ()):
+            settings.setdefault("ncp_windows", "loudest")
         try:
             recipe = cls(**{**settings, "extractors": tuple(settings["extractors"])})
         except (TypeError, KeyError) as error:

@@ -134,6 +134,10 @@ def other_setting(
         ignored |= {"weights", "precision"}
     if "frames" not in needs:
         ignored.update(FRAME_SETTINGS)
+    if "components" not in needs:
+        ignored.add("ncp_windows")
+    before = {"ncp_windows": "loudest"}  # recipes of before this setting do not say it
+    ours, theirs = {**before, **ours}, {**before, **theirs}
     differing = (
         name
         for name in ours

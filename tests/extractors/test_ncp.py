@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from extractors.ncp import WINDOW_HOP_S, components, loudest, nmf_kl
+from extractors.base import Array
+from extractors.ncp import NCP, WINDOW_HOP_S, components, loudest, nmf_kl
+from schemas.media import ClipMedia
+from schemas.recipe import RECIPES
 
 
 @pytest.mark.parametrize("updates", [1, 10, 100])
@@ -45,3 +48,28 @@ def test_a_component_is_described_by_its_loudest_windows() -> None:
     examples = np.arange(8, dtype=np.float32)[:, None, None] * np.ones((8, 96, 64), np.float32)
     assert loudest(sound, examples)[:, 0, 0].tolist() == [0.0, 2.0, 3.0, 4.0, 6.0]
     assert loudest(sound, examples[:2])[:, 0, 0].tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(("windows", "count"), [("all", 19), ("loudest", 5)])
+def test_a_component_is_the_mean_over_the_windows_of_the_recipe(
+    windows: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def embed(examples: Array) -> Array:
+        seen.append(len(examples))
+        return np.arange(len(examples), dtype=np.float32)[:, None] * np.ones(128, np.float32)
+
+    recipe = RECIPES["llp-eccv20"].with_(extractors=("ncp",), ncp_windows=windows)
+    extractor = NCP(recipe)
+    monkeypatch.setattr(extractor, "embedder", embed, raising=False)
+    sound = np.random.default_rng(0).standard_normal(160_000).astype(np.float32)
+    present = np.ones(10, np.bool_)
+    media = ClipMedia(
+        clip_key="a", n_snippets=10, waveform=sound, frames=None,
+        audio_valid=present, frames_valid=~present,
+    )  # fmt: skip
+    found = extractor.extract(media)
+    assert found is not None
+    assert seen == [20 * count]
+    np.testing.assert_allclose(found.vggish[:, 0], np.arange(20) * count + (count - 1) / 2)

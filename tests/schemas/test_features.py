@@ -59,20 +59,31 @@ def test_every_setting_is_in_the_hash() -> None:
         {"extractors": ("frames",), **change}
         for change in ({"frames_format": "webp"}, {"frames_side": 128}, {"frames_rate": 2})
     ]
-    changes += frames
+    components: dict[str, object] = {"extractors": ("ncp",)}
+    changes += [*frames, components, {**components, "ncp_windows": "loudest"}]
     assert {name for change in changes for name in change} == set(asdict(RECIPE))
     hashes = {RECIPE.hash, *(RECIPE.with_(**change).hash for change in changes)}
     assert len(hashes) == len(changes) + 1
     unused = RECIPE.with_(frames_side=128)
     assert unused.hash == RECIPE.hash
+    assert RECIPE.with_(ncp_windows="loudest").hash == RECIPE.hash
     assert set(asdict(RECIPE)) - set(RECIPE.to_json()) == {
         *FRAME_SETTINGS,
         "logmel_type",
+        "ncp_windows",
         "degrade",
     }
     assert all(
         Recipe.from_json(RECIPE.with_(**change).to_json()).hash in hashes for change in changes
     )
+
+
+def test_components_of_before_are_those_of_the_loudest_windows() -> None:
+    loudest = RECIPE.with_(extractors=("ncp",), ncp_windows="loudest")
+    assert "ncp_windows" not in loudest.to_json()
+    assert Recipe.from_json(loudest.to_json()) == loudest
+    every = RECIPE.with_(extractors=("ncp",))
+    assert Recipe.from_json(every.to_json()) == every
 
 
 @pytest.mark.parametrize(("sampler", "jpeg"), [("ffmpeg-r", False), ("timestamp", True)])

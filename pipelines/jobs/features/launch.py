@@ -138,6 +138,7 @@ def make_recipe(options: Options, store: FeatureStore) -> Recipe:
         proposals_edges=options.proposals_edges,
         logmel_type=options.logmel_type,
         degrade=_checked_degradation(options.degrade),
+        ncp_windows=options.ncp_windows,
         weights=_read_weights(options),
         precision=_choose_precision(options, names, store),
         **_frame_settings(options, names),

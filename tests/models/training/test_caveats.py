@@ -13,6 +13,7 @@ from models import registry
 from models.data.clips import ClipData
 from models.training.caveats import caveats
 from schemas import RECIPES, StoreManifest, Vocabulary
+from schemas.features import DEFAULT_EXTRACTORS
 
 OF_A_KIND: dict[str, tuple[str, ...]] = {
     "talnet": ("front end",),
@@ -61,7 +62,8 @@ def papers_data(
     }
     coverage = {"subset_id": "abc", "date": "2026-11-27T00:00:00", "splits": counted}
     (root / "coverage.json").write_text(json.dumps(coverage))
-    made = RECIPES["llp-eccv20"].with_(**recipe)
+    extractors = (*DEFAULT_EXTRACTORS, "ncp")
+    made = RECIPES["llp-eccv20"].with_(**{"extractors": extractors, **recipe})
     facts = {"dataset": dataset, "subset_id": "abc", "recipe": made.to_json()}
     return ClipData(
         manifest=StoreManifest(root, facts), keys=("a", "b", "c"),
@@ -103,6 +105,12 @@ def test_fusion_inherits_the_caveats_of_its_runs(name: str, tmp_path: Path) -> N
 def test_structured_edges_are_the_papers(tmp_path: Path) -> None:
     data = papers_data(tmp_path, "dcase2017", proposals_edges="structured")
     assert [one.split(":")[0] for one in found("two_stream", data)] == ["trunk"]
+
+
+def test_components_over_the_loudest_windows_are_not_the_papers(tmp_path: Path) -> None:
+    data = papers_data(tmp_path, "dcase2017", ncp_windows="loudest")
+    kinds = [one.split(":")[0] for one in found("ncp_mil-audio", data)]
+    assert kinds == ["system", "components"]
 
 
 def test_net_on_frames_and_a_changed_stream_change_the_caveats(tmp_path: Path) -> None:

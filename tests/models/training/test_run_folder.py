@@ -11,7 +11,7 @@ from models import evaluate, registry, train
 from models.training import checkpoint, session
 from models.training import run_folder as runs
 from models.training.state import Training
-from schemas import UsageError, read_store_manifest
+from schemas import RECIPES, UsageError, read_store_manifest
 from tests.complaints import sentence
 from tests.models.commands import refused, run_command
 from tests.stores.edits import edit_record
@@ -263,3 +263,13 @@ def test_store_manifest_without_an_entry_is_refused(tmp_path: Path) -> None:
     edit_record(root / "manifest.json", lambda manifest: manifest.pop("recipe"))
     with pytest.raises(UsageError, match=r"manifest\.json .*'recipe'.*; run the "):
         read_store_manifest(root)
+
+
+def test_components_over_other_windows_are_other_features() -> None:
+    every = RECIPES["llp-eccv20"].with_(extractors=("ncp",))
+    before = every.with_(ncp_windows="loudest")  # says nothing of it
+    for one, other in ((every, before), (before, every)):
+        said = runs.other_setting(one.to_json(), other.to_json(), ("components",))
+        assert said == "ncp_windows"
+        assert runs.other_setting(one.to_json(), other.to_json(), ("segments",)) is None
+    assert runs.other_setting(before.to_json(), before.to_json(), ("components",)) is None
