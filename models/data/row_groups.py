@@ -20,6 +20,8 @@ Features = dict[str, NDArray[Any]]
 Present = dict[str, NDArray[np.bool_]]
 EXPONENT = np.uint16(0x7C00)
 """Bits of a half-precision number that are all set where it is not finite."""
+BLOCK = 2**17
+"""Values that are looked at at once: what is made on the way stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ def finite(values: NDArray[Any]) -> bool:
     >>> finite(np.array([1.0, -6e4], np.float16)), finite(np.array([np.inf], np.float16))
     (True, False)
     """
+    flat = values.reshape(-1)
+    blocks = (flat[first : first + BLOCK] for first in range(0, len(flat), BLOCK))
     if values.dtype == np.float16:  # numpy looks at these one by one
-        return not ((values.view(np.uint16) & EXPONENT) == EXPONENT).any()
-    return bool(np.isfinite(values).all())
+        return not any(((part.view(np.uint16) & EXPONENT) == EXPONENT).any() for part in blocks)
+    return all(bool(np.isfinite(part).all()) for part in blocks)
