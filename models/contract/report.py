@@ -8,7 +8,7 @@ from typing import Any, Self
 Scores = Mapping[str, float | None]
 """Score name to value; None where a score is not defined."""
 
-PARTS = ("floor", "intervals", "classes", "confusion", "calibration")
+PARTS = ("floor", "intervals", "classes", "confusion", "calibration", "ranked")
 """Parts of a report that not every task or split has."""
 
 
@@ -28,6 +28,9 @@ class SplitReport:
     """Counts of what is true (rows) against what is predicted (columns)."""
     calibration: Mapping[str, float] | None = None
     """Expected calibration error of the scores, `ece_before` and `ece_after` their calibration."""
+    ranked: Mapping[str, int] | None = None
+    """How many `classes` there are, and how many are `counted` in the means over classes: those
+    that some clips have and some have not."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the parts that there are."""

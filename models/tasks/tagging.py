@@ -167,7 +167,9 @@ class Tagging:
             )
             metrics |= {name: finite(value) for name, value in found.items()}
             classes |= {name: by_name(values, clips) for name, values in by_class.items()}
-        return SplitReport(metrics=metrics, classes=classes, calibration=errors)
+        counted = sum(area is not None for area in classes["auc"].values())
+        ranked = {"classes": len(clips.vocabulary), "counted": counted}
+        return SplitReport(metrics=metrics, classes=classes, calibration=errors, ranked=ranked)
 
     def written_splits(self, clips: ClipSource) -> list[str]:
         """Return all splits: a fusion learns from the scores of the training clips."""

@@ -44,6 +44,8 @@ def score_table(
     `covered` says how much of the split there is (`coverage_words`).
     """
     title = f"Scores on split {split!r}" + (f", {covered}" if covered else "")
+    if report.ranked is not None and report.ranked["counted"] < report.ranked["classes"]:
+        title += ", means over {counted} of {classes} classes".format(**report.ranked)
     table = Table(title=escape(title), title_justify="left")
     table.add_column("score")
     table.add_column("ours", justify="right")
