@@ -4,9 +4,10 @@ python models/localise.py --run runs/two_stream-1 clip.mp4 --label Tram
 python models/localise.py --run runs/two_stream-1 --truth demo --split test
 
 The first form draws frames with boxes, opaque by score, above heat maps of box and audio scores,
-and writes all scores as a table. The second one scores the clips of the run's feature store
-against the boxes and events of the demo world that they come from, or against the annotation files
-of their data set, such as DCASE 2017 or AVE, which say when a class is heard or seen.
+writes all scores as a table, and a page on which the boxes lie over the video. The second one
+scores the clips of the run's feature store against the boxes and events of the demo world that they
+come from, or against the annotation files of their data set, such as DCASE 2017 or AVE, which say
+when a class is heard or seen.
 """
 
 if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
@@ -56,6 +57,8 @@ class Options:
     """Split to score."""
     out: Path | None = None
     """Folder for figures and scores; default <name of the media>-localised, or the run folder."""
+    html: Path | None = None
+    """Where the page of the media goes; localisation.html in the folder by default."""
     weights_dir: Path | None = None
     """Folder with weight files, for machines without network."""
 
@@ -67,6 +70,8 @@ def main(arguments: Sequence[str]) -> None:
         raise UsageError(
             f"say which run, and either media or --truth: {PROGRAM} --run RUN MEDIA --label LABEL"
         )
+    if options.html is not None and options.truth is not None:
+        raise UsageError("--truth scores a store and writes no page; leave --html out")
     cli.say_loading(PROGRAM)
     from models.applications.localisation import refuse_other_models
     from models.applications.new_media import open_run, refuse_unknown_label
@@ -86,20 +91,25 @@ def localise(run: "Run", media: Path, options: Options) -> None:
     from models.applications.localisation import Locator, instance_table
     from models.applications.media_files import shortened
     from models.applications.new_media import detected_labels, new_features
+    from models.pages.clip_page import write_localisation
 
     out = options.out or Path(f"{shortened(media.stem)}-localised")
-    files.refuse_unwritable(out)
+    html = options.html or out / "localisation.html"
+    for folder in (out, html.parent):
+        files.refuse_unwritable(folder)
     with new_features([media], run, weights_dir=options.weights_dir) as features:
         instances = Locator(run, features.open(run)).locate(0)
     instances.refuse_empty(media, run)
     labels = [options.label] if options.label else detected_labels(run, instances.clip, media.name)
-    write_localisation(out, media, run, instances, labels)
+    save_localisation(out, media, run, instances, labels)
+    write_localisation(html, media, run, instances, labels)
     screen = console()
     screen.print(instance_table(run, instances, labels))
     screen.print(f"Figures and scores: {out}")
+    screen.print(f"Page: {html}")
 
 
-def write_localisation(
+def save_localisation(
     out: Path, media: Path, run: "Run", instances: "InstanceScores", labels: Sequence[str]
 ) -> None:
     """Write the scores of all instances, then a figure per class."""

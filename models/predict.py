@@ -9,7 +9,8 @@ Features are made as the run's own were. A parsing run writes events.csv (clip_k
 modality, label, score) and a figure per file. A tagging run, a fusion too, writes tags.csv
 (clip_key, label, score, threshold): every class of every clip, highest score first; a class is
 detected where its score reaches its threshold. Nets that score parts of a clip also give
-timeline.parquet (clip_key, start_s, end_s, scores) and a figure per file.
+timeline.parquet (clip_key, start_s, end_s, scores) and a figure per file. A page beside the CSV,
+events.html or tags.html, shows and plays the first ten files.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Options:
     """File of weights that the authors of a model released."""
     out: Path = Path("predictions")
     """Folder for the CSV and the figures, or a file that ends in .csv."""
+    html: Path | None = None
+    """Where the page goes that shows and plays the first ten files; beside the CSV by default."""
     timeline: Literal["auto", "yes", "no"] = "auto"
     """Scores over time of a tagging run; auto writes them where the net has some."""
     calibrated: bool = False
@@ -92,6 +95,8 @@ def main(arguments: Sequence[str]) -> None:
         )
     if options.watch:
         refuse_no_folders(options.media)
+        if options.html is not None:
+            raise UsageError("--watch writes no page; leave --html out, or --watch")
     cli.say_loading(PROGRAM)
     from models.applications.media_files import media_in
     from models.applications.new_media import refuse_nothing
@@ -101,17 +106,29 @@ def main(arguments: Sequence[str]) -> None:
     run = opened(options)
     answer = answer_of(run, options.out, options.timeline, options.calibrated)
     files.refuse_unwritable(answer.folder)
+    if options.html is not None:
+        files.refuse_unwritable(options.html.parent)
     warn_of_random_weights(run)
     if options.watch:
         watch(run, answer, options)
     failures = predict(run, media, answer, options)
     refuse_nothing(failures, len(media))
+    html = options.html or answer.path.with_suffix(".html")
+    write_page(html, run, answer)
     console().print(f"Written: {answer.path}. Whatever else there is lies beside it.")
+    console().print(f"Page: {html}")
     if failures:
         raise JobError(
             f"{len(failures)} of {len(media)} files gave nothing, what the others gave is "
             f"written; {'; '.join(failures[:5])}"
         )
+
+
+def write_page(html: Path, run: Run, answer: Answer) -> None:
+    """Write the page of the files that the answer shows."""
+    from models.pages.clip_page import write_predictions
+
+    write_predictions(html, run, list(answer.shown.values()), len(answer.lines))
 
 
 def opened(options: Options) -> Run:

@@ -3,7 +3,8 @@
 python models/separate.py --run runs/ncp_mil-audio-1 clip.mp4 --label Drum
 python models/separate.py --run runs/ncp_mil-audio-1 clip.wav
 
-Without --label every class that the model detects in the clip is separated.
+Without --label every class that the model detects in the clip is separated. A page beside the
+waveforms plays each source, with the picture where there is one.
 """
 
 if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
@@ -49,6 +50,8 @@ class Options:
     """Scaled score, 0 to 1, from which on a component belongs to the source of a hard mask."""
     out: Path | None = None
     """Folder for waveforms and figures; default <name of the media>-separated."""
+    html: Path | None = None
+    """Where the page goes on which every source plays; separation.html in the folder by default."""
     weights_dir: Path | None = None
     """Folder with weight files, for machines without network."""
 
@@ -70,10 +73,13 @@ def separate(options: Options, folder: Path, media: Path) -> None:
     from models.applications import new_media, sources  # with torch
     from models.applications.component_scores import refuse_other_models, score_components
     from models.applications.media_files import read_waveform, shortened
+    from models.pages.clip_page import write_separation
 
     run = new_media.open_run(folder)
     out = options.out or Path(f"{shortened(media.stem)}-separated")
-    files.refuse_unwritable(out)
+    html = options.html or out / "separation.html"
+    for place in (out, html.parent):
+        files.refuse_unwritable(place)
     refuse_other_models(run)
     if options.label is not None:
         new_media.refuse_unknown_label(run, options.label)
@@ -89,9 +95,11 @@ def separate(options: Options, folder: Path, media: Path) -> None:
     columns = {label: run.classes.index(label) for label in labels}
     separated = sources.separate_sources(waveform, scores, columns, options.mask, options.tau)
     sources.write_separation(out, waveform, separated, run.origin)
+    write_separation(html, media, run, waveform, separated)
     screen = console()
     screen.print(sources.source_table(separated))
     screen.print(f"Waveforms, figures and scores: {out}")
+    screen.print(f"Page: {html}")
 
 
 if __name__ == "__main__":

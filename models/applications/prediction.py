@@ -19,11 +19,12 @@ from models.applications.clip_tags import lacking, tag_clips, timeline_of
 from models.applications.event_figures import save_predictions, save_timeline
 from models.applications.media_files import shortened
 from models.applications.new_media import Run
+from models.contract.shown_clip import MOST_CLIPS, MOST_ROWS, ShownClip, surest_rows
 from models.data.clips import ClipData, in_memory
 from models.data.pixels import PixelClips
 from models.runtime import files
 from models.runtime.console import console
-from models.tasks.parsing import Parsing
+from models.tasks.parsing import Parsing, Predictions
 from models.tasks.sound_events import Timeline
 from models.tasks.tagging import Tagging, cut_values, probabilities_of
 from schemas import UsageError
@@ -49,6 +50,12 @@ class Answer(ABC):
         self.path = out if single else out / self.name
         self.lines: dict[Path, Sequence[Sequence[object]]] = {}
         self.keys: dict[Path, str] = {}
+        self.shown: dict[Path, ShownClip] = {}
+
+    def show(self, clip: ShownClip) -> None:
+        """Keep what the page shows of a file: of the first `MOST_CLIPS` files."""
+        if clip.path in self.shown or len(self.shown) < MOST_CLIPS:
+            self.shown[clip.path] = clip
 
     def key(self, path: Path) -> str:
         """Return the clip key of a file: its stem, or its path where another file has the stem."""
@@ -85,13 +92,13 @@ class Events(Answer):
         """Add the events of some files; a figure of each comes after the CSV."""
         data = in_memory(data)
         predictions = detection.predict_clips(self.run, data)
-        screen = console()
+        screen, lengths = console(), detection.clip_seconds(data)
         for row, path in enumerate(media):
             events = detection.detect_events(predictions, data, row)
             self.lines[path] = detection.event_rows(self.key(path), events)
             screen.print(detection.events_table(path.name, events))
+            self.show(shown_events(path, predictions, data, row, lengths[row], events))
         self.write()
-        lengths = detection.clip_seconds(data)
         for row, path in enumerate(media):
             save_predictions(
                 self.figure(path), path.name, predictions, data, row, lengths[row], self.run.origin
@@ -115,7 +122,7 @@ class Tags(Answer):
     def add(self, data: ClipData | PixelClips, media: Sequence[Path]) -> list[str]:
         """Add the scores of some files, every class of each, the highest first."""
         tags = tag_clips(self.run, data)
-        scores = self.said(tags.scores)
+        scores, lengths = self.said(tags.scores), detection.clip_seconds(data)
         dumb = []
         for row, path in enumerate(media):
             if not tags.readable[row]:
@@ -125,6 +132,7 @@ class Tags(Answer):
             console().print(self.line(path, scores[row]))
             if self.timeline is not None:
                 self.over_time[self.key(path)] = self.said(tags.timelines[row])
+            self.show(self.shown_tags(path, scores[row], lengths[row]))
         self.write()
         if self.timeline is not None:
             self.write_timelines(self.timeline, [path for path in media if path in self.lines])
@@ -149,6 +157,21 @@ class Tags(Answer):
             for index in np.argsort(-scores, kind="stable")
         ]
 
+    def shown_tags(self, path: Path, scores: NDArray[np.float32], seconds: int) -> ShownClip:
+        """Return what the page shows of one clip: its highest scores, and when."""
+        order = np.argsort(-scores, kind="stable")[:MOST_ROWS].tolist()
+        rows, hop_s = [], 1.0
+        if self.timeline is not None:
+            over_time, hop_s = self.over_time[self.key(path)], self.timeline.hop_s
+            rows = surest_rows(over_time, over_time >= self.thresholds, self.run.classes, "clip")
+        return ShownClip(
+            path=path, seconds=float(seconds), rows=rows, hop_s=hop_s,
+            tags=[
+                (self.run.classes[one], float(scores[one]), float(self.thresholds[one]))
+                for one in order
+            ],
+        )  # fmt: skip
+
     def line(self, path: Path, scores: NDArray[np.float32]) -> str:
         """Return what the terminal shows of one clip: the labels, or the highest score."""
         order = np.argsort(-scores, kind="stable").tolist()
@@ -169,6 +192,27 @@ class Tags(Answer):
             save_timeline(
                 self.figure(one), one.name, scores, decided, self.run.classes, grid, self.run.origin
             )
+
+
+def shown_events(
+    path: Path, predictions: Predictions, data: ClipData, row: int, seconds: int,
+    events: Sequence[detection.DetectedEvent],
+) -> ShownClip:  # fmt: skip
+    """Return what the page shows of one clip of a parsing run."""
+    sides = (
+        ("audio", predictions.audio, predictions.heard),
+        ("visual", predictions.visual, predictions.seen),
+    )
+    rows = [
+        line
+        for modality, probability, decided in sides
+        for line in surest_rows(
+            probability[row, :seconds], decided[row, :seconds], data.vocabulary.names, modality
+        )
+    ]
+    return ShownClip(
+        path=path, seconds=float(seconds), rows=rows, events=[event.cells() for event in events]
+    )
 
 
 def timeline_table(

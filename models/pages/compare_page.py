@@ -1,6 +1,7 @@
 """Several runs side by side: scores, curves, settings that differ, classes; one file."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from models.pages.run_page import TEMPLATES, RunFacts, attempt
-from models.pages.scores import OFF_AXIS, Cell, ScoreRow, number
+from models.pages.scores import OFF_AXIS, Cell, ScoreRow, number, paper_numbers, score_rows
 from models.runtime import files
 from models.tasks.timelines import shown_split
 from models.training.run_folder import REPORT
@@ -127,20 +128,12 @@ def _split(runs: Sequence[RunFacts], names: Sequence[str], split: str) -> dict[s
 def _tracks(
     runs: Sequence[RunFacts], names: Sequence[str], split: str, score: str
 ) -> list[ScoreRow]:
+    """Return one score of every run, beside predicting nothing and the paper."""
     task, rows = runs[0].method.card.task, []
     for name, run in zip(names, runs, strict=True):
-        report = run.results.reports[split]
-        value = report.metrics[score]
-        if value is None:
-            continue
-        ours = task.printed(score, value)
-        ends = (report.intervals or {}).get(score)
-        rows.append(
-            ScoreRow(
-                label=name, value=f"{ours:.2f}", dots=[("ours", ours, f"{name} {ours:.2f}")],
-                interval=None if ends is None else (ends[0], ends[1] - ends[0]),
-            )
-        )  # fmt: skip
+        published = paper_numbers(run.results) if split == "test" else {}
+        of_run = score_rows(task, run.results.reports[split], published)
+        rows += [replace(row, label=name) for row in of_run if row.label == score]
     return rows
 
 

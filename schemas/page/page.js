@@ -27,11 +27,12 @@ for (const field of document.querySelectorAll("input[data-filters]")) {
     for (const row of rows()) row.hidden = !row.textContent.toLowerCase().includes(wanted);
   });
 }
-// A video moves the marks of its timelines, and shows the regions of its second.
+// A video moves the marks of its timelines, and shows the regions and the values of its second.
 for (const clip of document.querySelectorAll(".clip[data-seconds]")) {
   const player = clip.querySelector("video, audio");
   if (!player) continue;
   const seconds = Number(clip.dataset.seconds);
+  const choice = clip.querySelector("select.shown");
   const show = () => {
     const at = player.currentTime;
     clip.querySelectorAll(".now").forEach((mark) => {
@@ -39,14 +40,43 @@ for (const clip of document.querySelectorAll(".clip[data-seconds]")) {
       mark.style.left = `${Math.min(100, 100 * at / seconds)}%`;
     });
     clip.querySelectorAll("rect[data-second]").forEach((region) => {
-      region.style.display = Number(region.dataset.second) === Math.floor(at) ? "" : "none";
+      const seen = Number(region.dataset.second) === Math.floor(at)
+        && (!choice || region.dataset.of === choice.value);
+      region.style.display = seen ? "" : "none";
+    });
+    clip.querySelectorAll("output[data-values]").forEach((field) => {
+      const values = JSON.parse(field.dataset.values);
+      const step = Math.min(values.length - 1, Math.floor(at / Number(field.dataset.hop)));
+      field.textContent = values[step].toFixed(2);
     });
   };
-  player.addEventListener("timeupdate", show);
-  player.addEventListener("seeked", show);
+  for (const event of ["timeupdate", "seeked", "loadedmetadata"]) {
+    player.addEventListener(event, show);
+  }
+  if (choice) choice.addEventListener("change", show);
   clip.querySelectorAll(".cells").forEach((cells) => cells.addEventListener("click", (event) => {
     const box = cells.getBoundingClientRect();
     player.currentTime = seconds * (event.clientX - box.left) / box.width;
   }));
+  clip.querySelectorAll(".jump").forEach((button) => button.addEventListener("click", () => {
+    player.currentTime = Number(button.dataset.at);
+  }));
   show();
+}
+// A sound takes the picture of its clip along, which is mute as long as it does.
+for (const box of document.querySelectorAll("input[data-plays]")) {
+  const sound = box.closest(".clip").querySelector("audio");
+  const picture = document.getElementById(box.dataset.plays).querySelector("video");
+  const follow = () => {
+    if (!box.checked) return;
+    picture.muted = true;
+    picture.currentTime = sound.currentTime;
+    if (sound.paused) picture.pause(); else picture.play();
+  };
+  for (const event of ["play", "pause", "seeked"]) sound.addEventListener(event, follow);
+  box.addEventListener("change", () => {
+    if (box.checked) return follow();
+    picture.pause();
+    picture.muted = false;
+  });
 }

@@ -133,7 +133,9 @@ def test_film_goes_through_the_real_features_job(
     arguments = ("--run", instances_run, film, "--label", CLASSES[1], "--out", out)
     done = run_command(localise.main, *arguments)
     assert (done.returncode, done.stderr) == (0, "")
-    assert {path.name for path in out.iterdir()} == {"Car.png", "scores.parquet"}
+    assert {path.name for path in out.iterdir()} == {
+        "Car.png", "localisation.html", "scores.parquet"
+    }  # fmt: skip
     rows = pq.read_table(out / "scores.parquet").to_pylist()
     assert {row["kind"] for row in rows} == {"box", "sound"}
     assert {row["label"] for row in rows} == set(CLASSES)

@@ -34,6 +34,7 @@ def test_film_goes_through_the_real_features_job_and_a_broken_one_beside_it_is_n
     }
     assert by_key[named.stem] == by_key[film.stem]
     assert {path.name for path in out.glob("*.png")} == {"0000-$\\frac$.png", "0001-film.png"}
+    assert (out / "events.html").read_text().count("<video") == 2
     assert "film.mp4" in done.stdout
     assert "$\\frac$.mp4" in done.stdout
     assert all(row["label"] in done.stdout for row in rows)

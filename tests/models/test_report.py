@@ -221,6 +221,8 @@ def test_runs_stand_side_by_side_with_what_differs(
         results = json.loads((run / "results.json").read_text())
         assert f"{results['metrics']['test']['segment_type_av']:.2f}" in words
     assert "learning_rate 0.0003 0.01" in words
+    kinds = [held["class"] for tag, held in read(html).tags if tag == "i" and "title" in held]
+    assert {"dot ours", "dot floor", "dot paper", "interval"} <= set(kinds)
     assert "different subsets" not in words
 
 

@@ -23,6 +23,7 @@ def test_noise_goes_through_the_real_features_job(components_run: Path, tmp_path
     source, rest = (read_waveform(out / f"Dog{end}.wav", 2) for end in ("", "-rest"))
     np.testing.assert_allclose(source + rest, noise, atol=2e-4)
     assert (out / "Dog.png").stat().st_size > 10_000
+    assert (out / "separation.html").read_text().count("<audio") == 3
 
 
 @pytest.mark.parametrize(
