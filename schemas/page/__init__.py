@@ -105,10 +105,15 @@ def _finite(value: float | None) -> bool:
 
 
 def _points(xs: Sequence[float], ys: Iterable[float | None], low: float, high: float) -> str:
-    pairs = [(x, y) for x, y in zip(xs, ys, strict=True) if _finite(y)]
-    return " ".join(
-        f"{share(x, min(xs), max(xs)):.2f},{100 - share(y or 0.0, low, high):.2f}" for x, y in pairs
-    )
+    pairs = [
+        (share(x, min(xs), max(xs)), 100 - share(y or 0.0, low, high))
+        for x, y in zip(xs, ys, strict=True)
+        if _finite(y)
+    ]
+    if len(pairs) == 1:  # a line of one point shows nothing, a dash does
+        ((x, y),) = pairs
+        pairs = [(x - 2, y), (x + 2, y)]
+    return " ".join(f"{x:.2f},{y:.2f}" for x, y in pairs)
 
 
 def share(value: float, low: float, high: float) -> float:
