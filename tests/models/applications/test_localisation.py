@@ -103,7 +103,7 @@ def test_scores_are_written_before_the_figures(
     data = open_clips(write_bag_store(tmp_path / "store"), run.needs, classes=run.classes)
     scores = Locator(run, data).locate(0)
     out = tmp_path / "out"
-    localise.write_localisation(out, film, run, scores, CLASSES[:2])
+    localise.save_localisation(out, film, run, scores, CLASSES[:2])
     assert {path.name for path in out.iterdir()} == {"Dog.png", "Car.png", "scores.parquet"}
     assert scores.seconds == 10  # the film has one second: its last frame stands for the others
 
@@ -152,6 +152,6 @@ def test_title_of_a_localisation_says_where_the_run_comes_from(
     )
     run = open_run(instances_run)
     data = open_clips(write_bag_store(tmp_path / "store"), run.needs, classes=run.classes)
-    localise.write_localisation(tmp_path, film, run, Locator(run, data).locate(0), CLASSES[:1])
+    localise.save_localisation(tmp_path, film, run, Locator(run, data).locate(0), CLASSES[:1])
     assert "two_stream: data set demo, weights seeded:0, subset " in titles[0]
     assert RunResults.read(instances_run / "results.json").subset_id in titles[0]
