@@ -20,6 +20,8 @@ from schemas.page import COLOURS, share
 
 MOST_SAMPLED = 4000
 """Rows of a column that are looked at."""
+MOST_VALUES = 4_000_000
+"""Values of a column that are looked at: of wide rows there are fewer."""
 MOST_PARTS = 64
 NEIGHBOURS = 3
 _MAP_ORDER = ("vggish", "resnet152", "r2plus1d")
@@ -73,12 +75,14 @@ class ClipMap:
     """The same for clips drawn at random."""
 
 
-def sample_column(manifest: StoreManifest, table: str, column: str) -> pa.Table:
-    """Return `clip_key` and a column for at most `MOST_SAMPLED` rows, spread over the parts."""
+def sample_column(
+    manifest: StoreManifest, table: str, column: str, most: int = MOST_SAMPLED
+) -> pa.Table:
+    """Return `clip_key` and a column for at most `most` rows, spread over the parts."""
     paths = manifest.paths(table)
     chosen = np.linspace(0, len(paths) - 1, min(len(paths), MOST_PARTS)).astype(int)
     picked = [paths[index] for index in chosen]
-    each = -(-MOST_SAMPLED // max(1, len(picked)))
+    each = -(-most // max(1, len(picked)))
     batches: list[pa.RecordBatch] = []
     for path in picked:
         left = each
@@ -121,10 +125,13 @@ def health(manifest: StoreManifest) -> list[ColumnHealth]:
     for table in manifest.tables:
         paths = manifest.paths(table)
         for field in pq.read_schema(paths[0]) if paths else ():
-            if tensor_shape(field) is None:
+            shape = tensor_shape(field)
+            if shape is None:
                 continue
             name = field.name if table == SNIPPETS else f"{table}.{field.name}"
-            sample = sample_column(manifest, table, field.name).rename_columns(["clip_key", name])
+            most = max(1, min(MOST_SAMPLED, MOST_VALUES // math.prod(shape)))
+            sample = sample_column(manifest, table, field.name, most)
+            sample = sample.rename_columns(["clip_key", name])
             found.append(column_health(name, sample))
     return [one for one in found if one is not None]
 
