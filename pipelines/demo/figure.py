@@ -1,6 +1,7 @@
 """A figure of one clip with its truth: frames and boxes, waveform and spectrogram, a timeline."""
 
 import csv
+import itertools
 import tempfile
 import wave
 from pathlib import Path
@@ -27,12 +28,7 @@ from schemas.demo import (
     VISUAL_FILE,
 )
 from schemas.machine.ffmpeg import ffmpeg_binary
-
-COLOURS = (
-    "#2f9e44", "#e03131", "#f08c00", "#a0522d", "#f2c200", "#0b7285", "#12b886", "#d6336c",
-    "#8d6e3f", "#7048e8", "#1c7ed6", "#b8860b", "#66a80f", "#ff922b", "#795548", "#ae3ec9",
-)  # fmt: skip
-"""One colour for each class, in the order of the ontology."""
+from schemas.page import palette
 
 Row = tuple[str, int, int]
 
@@ -47,8 +43,11 @@ def draw_clip(folder: Path, clip_key: str, png_path: Path) -> Path:
     media = Path(folder) / f"{clip_key}.mp4"
     if not media.is_file():
         raise UsageError(f"{folder} has no demo clip {clip_key!r}; take a key of {CLIPS_FILE}")
+    heard = _events(Path(folder) / AUDIO_FILE, clip_key)
+    seen = _events(Path(folder) / VISUAL_FILE, clip_key)
     names = (Path(folder) / CLASSES_FILE).read_text(encoding="utf-8").split()
-    tint = dict(zip(names, COLOURS, strict=False))
+    present = [name for name in names if any(row[0] == name for row in heard + seen)]
+    tint = dict(zip(present, itertools.cycle(palette.SERIES)))
     frames, waveform = decode(media)
     figure = Figure(figsize=(14, 10), layout="constrained")
     FigureCanvasAgg(figure)
@@ -58,10 +57,8 @@ def draw_clip(folder: Path, clip_key: str, png_path: Path) -> Path:
         axes = figure.add_subplot(rows[second // 5, second % 5])
         _draw_frame(axes, frames, second, boxes.to_pylist(), tint)
     _draw_waveform(figure.add_subplot(rows[2, :]), figure.add_subplot(rows[3, :]), waveform)
-    heard = _events(Path(folder) / AUDIO_FILE, clip_key)
-    seen = _events(Path(folder) / VISUAL_FILE, clip_key)
     _draw_timeline(figure.add_subplot(rows[4, :]), heard, seen, tint)
-    figure.suptitle(clip_key)
+    figure.suptitle(f"{clip_key} with its truth\ndata set demo: generated, no weights")
     figure.savefig(png_path, dpi=80, metadata={"Software": None})
     return Path(png_path)
 
@@ -115,19 +112,21 @@ def _draw_frame(
 
 
 def _draw_waveform(wave_axes: Axes, spectrum_axes: Axes, waveform: NDArray[np.float64]) -> None:
-    wave_axes.plot(np.arange(len(waveform)) / RATE, waveform, lw=0.3, color="#364fc7")
+    wave_axes.plot(np.arange(len(waveform)) / RATE, waveform, lw=0.3, color=palette.BLUE)
     wave_axes.set(xlim=(0, SECONDS), ylabel="waveform", xticks=range(SECONDS + 1))
     windows = np.lib.stride_tricks.sliding_window_view(waveform, 512)[::256] * np.hanning(512)
     power = 20 * np.log10(np.abs(np.fft.rfft(windows)).T + 1e-4)
     spectrum_axes.imshow(
-        power, origin="lower", aspect="auto", cmap="magma", vmin=-50,
+        power, origin="lower", aspect="auto", cmap=palette.SCALE, vmin=-50,
         extent=(0, len(waveform) / RATE, 0, RATE / 2),
     )  # fmt: skip
+    bar = spectrum_axes.inset_axes((1.005, 0, 0.01, 1))
+    spectrum_axes.figure.colorbar(spectrum_axes.images[0], cax=bar, label="dB")
     spectrum_axes.set(xlim=(0, SECONDS), ylabel="Hz", xticks=range(SECONDS + 1))
 
 
 def _draw_timeline(axes: Axes, heard: list[Row], seen: list[Row], tint: dict[str, str]) -> None:
-    present = [name for name in tint if any(row[0] == name for row in heard + seen)]
+    present = list(tint)
     for rows, lift, strength in ((heard, 0.06, 1.0), (seen, -0.36, 0.45)):
         for label, onset, offset in rows:
             axes.broken_barh(

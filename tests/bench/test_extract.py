@@ -173,7 +173,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
     bars = {"plain scripts, fp32": report["plain"]}
     bars |= {f"earsight, {name}": one["seconds"] for name, one in report["ours"].items()}
     stages = [s for s in ("frames", *THREE, "write") if any(s in b for b in bars.values())]
-    figure, axes = plt.subplots(figsize=(8, 2.4))
+    figure, axes = plt.subplots(figsize=(8, 3))
     left = np.zeros(len(bars))
     for stage, colour in zip(stages, palette.SERIES, strict=False):
         width = np.array([bar.get(stage, 0.0) for bar in bars.values()])
@@ -181,6 +181,7 @@ def draw(report: dict[str, Any], path: Path) -> None:
         left += width
     axes.invert_yaxis()
     axes.set_xlabel("seconds for one 10 s clip")
+    axes.set_title("where the seconds of one clip go\ntest card of 10 s, weights seeded", pad=22)
     axes.legend(ncols=len(stages), fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     figure.tight_layout()
     figure.savefig(path, dpi=120)

@@ -168,4 +168,5 @@ def draw(curves: dict[int, tuple[Workload, list[float]]], default: int, path: Pa
     axes.set_xlabel("clips in a unit")
     axes.set_ylabel("per cent of the paid time wasted")
     legend_outside(axes, columns=2)
+    figure.suptitle("time lost when workers are taken away; simulated, no data set")
     figure.savefig(path, dpi=110, metadata={"Software": None})

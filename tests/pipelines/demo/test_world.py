@@ -3,11 +3,14 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from pipelines.demo import DemoOptions, draw_clip, generate
 from schemas import UsageError
+from schemas.page import palette
 
 OPTIONS = DemoOptions(clips=4, seed=3)
 
@@ -122,9 +125,25 @@ def test_wrong_options_are_refused(change: dict[str, object], sentence: str) -> 
         DemoOptions(**change)  # type: ignore[arg-type]
 
 
-def test_a_clip_is_drawn_with_its_truth(world: Path, tmp_path: Path) -> None:
+def test_a_clip_is_drawn_with_its_truth(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved: list[Figure] = []
+    savefig = Figure.savefig
+
+    def kept(figure: Figure, *where: Any, **options: Any) -> None:
+        saved.append(figure)
+        savefig(figure, *where, **options)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
     png = draw_clip(world, OPTIONS.clip_key(0), tmp_path / "clip.png")
     assert png.read_bytes().startswith(b"\x89PNG")
     assert png.stat().st_size > 50_000  # ten frames weigh far more than empty axes
+    figure = saved[0]
+    assert figure.get_suptitle().startswith(OPTIONS.clip_key(0))
+    assert "data set demo: generated, no weights" in figure.get_suptitle()
+    wave, spectrum, timeline = figure.axes[10:13]
+    assert {ax.get_xlim() for ax in (wave, spectrum, timeline)} == {(0, 10)}
+    assert spectrum.images[0].get_cmap().name == palette.SCALE
     with pytest.raises(UsageError, match="no demo clip 'nothing_0_10'"):
         draw_clip(world, "nothing_0_10", tmp_path / "none.png")
