@@ -190,7 +190,8 @@ def test_receipt_that_was_changed(store: Path, capsys: pytest.CaptureFixture[str
         assert main(["validate", str(store)]) == 1
         return capsys.readouterr().out
 
-    path.write_text(path.read_text().replace("logmel", "logmol", 1))
+    assert b'"ffmpeg"' in whole
+    path.write_bytes(whole.replace(b'"ffmpeg"', b'"ffmpog"', 1))
     assert "the checksum differs" in said()
     path.write_bytes(whole)
     edit_record(path, lambda it: it["failed"].append(

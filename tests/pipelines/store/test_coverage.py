@@ -135,3 +135,15 @@ def test_reasons_are_those_of_a_media_store(
     with caplog.at_level(logging.WARNING):
         assert read_reasons(store.out) == {}
     assert "why clips are missing is not known" in caplog.text
+
+
+def test_folder_that_is_no_media_store_has_no_reasons_and_no_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_reasons(str(tmp_path)) == {}
+    (tmp_path / "manifest.json").write_text("{")
+    assert read_reasons("") == {}
+    assert not caplog.records
+    assert read_reasons(str(tmp_path)) == {}
+    assert "why clips are missing is not known" in caplog.text
