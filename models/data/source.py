@@ -25,6 +25,10 @@ from schemas import Event, StoreManifest, UsageError, Vocabulary, read_store_man
 SPLITS = {"balanced_train": "train", "unbalanced_train": "train", "eval": "test"}
 """AudioSet's own names of what is trained and tested on."""
 
+_HOW_TO_SPLIT = (
+    "; a clip of one's own has the split that its folder (train/dog/a.wav) or labels.csv names"
+)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ClipTable:
@@ -101,6 +105,7 @@ class ClipSource(ClipTable, ABC):
             )
             raise UsageError(
                 f"{self.manifest.root} has no clip of split {split!r}; it has {held or 'no clip'}"
+                + _HOW_TO_SPLIT * (self.manifest.dataset == "folder" and "" in names)
             )
         return torch.from_numpy(rows)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,14 @@ def test_splits_are_filtered(small_store: Path) -> None:
         assert all(clips.keys[row].startswith(split) for row in rows)
     with pytest.raises(UsageError, match=r"no clip of split 'dev'; it has test 14, train 40, val"):
         clips.rows("dev")
+
+
+def test_own_clips_without_a_split_are_told_where_it_is_named(small_store: Path) -> None:
+    clips = open_clips(small_store, NEEDS)
+    manifest = replace(clips.manifest, data={**clips.manifest.data, "dataset": "folder"})
+    own = replace(clips, manifest=manifest, splits=np.full(len(clips.keys), ""))
+    with pytest.raises(UsageError, match=r"it has \(none\) .*train/dog/a.wav.* labels.csv names"):
+        own.rows("train")
 
 
 def test_audiosets_names_of_splits_are_understood(spoiled_store: Spoil) -> None:
