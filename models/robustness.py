@@ -7,18 +7,21 @@ What is missing is taken out of the features; noise and blur need media, so thei
 beam run features --degrade noise:10 (docs/robustness.md).
 """
 
+if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
+    import sys
+    from os.path import dirname, realpath
+
+    here = dirname(realpath(__file__))
+    sys.path[:] = [dirname(here), *(entry for entry in sys.path if entry != here)]
+    from models.runtime.interrupts import exit_at_once
+
+    exit_at_once()
+
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
-
-if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
-    here = Path(__file__).resolve().parent
-    sys.path[:] = [str(here.parent), *(entry for entry in sys.path if entry != str(here))]
-    from models.runtime.interrupts import exit_at_once
-
-    exit_at_once()
 
 from models.runtime import command_line as cli
 from models.runtime import files

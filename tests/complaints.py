@@ -1,6 +1,7 @@
 """The one way to catch a complaint: run a command here, read the sentence that it ends with."""
 
 import io
+import re
 import subprocess
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -40,3 +41,9 @@ def refusal(ask: Callable[[], object]) -> str:
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+def without_log(said: str) -> list[str]:
+    """Return the lines of a job's screen without its log, whose entries begin with the time."""
+    entry = re.compile(r"\d\d:\d\d:\d\d | ")  # or go on indented
+    return [line for line in said.splitlines() if not entry.match(line)]

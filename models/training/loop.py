@@ -152,12 +152,9 @@ def _backward(training: Training, batch: Batch, clips: int) -> dict[str, Tensor]
         outputs = training.net(batch)
     if dtype is not None:
         outputs = outputs.float()
+    _note_finite(training, outputs.clip)  # a loss may refuse what is no probability
     terms = training.loss(outputs, batch)
-    total = terms["total"].detach()
-    training.finite = training.finite & torch.isfinite(outputs.clip.detach()).all()
-    training.finite = training.finite & torch.isfinite(total).all()
-    if training.device.type == "cpu":
-        refuse_divergence(training)
+    _note_finite(training, terms["total"])
     share = len(batch.labels) * parallel.world() / clips
     if terms["total"].requires_grad:
         training.scaler.scale(terms["total"] * share).backward()
@@ -192,6 +189,13 @@ def set_random_state(state: Tensor, device: torch.device) -> None:
     torch.set_rng_state(state[:size])
     if device.type == "cuda" and len(state) > size:
         torch.cuda.set_rng_state(state[size:], device)
+
+
+def _note_finite(training: Training, values: Tensor) -> None:
+    """Note whether all values are finite; on a CPU, where it costs no waiting, refuse at once."""
+    training.finite = training.finite & torch.isfinite(values.detach()).all()
+    if training.device.type == "cpu":
+        refuse_divergence(training)
 
 
 def refuse_divergence(training: Training) -> None:

@@ -85,7 +85,7 @@ KNOWN = (
         "hash without precision", "schemas/recipe.py", RECORDS,
         (
             (
-                "json.dumps(asdict(self), sort_keys=True)",
+                "json.dumps(self.settings(), sort_keys=True)",
                 'json.dumps({**asdict(self), "precision": ""}, sort_keys=True)',
             ),
         ),

@@ -14,6 +14,7 @@ import pytest
 
 from pipelines.cli import main
 from pipelines.store.interrupts import STOPPED
+from tests.complaints import without_log
 from tests.pipelines.conftest import Beam, make_clip
 from tests.places import ROOT
 from tests.stores.compare import counts, same_rows
@@ -107,7 +108,7 @@ def test_interrupted_job_says_one_line_and_goes_on(
         out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert out == ""
-    said = [line for line in err.splitlines() if "INFO" not in line and not line.startswith(" ")]
+    said = without_log(err)
     assert said == [STOPPED]
     assert not (job.out / "manifest.json").exists()
     assert not left_over(job.out)
@@ -144,7 +145,7 @@ def test_interrupt_in_the_last_step_of_a_job(
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    said = [line for line in err.splitlines() if "INFO" not in line and not line.startswith(" ")]
+    said = without_log(err)
     assert (out, said) == ("", [STOPPED])
     assert not (job.out / "manifest.json").exists()
     again = beam(*job.words)

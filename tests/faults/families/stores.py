@@ -200,8 +200,8 @@ def view(store: Path) -> Any:
 
 
 def beside(store: Path) -> list[Path]:
-    """Return the files beside the manifest."""
-    names = ("manifest.json", ".lock")
+    """Return the files beside the manifest; the card is for people, who may write on in it."""
+    names = ("manifest.json", ".lock", "README.md")
     return [path for path in sorted(store.iterdir()) if path.is_file() and path.name not in names]
 
 

@@ -14,7 +14,7 @@ from tests.pipelines.conftest import Beam, make_clip
 def media(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clip, and a store that cannot be written once the work on it is done."""
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise JobError("the disk is full")
 
     monkeypatch.setattr(UnitStore, "commit", refuse)

@@ -19,6 +19,7 @@ from pipelines.jobs.download.launch import make_job
 from pipelines.jobs.download.worker import UnitFetcher
 from pipelines.store.interrupts import STOPPED
 from pipelines.store.media_store import MediaStore
+from tests.complaints import without_log
 from tests.killed import count_equal
 from tests.pipelines.conftest import Beam
 from tests.pipelines.jobs.download.conftest import counts, make_film, read_media, write_clips
@@ -169,7 +170,7 @@ def test_interrupted_download_says_one_line_and_goes_on(
     os.killpg(process.pid, number)  # as a terminal does
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    said = [line for line in (out + err).splitlines() if "INFO" not in line]
+    said = without_log(out + err)
     assert said == [STOPPED]
     assert not psutil.wait_procs(children, timeout=5)[1]
     assert len(committed(media)) == 2

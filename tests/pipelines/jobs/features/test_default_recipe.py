@@ -15,8 +15,8 @@ def test_one_clip_through_every_default_extractor(tmp_path: Path, beam: Beam) ->
     done = beam(*words, "--media", media, "--out", out)
     assert done.returncode == 0, done.stderr
     assert len(DEFAULT_EXTRACTORS) == 6
-    assert all(name in done.stdout for name in DEFAULT_EXTRACTORS)  # each stage has its time
-    assert "models/train.py han --features" in done.stdout
+    assert "warm-up" in done.stdout  # the first clip of a process tells no pace
+    assert "models/train.py" not in done.stdout  # no clip has a label
     rows = counts(out)["rows"]
     assert (rows["clips"], rows["snippets"], rows["proposals"]) == (1, 2, 20)
     assert rows["segments"] == 3  # 0.96 s windows every 0.48 s of two seconds
