@@ -123,7 +123,7 @@ class ClipTimer:
 
 
 class UnitWorker:
-    """Does units for one store. The nets are loaded when the first clip needs them."""
+    """Does units for one store. The nets are loaded before the first clip with media is read."""
 
     def __init__(
         self,
@@ -182,6 +182,8 @@ class UnitWorker:
 
     def _do_clips(self, unit: Unit) -> Sequence[ClipResult]:
         """Return what became of each clip, in order; several are in the nets at once."""
+        if not self._warm and any(task.media for task in unit.tasks):
+            self._load()  # no clip that is being read shall wait for it
         at_once = self._runtime.clips_at_once
         free = threading.Semaphore(at_once)
         results: list[Future[ClipResult]] = []
