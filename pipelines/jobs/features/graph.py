@@ -47,7 +47,7 @@ class ExtractUnit(beam.DoFn):
         self._shared = Shared()
 
     def setup(self) -> None:
-        """Make the worker; the nets wait until the first clip needs them."""
+        """Make the worker; the nets wait until the first unit needs them."""
         job = self._job
         job.launcher.check()
 
