@@ -22,7 +22,8 @@ MUTANTS ?= 40
 ROOM ?=
 JOBS ?= 2
 export PYTHONDONTWRITEBYTECODE := # without bytecode every start takes seconds more
-export UV_SYSTEM_CERTS := 1 # whom the machine trusts, as pip does
+# uv trusts whom the machine trusts, as pip does
+export UV_SYSTEM_CERTS := 1
 # side by side, checked against the lock's hashes, compiled once; a mirror of pip's is uv's too
 INSTALL := $(if $(PIP_INDEX_URL),UV_DEFAULT_INDEX="$(PIP_INDEX_URL)") $(BIN)/uv pip install --quiet \
 	--python $(BIN)/python --no-deps --require-hashes --compile-bytecode
