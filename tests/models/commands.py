@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
+from models import train
 from models.runtime import command_line
 from tests.complaints import Done, run_here, sentence
 
@@ -19,3 +21,10 @@ def refused(main: Main, *words: object) -> str:
     done = run_command(main, *words)
     assert done.stderr.count("\n") == 1
     return sentence(done)
+
+
+def trained(experiment: str, store: Path, folder: Path, *options: object) -> Path:
+    """Train one epoch of an experiment and return its run folder."""
+    arguments = (experiment, "--features", store, "--run", folder, "--epochs", 1, *options)
+    train.main([str(argument) for argument in arguments])
+    return folder

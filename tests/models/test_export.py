@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from models import export, train
+from models import export
 from models.applications.clip_tags import tag_clips
 from models.applications.export import file as exported
 from models.applications.export.net import ExportedNet, inputs_of
@@ -21,16 +21,10 @@ from models.data.pixels import open_pixels
 from models.data.source import read_clip_table
 from schemas import JobError
 from tests.complaints import sentence
-from tests.models.commands import refused, run_command
+from tests.models.commands import refused, run_command, trained
 from tests.stores.tagging import CLASSES, write_tagging_store
 
 TINY = ("--depth", 18, "--width", 4, "--side", 32, "--clip-frames", 4, "--views", 2)
-
-
-def trained(experiment: str, store: Path, folder: Path, *options: object) -> Path:
-    arguments = (experiment, "--features", store, "--run", folder, "--epochs", 1, *options)
-    train.main([str(argument) for argument in arguments])
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from models import predict, train
+from models import predict
 from models.applications import clip_tags, new_media
 from models.applications.media_files import media_below
 from models.applications.new_media import NewFeatures, Run, new_features, open_run
@@ -27,14 +27,8 @@ from models.runtime import files
 from models.tasks.sound_events import Timeline
 from schemas.machine.ffmpeg import ffmpeg_binary
 from tests.complaints import sentence
-from tests.models.commands import refused, run_command
+from tests.models.commands import refused, run_command, trained
 from tests.stores.tagging import CLASSES, write_tagging_store
-
-
-def trained(experiment: str, store: Path, folder: Path, *options: object) -> Path:
-    arguments = (experiment, "--features", store, "--run", folder, "--epochs", 1, *options)
-    train.main([str(argument) for argument in arguments])
-    return folder
 
 
 @pytest.fixture(scope="module")

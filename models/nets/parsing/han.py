@@ -7,9 +7,8 @@ Authors' code: https://github.com/YapengTian/AVVP-ECCV20
 Differences: see `CARD.differences`.
 """
 
-import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from torch import Tensor, nn
@@ -28,6 +27,7 @@ from models.contract.config import TrainConfig
 from models.data.source import ClipSource
 from models.nets.losses import clip_loss, guided_terms, modality_clips, modality_targets, with_total
 from models.nets.parsing.layers import HybridAttention, ParsingModel
+from models.nets.small_sets import settings_for_few
 from models.tasks.parsing import Parsing
 from models.training.method import NetMethod
 
@@ -42,8 +42,6 @@ SMALL_SETTINGS: Mapping[str, Any] = {
 among epochs by a handful of validation clips. Chosen with 84 to 112 training clips of the demo."""
 TRAINING = ("epochs", "weight_decay", "dropout", "decay_factor", "schedule", *SMALL_SETTINGS)
 """Settings of which one that is not the paper's says that the user has chosen."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,14 +165,10 @@ class Loss(nn.Module):
 
 def adapt(config: Config, data: ClipSource) -> Config:
     """Return the settings with those for small sets, when there are few training clips."""
-    clips, papers = len(data.rows("train")), Config()
-    given = [name for name in TRAINING if getattr(config, name) != getattr(papers, name)]
-    if config.small == "no" or (config.small == "auto" and (given or clips >= SMALL_SET)):
-        return config
-    changes = {name: value for name, value in SMALL_SETTINGS.items() if name not in given}
-    said = ", ".join(f"{name} {value}" for name, value in changes.items())
-    logger.info("%d training clips are few: %s (--small no for the paper's way)", clips, said)
-    return replace(config, **changes)
+    return settings_for_few(
+        config, data, below=SMALL_SET, settings=SMALL_SETTINGS, chosen_by=TRAINING,
+        otherwise="the paper's way",
+    )  # fmt: skip
 
 
 TIAN = "Tian et al. 2020"

@@ -26,7 +26,7 @@ from models.nets.tagging.audio_resnet50 import Trunk
 from models.nets.tagging.fayek_visual import mean_over_seconds
 from models.nets.tagging.logmel import BandNorm, fit_bands, refuse_other_bands, spectrogram
 from models.nets.tagging.r2plus1d import R2Plus1D, mean_over_views, seen
-from models.nets.tagging.r2plus1d_101 import STORED_WIDTH
+from models.nets.tagging.r2plus1d_101 import ON_PIXELS, STORED_WIDTH
 from models.tasks.tagging import Tagging
 from models.training.loop import train_epoch
 from models.training.method import NetMethod
@@ -267,15 +267,7 @@ CARD = ModelCard(
             says="front end: the audio trunk is a ResNet-50 on 64 bands, where the paper's "
             "sees log-mel of 100 x 40"
         ),
-        Departure(
-            says="frames: the recipe's eight a second, where the authors' program takes "
-            "consecutive ones of thirty",
-            settings={"trunk": ("frames",)},
-        ),
-        Departure(
-            says="optimiser: Adam, where the authors' program has SGD with Nesterov momentum",
-            settings={"trunk": ("frames",)},
-        ),
+        *ON_PIXELS,
     ),
     ours=(
         "epochs",

@@ -74,6 +74,19 @@ def needs(config: Config) -> tuple[str, ...]:
     return ("r2plus1d",) if config.trunk == "stored" else ("frames",)
 
 
+ON_PIXELS = (
+    Departure(
+        says="frames: the recipe's eight a second, where the authors' program takes "
+        "consecutive ones of thirty",
+        settings={"trunk": ("frames",)},
+    ),
+    Departure(
+        says="optimiser: Adam, where the authors' program has SGD with Nesterov momentum",
+        settings={"trunk": ("frames",)},
+    ),
+)
+"""What a net that is trained on pixels has otherwise than the authors' program."""
+
 CARD = ModelCard(
     name="r2plus1d_101",
     title="What makes training multi-modal classification networks hard?",
@@ -123,15 +136,7 @@ CARD = ModelCard(
             "trains a net of depth 101 on pixels",
             settings={"trunk": ("stored",)},
         ),
-        Departure(
-            says="frames: the recipe's eight a second, where the authors' program takes "
-            "consecutive ones of thirty",
-            settings={"trunk": ("frames",)},
-        ),
-        Departure(
-            says="optimiser: Adam, where the authors' program has SGD with Nesterov momentum",
-            settings={"trunk": ("frames",)},
-        ),
+        *ON_PIXELS,
     ),
     ours=(
         "epochs",

@@ -9,9 +9,8 @@ Differences: see `CARD.differences`.
 Letters: B clips, P instances, C classes, D hidden width.
 """
 
-import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
 import torch.nn.functional as F
@@ -23,6 +22,7 @@ from models.contract.card import Departure, Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
 from models.data.source import ClipSource
 from models.nets.losses import with_total
+from models.nets.small_sets import settings_for_few
 from models.nets.standardise import Standardised
 from models.nets.tagging import mil
 from models.tasks.sound_events import Timeline
@@ -55,8 +55,6 @@ TRAINING = ("weight_decay", "dropout", "decay_factor", "schedule", *SMALL_SETTIN
 """Settings of which one that is not the default says that the user has chosen."""
 STATISTICS_CLIPS = 128
 """Training clips that mean and standard deviation of a feature are taken from, at most."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,14 +178,10 @@ class Loss(nn.Module):
 
 def adapt(config: ConfigT, data: ClipSource) -> ConfigT:
     """Return the settings with those for small sets, when there are few training clips."""
-    clips, usual = len(data.rows("train")), type(config)()
-    given = [name for name in TRAINING if getattr(config, name) != getattr(usual, name)]
-    if config.small == "no" or (config.small == "auto" and (given or clips >= SMALL_SET)):
-        return config
-    changes = {name: value for name, value in SMALL_SETTINGS.items() if name not in given}
-    said = ", ".join(f"{name} {value}" for name, value in changes.items())
-    logger.info("%d training clips are few: %s (--small no for the usual ones)", clips, said)
-    return replace(config, **changes)
+    return settings_for_few(
+        config, data, below=SMALL_SET, settings=SMALL_SETTINGS, chosen_by=TRAINING,
+        otherwise="the usual ones",
+    )  # fmt: skip
 
 
 def prepare(training: Training) -> None:
