@@ -8,12 +8,15 @@ from models.contract.batch import Batch, Outputs
 from models.contract.config import TrainConfig
 
 
-def clip_loss(probability: Tensor, target: Tensor) -> Tensor:
-    """Return the binary cross-entropy of clip probabilities [B, C], mean over clips and classes.
+def clip_loss(probability: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """Return the binary cross-entropy of clip probabilities [B, C], by default their mean.
 
     Attention-pooled means can reach 1 + 1e-8 in float32, so they are cut to 1e-7..1-1e-7 first.
+    What is no number counts as one half: PyTorch's own check would end a process on a GPU, where
+    the trainer refuses such values a few steps later.
     """
-    return F.binary_cross_entropy(probability.clamp(1e-7, 1 - 1e-7), target)
+    safe = probability.nan_to_num(nan=0.5).clamp(1e-7, 1 - 1e-7)
+    return F.binary_cross_entropy(safe, target, reduction=reduction)
 
 
 class ClipLoss(nn.Module):

@@ -21,7 +21,7 @@ from models.contract.bounds import Dropout, Rate, Size
 from models.contract.card import Departure, Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
 from models.data.source import ClipSource
-from models.nets.losses import with_total
+from models.nets.losses import clip_loss, with_total
 from models.nets.small_sets import settings_for_few
 from models.nets.standardise import Standardised
 from models.nets.tagging import mil
@@ -167,8 +167,7 @@ class Loss(nn.Module):
         """Return term `clip` and `total`."""
         score = outputs.extra["score"]
         if self.config.pooling == "wsddn":
-            safe = outputs.clip.clamp(1e-7, 1 - 1e-7)
-            value = F.binary_cross_entropy(safe, batch.labels, reduction="sum") / len(score)
+            value = clip_loss(outputs.clip, batch.labels, reduction="sum") / len(score)
         elif self.config.loss == "hinge":
             value = mil.hinge(score, batch.labels)
         else:
