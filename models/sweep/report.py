@@ -1,6 +1,5 @@
 """What a sweep found: a table, a figure, and the command of its best settings."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from models.runtime import files
 from models.runtime.figures import legend_outside, literal, save, titled
 from models.sweep.space import Dimension, Space
 from models.sweep.study import Trial
+from schemas.machine.programs import command
 from schemas.page import palette
 
 TABLE, FIGURE = "sweep.csv", "sweep.png"
@@ -109,9 +109,9 @@ def command_of(
     features: Path,
     annotations: Path | None,
 ) -> str:
-    """Return the command that trains with these settings."""
-    words = ["python", program, experiment.name, "--features", str(features)]
-    words += [] if annotations is None else ["--annotations", str(annotations)]
+    """Return the command that trains with these settings, as it works from here."""
+    words: list[object] = [experiment.name, "--features", features]
+    words += [] if annotations is None else ["--annotations", annotations]
     usual = type(config).from_json(experiment.settings).to_json()
     for name, value in config.to_json().items():
         if name == "classes" or value == usual[name]:
@@ -120,5 +120,5 @@ def command_of(
         if isinstance(value, bool):
             words.append(option if value else f"--no-{option[2:]}")
         else:
-            words += [option, str(value)]
-    return shlex.join(words)
+            words += [option, value]
+    return command(program, *words)

@@ -3,6 +3,8 @@
 import csv
 import json
 import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from models.data.clips import ClipData
 from models.sweep.study import FILE
 from models.training import loop, session
 from tests.models.commands import refused, run_command
+from tests.places import ROOT
 
 SMALL = ("--hidden", 16, "--feedforward", 16, "--epochs", 2)
 RANGE = ("--sweep", "learning-rate=1e-4..1e-1", "--trials", 3)
@@ -49,7 +52,9 @@ def test_the_best_setting_is_trained_and_its_command_printed(swept: tuple[Path, 
     assert kept == float(best["val_segment_type_av"])
     line = next(line for line in said.splitlines() if "best settings: " in line)
     words = shlex.split(line.partition("best settings: ")[2])
-    assert words[:3] == ["python", "models/train.py", "han"]
+    assert Path(shutil.which(words[0]) or "").absolute().parent == Path(sys.executable).parent
+    assert Path(words[1]).resolve() == ROOT / "models" / "train.py"
+    assert words[2] == "han"
     _, _, options, config = train.read_arguments(words[2:])
     assert options.features is not None
     assert config.to_json() == settings | {"classes": config.classes}
