@@ -192,12 +192,13 @@ def _read_weights(options: Options) -> str:
 
 
 def _choose_precision(options: Options, names: Collection[str], store: FeatureStore) -> Precision:
-    asked = options.precision
-    if asked == "auto" and not any(FEATURES[name].half_precision for name in names):
-        asked = "fp32"  # no net that precision touches
+    asked, why = options.precision, ""
     identity = store.identity()
-    if asked == "auto" and identity is not None:
+    if asked == "auto" and not any(FEATURES[name].half_precision for name in names):
+        asked, why = "fp32", "fp32, because none of these extractors computes in bf16"
+    elif asked == "auto" and identity is not None:
         asked = identity.recipe.precision
+        why = f"{asked}, because the store was begun with it"
     preset = find_preset(options.preset)
     if preset is None:
         device = choose_device(options.device)
@@ -205,7 +206,7 @@ def _choose_precision(options: Options, names: Collection[str], store: FeatureSt
     else:
         device = preset.device
         precision, reason = worker_precision(asked, preset, options.accelerator or "")
-    said = f"features: on {device}, precision {reason}"
+    said = f"features: on {device}, precision {why or reason}"
     _log.info("%s", said)
     screen.say(said)
     return precision

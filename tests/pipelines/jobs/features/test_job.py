@@ -297,10 +297,19 @@ def test_labels_that_come_later_enter(tmp_path: Path, beam: Beam) -> None:
     assert beam("validate", out).returncode == 0
 
 
-def test_precision_auto_goes_on_as_it_began(tmp_path: Path) -> None:
+def test_precision_auto_goes_on_as_it_began(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     asked = Options(dataset="folder", weights="seeded", extractors="resnet152")
     store = FeatureStore(str(tmp_path / "out"))
     begun = make_recipe(replace(asked, precision="fp32"), store)
     store.open("folder", begun)
     assert make_recipe(asked, store) == begun
     assert make_recipe(replace(asked, extractors="logmel"), store).precision == "fp32"
+    reasons = [text.partition("precision ")[2] for text in caplog.messages if "precision" in text]
+    assert reasons == [
+        "fp32 as asked",
+        "fp32, because the store was begun with it",
+        "fp32, because none of these extractors computes in bf16",
+    ]
