@@ -189,7 +189,7 @@ _RECORDS = {
         real_end_s=_F64, duration_s=_F64, shorter=_FLAG, how=_TEXT, offset_s=_F64, sha256=_TEXT,
         size=pa.int64(), source=_TEXT, format_id=_TEXT, video_codec=_TEXT, width=_I32,
         height=_I32, fps=_F64, audio_codec=_TEXT, sample_rate=_I32, audio_channels=_I32,
-        identity=_TEXT, yt_dlp=_TEXT, ffmpeg=_TEXT, fetched_at=_TEXT,
+        identity=_TEXT, yt_dlp=_TEXT, ffmpeg=_TEXT, fetched_at=_TEXT, fetched_bytes=pa.int64(),
     ),
 }  # fmt: skip
 """Columns of the tables without features."""

@@ -104,6 +104,30 @@ def open_tasks(
         yield ClipTask(clip, file, attempt, clip.video_id in repeated)
 
 
+def into_units_by_video(tasks: Iterable[ClipTask], unit_size: int) -> Iterator[Unit]:
+    """Group tasks, about `unit_size` per unit; all clips of one video stand together in one.
+
+    Clips of videos that have no other come first, in order.
+    """
+    unit: list[ClipTask] = []
+    shared: dict[str, list[ClipTask]] = {}
+    for task in tasks:
+        if task.shared_video:
+            shared.setdefault(task.clip.video_id, []).append(task)
+            continue
+        unit.append(task)
+        if len(unit) == unit_size:
+            yield Unit.of(tuple(unit))
+            unit.clear()
+    for clips in shared.values():
+        if unit and len(unit) + len(clips) > unit_size:
+            yield Unit.of(tuple(unit))
+            unit.clear()
+        unit += clips
+    if unit:
+        yield Unit.of(tuple(unit))
+
+
 def into_units(tasks: Iterable[ClipTask], unit_size: int) -> Iterator[Unit]:
     """Group tasks in order, `unit_size` per unit; those without a file apart, 4096 per unit."""
     present: list[ClipTask] = []

@@ -72,6 +72,10 @@ class Options(ClipOptions):
     """About how many seconds pass before the second try; twice as many before each further one."""
     hosts: str = ""
     """Further hosts that a mirror may lead to, separated by commas."""
+    keep_going: bool = False
+    """Go on even where the first 20 videos all fail for one cause that has a remedy."""
+    allow_playlists: bool = False
+    """Follow HLS playlists of a mirror, as far as they stay on its hosts and on --hosts."""
     parallel: Annotated[int, AtLeast(1)] = 2
     """Clips that a worker gets side by side."""
     preset: str | None = None

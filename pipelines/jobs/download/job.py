@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.jobs.download.command import YOUTUBE
+from pipelines.jobs.download.fetch.addresses import mirror_extent
 from pipelines.jobs.download.fetch.local_sources import list_locations
 from pipelines.jobs.download.fetch.messages import Limits, SourceKind
 from pipelines.jobs.download.identity import Identity
@@ -16,7 +17,13 @@ from pipelines.runners.versions import Versions
 from pipelines.store import files
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.media_store import MediaState, MediaStore
-from pipelines.store.units import ClipTask, Unit, into_units, repeated_videos
+from pipelines.store.units import (
+    ClipTask,
+    Unit,
+    into_units,
+    into_units_by_video,
+    repeated_videos,
+)
 from schemas import Clip, Reason
 from schemas.manifests import read_manifest
 
@@ -41,6 +48,10 @@ class DownloadJob:
     """Hosts that may be asked."""
     site_args: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """yt-dlp's extractor arguments for YouTube."""
+    keep_going: bool = False
+    """Whether a job goes on whose first videos all meet the same obstacle."""
+    allow_playlists: bool = False
+    """Whether HLS playlists of a mirror are followed."""
     limits: Limits = field(default_factory=Limits)
     parallel: int = 2
     """Clips that one worker fetches at the same time."""
@@ -69,6 +80,12 @@ class DownloadJob:
         if self.source == YOUTUBE:
             return "youtube"
         return "mirror" if self.source.startswith(("http://", "https://")) else "files"
+
+    @property
+    def fetches_videos(self) -> bool:
+        """Tell whether all clips of a video come out of one thing at the source."""
+        of_mirror = self.source_kind == "mirror" and mirror_extent(self.source) == "either"
+        return self.source_kind == "youtube" or of_mirror
 
     def store(self) -> MediaStore:
         """Return the store that the job fills."""
@@ -129,10 +146,9 @@ class DownloadJob:
             )
 
     def units(self) -> Iterator[Unit]:
-        """Yield what is left in units; clips that the source lacks apart, by the thousand."""
-        tasks = self.open_tasks()
-        if self.source_kind == "files":
-            yield from into_units(tasks, self.unit_size)
-            return
-        while unit := tuple(itertools.islice(tasks, self.unit_size)):
-            yield Unit.of(unit)
+        """Yield what is left in units, clips of one video together.
+
+        Of files, clips that the source lacks stand apart, by the thousand.
+        """
+        group = into_units if self.source_kind == "files" else into_units_by_video
+        yield from group(self.open_tasks(), self.unit_size)

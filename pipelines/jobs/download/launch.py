@@ -80,6 +80,8 @@ def run_download(job: DownloadJob, destination: Destination, max_failed: float) 
 def make_job(options: Options) -> DownloadJob:
     """Return the job that the options ask for; `UsageError` for whatever is wrong with them."""
     check_dataset(options.dataset)
+    if options.allow_playlists and not options.source.startswith((YOUTUBE, "http")):
+        raise UsageError("--allow-playlists is for a mirror: give --source an http(s) address")
     source, hosts, site = _find_source(options)
     media = files.absolute(options.media or f"media/{options.dataset}")
     if media == source:
@@ -93,6 +95,8 @@ def make_job(options: Options) -> DownloadJob:
         rate_policy=_rate_policy(options, site),
         hosts=hosts,
         site_args=read_site_args(options.youtube_args),
+        keep_going=options.keep_going,
+        allow_playlists=options.allow_playlists,
         limits=Limits(
             height=options.height,
             max_bytes=int(options.max_mb * 2**20),

@@ -5,9 +5,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.jobs.download.fetch.messages import FetchRequest, FetchResult, SourceKind
+from pipelines.jobs.download.rate_limit import Permit
 from pipelines.media.child_process import ChildDiedError, ChildProcess, ChildTimeoutError
 from pipelines.store.scratch import make_scratch_folder
 from schemas import Reason
@@ -22,7 +24,10 @@ _MOST_DETAIL = 500
 
 
 class FetchProcess:
-    """One fetching process, started by its first request and again after it died."""
+    """One fetching process, started by its first request and again after it died.
+
+    While it keeps a video for the next clip of it, nobody calls `be_ready`.
+    """
 
     def __init__(self, folder: Path, source: SourceKind) -> None:
         module = "pipelines.jobs.download.fetch.process"
@@ -31,7 +36,7 @@ class FetchProcess:
 
     def ask(self, request: FetchRequest) -> FetchResult:
         """Return the result of one request; a process that is too slow or dies is a failure."""
-        self.be_ready()
+        self._child.start()
         self._asked += 1
         limit = request.limits.timeout_s
         try:
@@ -56,6 +61,23 @@ class FetchProcess:
         self._child.close()
 
 
+@dataclass
+class Visit:
+    """One video while its clips are fetched, one after another."""
+
+    process: FetchProcess
+    folder: Path | None = None
+    """What its clips share; None for a single one."""
+    permit: Permit | None = None
+    """The permit with which it was asked for."""
+    kept: bool = False
+    """Whether the process has the video, so that the next clip needs no permit."""
+    obstacle: str = ""
+    """Name of what was in the way at the last try."""
+    refusal: FetchResult | None = None
+    """Why no clip of it can be had."""
+
+
 class ProcessPool:
     """Several fetching processes; `process()` lends one."""
 
@@ -77,6 +99,16 @@ class ProcessPool:
             yield process
         finally:
             self._free.put(process)
+
+    @contextmanager
+    def visit(self, n_clips: int) -> Iterator["Visit"]:
+        """Lend a process, and a folder that the clips of a video share where there are several."""
+        with self.process() as process:
+            if n_clips == 1:
+                yield Visit(process)
+                return
+            with self.work_folder() as folder:
+                yield Visit(process, folder)
 
     @contextmanager
     def work_folder(self) -> Iterator[Path]:

@@ -43,7 +43,7 @@ class FinishedClip:
     shorter: bool
     """Whether the source ended before the clip should."""
     how: str
-    """`as_is`, `cut` or `section`."""
+    """`as_is`, `cut`, `section` or `fragments`."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def cut_clip(request: FetchRequest, fetched: FetchedMedia, folder: Path) -> Fini
     whole = _merge_tracks(sources)
     if fetched.zero_s is not None:
         assert fetched.duration_s is not None  # else it was not fetched by section
-        window = find_window(request, fetched.duration_s, "video")
+        window = find_window(request, fetched.duration_s, request.extent)
     else:
         window = find_window(request, whole.duration_s, request.extent)
     as_is = len(sources) == 1 and fetched.zero_s is None and _fits(request, whole, window)
@@ -76,8 +76,7 @@ def cut_clip(request: FetchRequest, fetched: FetchedMedia, folder: Path) -> Fini
     if as_is:
         return _check(request, window, files[0], whole, whole, "as_is")
     path = _encode(request, files, fetched.zero_s, window, whole, folder)
-    how = "cut" if fetched.zero_s is None else "section"
-    return _check(request, window, path, read_tracks(path), whole, how)
+    return _check(request, window, path, read_tracks(path), whole, fetched.how)
 
 
 def _merge_tracks(sources: list[MediaTracks]) -> MediaTracks:

@@ -98,6 +98,8 @@ class GuardedYoutubeDL(yt_dlp.YoutubeDL):
     """Answers with an error status; extractors hide some of them."""
     media_only = False
     """Whether only media may be answered, because the address is that of a file."""
+    may_be_playlist = False
+    """Whether an HLS playlist may be answered in place of media."""
 
     def __init__(self, params: dict[str, Any]) -> None:
         self.error_responses = []
@@ -129,6 +131,15 @@ class GuardedYoutubeDL(yt_dlp.YoutubeDL):
 
         return super().build_request_director([GuardedRH], None)
 
+    def report_warning(self, message: str, only_once: bool = False) -> None:
+        """Warn of each video anew: the cause of a failure is among the warnings."""
+        super().report_warning(message)
+
+    def write_debug(self, message: str, only_once: bool = False) -> None:
+        """Hand the logger what is said to those who look for bugs, also without `verbose`."""
+        if self.params.get("logger"):
+            self.params["logger"].debug(message)
+
     def urlopen(self, req: Any) -> Response:
         """Send a request after its address was checked, and check the answer's head."""
         self.allowance.check_time()
@@ -144,21 +155,23 @@ class GuardedYoutubeDL(yt_dlp.YoutubeDL):
             if length.isascii() and length.isdecimal() and len(length) < 20:
                 self.allowance.check_length(int(length))
             if self.media_only:
-                _check_type(response.get_header("Content-Type") or "")
+                kind = response.get_header("Content-Type") or ""
+                _check_type(kind, may_be_hls=self.may_be_playlist)
         except KnownError:
             response.close()
             raise
         return response
 
 
-def _check_type(content_type: str) -> None:
+def _check_type(content_type: str, *, may_be_hls: bool) -> None:
     kind = content_type.split(";")[0].strip().lower()
     if kind in ("text/html", "application/xhtml+xml"):
         raise KnownError(Reason.FORMAT, f"the answer is a page ({kind}), not a media file")
-    if any(word in kind for word in _PLAYLISTS):
+    if any(word in kind for word in _PLAYLISTS) and not (may_be_hls and "mpegurl" in kind):
         raise KnownError(
             Reason.UNSAFE_INPUT,
-            f"the answer is a playlist ({quoted(kind)}), which may lead anywhere",
+            f"the answer is a playlist ({quoted(kind)}), which may lead anywhere; HLS of a "
+            "mirror is followed with --allow-playlists",
         )
 
 

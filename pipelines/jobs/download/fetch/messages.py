@@ -54,6 +54,10 @@ class FetchRequest:
     user_agent: str | None = None
     site_args: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """yt-dlp's extractor arguments for YouTube, name to values."""
+    shared_folder: str = ""
+    """Folder for what the next clip of the same video may use, empty for a single clip."""
+    allow_playlists: bool = False
+    """Whether a mirror may answer with an HLS playlist."""
 
     def encode(self) -> str:
         """Return the request as one line of JSON."""
@@ -87,6 +91,10 @@ class FetchedMedia:
     """Length of the whole video in seconds, as the site says."""
     zero_s: float | None = None
     """Of a section: the second of the file at which second 0 of the whole video lies."""
+    how: Literal["cut", "section", "fragments"] = "cut"
+    """Whole, a section of it, or only the fragments that cover the clip."""
+    n_bytes: int | None = None
+    """All bytes that were read for it; None where nothing was asked of a server."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +111,10 @@ class FetchResult:
     reason: str = ""
     detail: str = ""
     retry_after_s: float | None = None
+    kept: bool = False
+    """Whether the process has the video still, for the next clip of it."""
+    obstacle: str = ""
+    """Name of what is in the way of the site's videos, where one is known."""
 
     def encode(self) -> str:
         """Return the result as one line of JSON."""

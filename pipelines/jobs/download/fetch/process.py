@@ -6,6 +6,7 @@ parent.
 """
 
 import hashlib
+import shutil
 import sys
 import time
 import traceback
@@ -46,9 +47,14 @@ class Fetcher:
         What is said holds no secret of the request and nothing that a terminal would obey.
         """
         result = self._fetch(request)
+        kept = bool(request.shared_folder) and (
+            result.facts is not None or result.step == "cut" or result.reason == Reason.TOO_SHORT
+        )
+        if not kept and request.source != "files":
+            self._downloader(request).forget()
         clean = printable_lines if result.reason == Reason.INTERNAL else printable
         detail = clean(redact(result.detail, _secrets(request)), _MOST_DETAIL)
-        return replace(result, detail=detail)
+        return replace(result, detail=detail, kept=kept)
 
     def close(self) -> None:
         """Let go of connections."""
@@ -65,6 +71,8 @@ class Fetcher:
                 fetched = downloader.fetch(request)
             step = "cut"
             clip = cut_clip(request, fetched, Path(request.folder))
+            if request.shared_folder and clip.path.is_relative_to(request.shared_folder):
+                clip = replace(clip, path=Path(shutil.copy(clip.path, request.folder)))
             return FetchResult(key=request.key, path=str(clip.path), facts=_facts(clip, fetched))
         except KnownError as error:
             return FetchResult(key=request.key, step=step, reason=error.reason, detail=error.detail)
@@ -111,11 +119,12 @@ def _failed(
         error,
         site=request.source == "youtube",
         warnings=downloader.messages.warnings if downloader else [],
+        notes=downloader.messages.notes if downloader else [],
         error_responses=downloader.error_responses if downloader else [],
     )
     return FetchResult(
         key=request.key, step=step, reason=failure.reason, detail=failure.detail,
-        retry_after_s=failure.retry_after_s,
+        retry_after_s=failure.retry_after_s, obstacle=failure.obstacle,
     )  # fmt: skip
 
 
@@ -131,7 +140,7 @@ def _facts(clip: FinishedClip, fetched: FetchedMedia) -> dict[str, Any]:
         "video_codec": video and video.codec, "width": video and video.width,
         "height": video and video.height, "fps": video and video.fps,
         "audio_codec": audio and audio.codec, "sample_rate": audio and audio.sample_rate,
-        "audio_channels": audio and audio.channels,
+        "audio_channels": audio and audio.channels, "fetched_bytes": fetched.n_bytes,
     }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from email.utils import mktime_tz, parsedate_tz
 from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError
 from yt_dlp.utils import ContentTooShortError, GeoRestrictedError, YoutubeDLError
 
+from pipelines.jobs.download.fetch.obstacles import CLIENT_REFUSED, find_obstacle
 from schemas import KnownError, Reason
 
 _STATUS = {408: Reason.TIMEOUT, 429: Reason.RATE_LIMITED, 451: Reason.GEO_BLOCKED}
@@ -68,6 +69,8 @@ _WORDS: tuple[tuple[Reason, str], ...] = (
     (Reason.TOO_LARGE, r"larger than max-filesize"),
     (Reason.TIMEOUT, r"timed out|timeout"),
 )
+_REFUSED = (400, 401, 403, 404)
+"""Answers of a site that does not know a client, or does not want it."""
 _RULES = tuple((reason, re.compile(words)) for reason, words in _WORDS)
 _MOST_DETAIL = 4000
 _LONGEST_HEADER = 100
@@ -82,6 +85,8 @@ class FetchFailure:
     detail: str
     retry_after_s: float | None = None
     """Seconds that the site wants to be left alone."""
+    obstacle: str = ""
+    """Name of what is in the way, where it is one that has a remedy (`obstacles`)."""
 
 
 def classify_error(
@@ -89,14 +94,16 @@ def classify_error(
     *,
     site: bool,
     warnings: Sequence[str] = (),
+    notes: Sequence[str] = (),
     error_responses: Sequence[HTTPError] = (),
 ) -> FetchFailure:
     """Return the reason behind an exception out of yt-dlp.
 
     `site` says that a site was asked rather than a mirror: a site refuses a media file (403) to an
     address that asks too much, on a mirror it means access denied. The last of yt-dlp's `warnings`
-    are kept with its message, because they often name the cause; `error_responses` are answers with
-    an error status, which extractors may hide behind a sentence of their own.
+    are kept with its message, because they often name the cause, and so do its `notes` for those
+    who look for bugs; `error_responses` are answers with an error status, which extractors may hide
+    behind a sentence of their own.
     """
     chain = list(_chain(error))
     known = next((link for link in chain if isinstance(link, KnownError)), None)
@@ -111,7 +118,16 @@ def classify_error(
     waits = (retry_after(answer.response.get_header("Retry-After")) for answer in error_responses)
     if reason is None and not _is_of_site(error):
         return FetchFailure(Reason.INTERNAL, "".join(traceback.format_exception(error)))
-    return FetchFailure(reason or Reason.NETWORK, detail, max(filter(None, waits), default=None))
+    reason = reason or Reason.NETWORK
+    said = [text, *warnings, *notes]
+    if "player response" in text and error_responses and error_responses[-1].status in _REFUSED:
+        said.append(CLIENT_REFUSED)
+    obstacle = find_obstacle(reason, said) if site else None
+    if obstacle is not None:
+        detail = f"{obstacle.detail}: {obstacle.remedy} | {detail}"[:_MOST_DETAIL]
+    return FetchFailure(
+        reason, detail, max(filter(None, waits), default=None), obstacle.name if obstacle else ""
+    )
 
 
 def _is_of_site(error: BaseException) -> bool:

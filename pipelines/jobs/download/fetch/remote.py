@@ -8,6 +8,7 @@ beginning. Where a server names no version, a broken download starts again.
 
 import re
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -17,6 +18,7 @@ from yt_dlp.networking.common import Response
 from yt_dlp.networking.exceptions import CertificateVerifyError, HTTPError, TransportError
 
 from pipelines.jobs.download.fetch.guard import GuardedYoutubeDL
+from schemas import KnownError, Reason
 
 _BLOCK = 2**18
 _RETRIES = 2
@@ -69,6 +71,8 @@ class RemoteFile:
         self._first_pause_s = first_pause_s
         self._headers = {**headers, "Accept-Encoding": "identity"}
         self._version = _UNKNOWN
+        self.address = address
+        """Where the last answer came from, after redirects."""
 
     @property
     def version(self) -> _Version:
@@ -92,6 +96,7 @@ class RemoteFile:
         if first and self._version.validator:
             headers["If-Range"] = self._version.validator
         response = self._ydl.urlopen(Request(self._address, headers=headers))
+        self.address = response.url
         try:
             return response, self._check_version(response, first)
         except BaseException:
@@ -109,23 +114,49 @@ class RemoteFile:
         version = _UNKNOWN if packed else _Version(
             response.get_header("ETag"), response.get_header("Last-Modified"), size
         )  # fmt: skip
-        part_of_other = begins > 0 and not version.may_be(self._version)
+        known = self._version != _UNKNOWN
+        part_of_other = begins > 0 and known and not version.may_be(self._version)
         if begins not in (0, first) or part_of_other or (packed and response.status == 206):
             self._version = _UNKNOWN
             raise TransportError("the server sent other bytes than were asked for")
-        if not begins:
+        if not begins or not known:
             self._version = version
         if size is not None:
             self._ydl.allowance.check_length(size - begins)
         return begins
 
+    def first_bytes(self, size: int) -> bytes:
+        """Return the beginning of the file; nothing where the server sends no parts."""
+        try:
+            response, _ = self.open(0, size - 1)
+            with closing(response):
+                head = b""
+                while response.status == 206 and len(head) < size:
+                    block = response.read(size - len(head))
+                    if not block:
+                        break
+                    head += block
+        except (TransportError, HTTPError):
+            return b""
+        return head
+
     def download(self, path: Path) -> None:
         """Fetch the whole file; go on after a break where the version is known."""
+        self._try(path, self._copy_to)
+
+    def download_part(self, path: Path, first: int, size: int) -> None:
+        """Fetch `size` bytes from byte `first` on.
+
+        Raises `RangesRefusedError`, and `KnownError` `corrupt` for bytes that the file has not.
+        """
+        self._try(path, lambda file: self._copy_part(file, first, size))
+
+    def _try(self, path: Path, copy: Callable[[IO[bytes]], None]) -> None:
         breaks = 0
         with path.open("wb") as file:
             while True:
                 try:
-                    return self._copy_to(file)
+                    return copy(file)
                 except (TransportError, HTTPError) as error:
                     if breaks == _RETRIES or not _may_pass(error):
                         raise
@@ -136,6 +167,28 @@ class RemoteFile:
         """Wait before the file is asked for again."""
         self._ydl.allowance.check_time()
         time.sleep(self._first_pause_s * 2 ** (breaks - 1))
+
+    def _copy_part(self, file: IO[bytes], first: int, size: int) -> None:
+        last = first + size - 1
+        try:
+            response, begins = self.open(first, last)
+        except HTTPError as error:
+            if error.status == 416:
+                raise _beyond(first, size, self.size) from None
+            raise
+        with closing(response):
+            if response.status != 206 or begins != first:
+                raise RangesRefusedError
+            if self.size is not None and last >= self.size:
+                raise _beyond(first, size, self.size)
+            file.seek(0)
+            file.truncate()
+            while block := response.read(_BLOCK):
+                file.write(block)
+                if file.tell() > size:
+                    raise TransportError("the server sent more bytes than were asked for")
+        if file.tell() < size:
+            raise TransportError("the server sent fewer bytes than were asked for")
 
     def _copy_to(self, file: IO[bytes]) -> None:
         while True:
@@ -214,6 +267,13 @@ class RemoteReader:
         if self._response is not None:
             self._response.close()
             self._response = None
+
+
+def _beyond(first: int, size: int, whole: int | None) -> KnownError:
+    known = f" of a file with {whole:,} bytes" if whole is not None else ""
+    return KnownError(
+        Reason.CORRUPT, f"the playlist names bytes {first:,} to {first + size - 1:,}{known}"
+    )
 
 
 def _number(text: str | None) -> int | None:

@@ -16,7 +16,7 @@ from schemas import KnownError, Reason
 
 SHIFT_S = 10.0
 """Second of the section file at which second 0 of its source lies: no packet is before 0."""
-_MARGIN_S = 1.0
+MARGIN_S = 1.0
 """Packets are copied for so long after the section's end, for frames that are out of order."""
 
 
@@ -53,7 +53,7 @@ def _copy_packets(
     for packet in container.demux(streams):
         if packet.pts is None or packet.dts is None or packet.time_base is None:
             continue
-        if float(packet.pts * packet.time_base) - origin > end_s + _MARGIN_S:
+        if float(packet.pts * packet.time_base) - origin > end_s + MARGIN_S:
             unfinished.discard(packet.stream_index)
             if not unfinished:
                 return

@@ -20,6 +20,10 @@ from typing import Any
 STATUS = {"401": 401, "403": 403, "404": 404, "410": 410, "429": 429, "451": 451, "500": 500,
           "503": 503}  # fmt: skip
 FILE_FAULTS = ("reset", "stall", "truncation", "drip", "huge")
+KINDS = {
+    ".m3u8": "application/vnd.apple.mpegurl", ".ts": "video/mp2t",
+    ".key": "application/octet-stream",
+}  # fmt: skip
 ENDLESS = ("endless", "endless_gzip", "endless_redirect")
 RESUMED = (
     "junk_after_break",
@@ -49,6 +53,8 @@ class Asked:
     agent: str
     status: int
     headers: dict[str, str] = field(default_factory=dict)
+    n_bytes: int = 0
+    """Bytes of the file, or of its part, that were sent."""
 
 
 @dataclass
@@ -90,6 +96,21 @@ class Site:
                 "videoId": video_id, "title": "a video", "lengthSeconds": str(round(duration_s))
             },
         }  # fmt: skip
+
+    def play_hls(self, video_id: str, path: str, duration_s: float) -> None:
+        """Serve a playlist as the only thing that YouTube gives of a video."""
+        self.play(video_id, path, duration_s)
+        address = f"{self.address}{path}"
+        self.videos[video_id]["streamingData"] = {"hlsManifestUrl": address}
+
+    def play_without_addresses(self, video_id: str) -> None:
+        """Answer as YouTube does where it sends formats by SABR alone."""
+        self.play(video_id, "/nowhere.mp4", 20.0)
+        formats = self.videos[video_id]["streamingData"]["formats"]
+        self.videos[video_id]["streamingData"] = {
+            "serverAbrStreamingUrl": f"{self.address}/sabr",
+            "adaptiveFormats": [{k: v for k, v in formats[0].items() if k != "url"}],
+        }
 
     def refuse(
         self, video_id: str, reason: str, subreason: str = "", status: str = "ERROR"
@@ -174,14 +195,17 @@ class Handler(BaseHTTPRequestHandler):
             whole = len(body)
             body = body[first : int(last) + 1] if last else body[first:]
         self.send_response(status)
-        self.send_header("Content-Type", "video/mp4")
+        self.send_header("Content-Type", KINDS.get(Path(self.path).suffix, "video/mp4"))
         self.send_header("Content-Length", str(len(body)))
         if status == 206:
             self.send_header("Content-Range", f"bytes {first}-{first + len(body) - 1}/{whole}")
         if self.site.versions:
             self.send_header("ETag", etag)
         self.end_headers()
-        self.wfile.write(body)
+        asked_for = self.site.asked[-1]
+        for place in range(0, len(body), 2**16):
+            self.wfile.write(body[place : place + 2**16])
+            asked_for.n_bytes += len(body[place : place + 2**16])
 
     def _misbehave(self, fault: Fault) -> None:
         kind = fault.kind

@@ -28,6 +28,7 @@ from tests.pipelines.jobs.download.conftest import (
     write_clips,
     youtube_id,
 )
+from tests.pipelines.jobs.download.hls import files_of, make_chirp, make_hls, run_ffmpeg
 from tests.pipelines.jobs.download.server import Fault, Site
 from tests.pipelines.jobs.download.test_faults import path_of, run_faults, set_up
 from tests.pipelines.jobs.download.test_hostile import hostile_names
@@ -97,6 +98,43 @@ def test_ten_kills(site: Site, films: dict[str, Path], tmp_path: Path, beam: Bea
     clips, source = mirror(site, films["clip"], tmp_path / "clips", 1500)
     found = kill_and_resume(site, clips, source, tmp_path, beam, kills=10, n=1500, within_s=1.0)
     note("kills", found)
+
+
+def test_bytes_of_ten_seconds_out_of_ten_minutes(
+    site: Site, tmp_path: Path, download: Download
+) -> None:
+    film = make_chirp(tmp_path / "film.mp4", 600.0, "-movflags", "+faststart")
+    site.files = {"/film.mp4": film, "/late.mp4": tmp_path / "late.mp4"}
+    run_ffmpeg("-i", film, "-c", "copy", tmp_path / "late.mp4")
+    size, start = film.stat().st_size, 300.7
+    found: dict[str, Any] = {"video": "600 s, 160x120, H.264 and AAC", "bytes": size}
+    for number, form in enumerate(("ts", "fmp4", "apart", "file", "index_last", "whole")):
+        name = youtube_id(number)
+        if form in ("file", "index_last", "whole"):
+            path = "/late.mp4" if form == "index_last" else "/film.mp4"
+            site.play(name, path, 600.0, contentLength=str(size))
+        else:
+            folder = make_hls(tmp_path / form, film, form)
+            site.files |= files_of(folder, f"/{form}")
+            site.play_hls(name, f"/{form}/master.m3u8", 600.0)
+        clips = write_clips(tmp_path / f"clips_{form}", [(name, start, start + 10.0)])
+        more = ["--hosts", "127.0.0.1", "--videos-per-hour", 0]
+        more += ["--section-above-mb", 1000] if form == "whole" else ["--section-above-mb", 0]
+        before, media = len(site.asked), tmp_path / f"media_{form}"
+        assert download(clips, *more, media=media).returncode == 0
+        (row,) = read_media(media).values()
+        found[form] = {
+            "how": row["how"], "fetched_bytes": row["fetched_bytes"],
+            "share": round(row["fetched_bytes"] / size, 4),
+            "requests": len(site.asked) - before,
+        }  # fmt: skip
+        assert form == "whole" or found[form]["share"] <= 0.15
+    before = len(site.asked)
+    target = tmp_path / "seeked.mp4"
+    run_ffmpeg("-ss", start, "-i", f"{site.address}/film.mp4", "-t", 10, "-c", "copy", target)
+    sent = sum(one.n_bytes for one in site.asked[before:])
+    found["ffmpeg_seeking"] = {"fetched_bytes": sent, "share": round(sent / size, 4)}
+    note("bytes", found)
 
 
 def test_four_workers_and_two_identities_keep_the_pace(

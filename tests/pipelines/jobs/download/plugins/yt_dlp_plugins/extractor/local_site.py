@@ -10,13 +10,16 @@ from typing import Any
 from yt_dlp.extractor.youtube import YoutubeIE
 
 SERVER = "EARSIGHT_TEST_SITE"
+CLIENTS = "EARSIGHT_TEST_CLIENTS"
 
 
 class LocalSiteIE(YoutubeIE, plugin_name="earsight_test"):  # type: ignore[call-arg]
     """Takes the place of yt-dlp's extractor wherever this folder is on the path."""
 
     def _get_requested_clients(self, *args: Any, **kwargs: Any) -> list[str]:
-        return ["android_vr"]
+        if CLIENTS in os.environ:  # whatever the extractor would ask
+            return super()._get_requested_clients(*args, **kwargs)
+        return self._configuration_arg("player_client") or ["android_vr"]
 
     def _download_initial_webpage(self, *args: Any, **kwargs: Any) -> str:
         return ""

@@ -1,0 +1,1 @@
+"""Videos that a server keeps as fragments: only those that cover a clip are fetched."""
