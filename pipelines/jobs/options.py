@@ -24,7 +24,7 @@ OPTION_GROUPS = {
     **dict.fromkeys(("identities", "videos_per_hour", "machines", "state", "hosts"), _DOWNLOAD),
     **dict.fromkeys(("breaker_after", "breaker_minutes", "patience_minutes"), _DOWNLOAD),
     **dict.fromkeys(("section_above_mb", "max_mb", "tries", "retry_pause"), _DOWNLOAD),
-    **dict.fromkeys(("height", "parallel"), _DOWNLOAD),
+    **dict.fromkeys(("height", "parallel", "keep_going", "allow_playlists"), _DOWNLOAD),
     **dict.fromkeys(("clips", "seed", "classes", "difficulty"), _DEMO),
 }
 """Heading in the help of each option that is not for every day, by its field."""

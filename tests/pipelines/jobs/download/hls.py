@@ -66,6 +66,14 @@ def make_packed(folder: Path, film: Path) -> Path:
     return folder
 
 
+def make_dash(folder: Path, film: Path) -> Path:
+    """Cut a film into DASH segments of two seconds; return the folder, with `manifest.mpd`."""
+    folder.mkdir()
+    words = ("-c", "copy", "-f", "dash", "-seg_duration", _FRAGMENT_S, "-use_timeline", 1)
+    run_ffmpeg("-i", film.absolute(), *words, "manifest.mpd", cwd=folder)
+    return folder
+
+
 def itagged(folder: Path, prefix: str) -> dict[str, bytes | Path]:
     """The files of a folder whose sound lies apart, at addresses such as YouTube's."""
     text = (folder / "master.m3u8").read_text()

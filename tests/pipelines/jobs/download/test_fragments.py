@@ -3,14 +3,17 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.signal import correlate
 
 from pipelines.jobs.download.fetch.cut import cut_clip
+from pipelines.jobs.download.fetch.fragments.dash import listed_rendition
 from pipelines.jobs.download.fetch.messages import FetchRequest, FetchResult, Limits
 from pipelines.jobs.download.fetch.process import Fetcher
+from schemas import KnownError, Reason
 from tests.pipelines.jobs.download.conftest import (
     Download,
     clip_key,
@@ -23,6 +26,7 @@ from tests.pipelines.jobs.download.hls import (
     files_of,
     itagged,
     make_chirp,
+    make_dash,
     make_hls,
     make_packed,
     run_ffmpeg,
@@ -288,3 +292,36 @@ def test_playlist_of_a_mirror_is_followed_only_where_it_is_allowed(
     assert (row["how"], row["format_id"]) == ("fragments", "hls")
     folder = ("--source", tmp_path, "--allow-playlists")
     assert "--allow-playlists is for a mirror" in download(clips, *folder).stderr
+
+
+def test_segments_of_dash_are_fragments_too(
+    site: Site, film: Path, wholes: Callable[..., Path], tmp_path: Path, download: Download
+) -> None:
+    name = youtube_id(0)
+    site.files = files_of(make_dash(tmp_path / "dash", film), "/dash")
+    site.play(name, "/nowhere.mp4", 24.0)
+    address = f"{site.address}/dash/manifest.mpd"
+    site.videos[name]["streamingData"] = {"dashManifestUrl": address}
+    clips = write_clips(tmp_path / "clips", [(name, 9.3, 13.3)])
+    done = download(clips, "--hosts", "127.0.0.1", "--videos-per-hour", 0)
+    assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    (row,) = read_media(tmp_path / "media").values()
+    assert (row["how"], row["format_id"]) == ("fragments", "0+1")
+    assert row["fetched_bytes"] < 0.6 * film.stat().st_size
+    same_clip(tmp_path / "media" / f"{row['clip_key']}.mp4", wholes(9.3, 13.3))
+
+
+@pytest.mark.parametrize(
+    ("listed", "reason"),
+    [
+        ([], Reason.FORMAT),
+        ([{"url": "http://a/1"}, {"url": "http://a/2"}], Reason.FORMAT),
+        ([{"url": "http://a/1", "duration": -1.0}], Reason.CORRUPT),
+        ([{"url": "http://a/1", "duration": 0.0}], Reason.CORRUPT),
+        ([{"url": "http://a/1", "duration": 1.0}] * 200_000, Reason.TOO_LARGE),
+    ],
+)
+def test_bad_list_of_segments(listed: list[dict[str, Any]], reason: Reason) -> None:
+    with pytest.raises(KnownError) as caught:
+        listed_rendition({"fragments": listed})
+    assert caught.value.reason is reason
