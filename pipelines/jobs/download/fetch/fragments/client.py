@@ -132,7 +132,7 @@ def decrypt(data: bytes, key: bytes, iv: bytes) -> bytes:
 
     >>> decrypt(bytes(15), bytes(16), bytes(16))
     Traceback (most recent call last):
-    schemas.failure.KnownError: the fragment cannot be decrypted with its key
+    schemas.failure.KnownError: corrupt: the fragment cannot be decrypted with its key
     """
     padding = PKCS7(8 * _KEY_BYTES).unpadder()
     opened = Cipher(AES(key), CBC(iv)).decryptor()
