@@ -78,6 +78,8 @@ class Recipe:
     """Edge map under EdgeBoxes: image gradient, or the structured-edge model given by its file."""
     logmel_type: Literal["float32", "float16"] = "float32"
     """Numbers that log-mel is stored in; half precision takes half the room."""
+    logmel_windows: Literal["16ms", "64ms"] = "16ms"
+    """`16ms`: 100 windows a second, as Fayek & Kumar; `64ms`: 24 a second, as DCASE 2017's CVSSP."""
     ncp_windows: Literal["all", "loudest"] = "all"
     """Windows over which a component's VGGish is averaged: all of them every 0.48 s, as those of
     `segments`, or the five of 0.96 s in which it is loudest, as before there was a choice."""
@@ -119,13 +121,14 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """Return all settings that count.
 
-        Those of stored frames count where there are some, the type of log-mel where it is not
-        float32, `degrade` where something was done, `ncp_windows` where there are components over
+        Those of stored frames count where there are some, type and windows of log-mel where they
+        are not float32 and 16 ms, `degrade` where something was done, `ncp_windows` where there are components over
         other windows than before there was a choice: recipes without them keep their hash.
         """
         unused = () if self.stores_frames else FRAME_SETTINGS
         unused += () if self.degrade else ("degrade",)
         unused += ("logmel_type",) if self.logmel_type == "float32" else ()
+        unused += ("logmel_windows",) if self.logmel_windows == "16ms" else ()
         chosen = "ncp" in self.extractors and self.ncp_windows != "loudest"
         unused += () if chosen else ("ncp_windows",)
         return {name: value for name, value in asdict(self).items() if name not in unused}
@@ -153,8 +156,10 @@ class Recipe:
         feature = FEATURES[extractor]
         if feature.per_frame and self.resnet152_frames == "keep":
             return replace(feature, shape=(self.frames_per_second, *feature.shape))
-        if extractor == "logmel" and self.logmel_type == "float16":
-            return replace(feature, dtype=pa.float16())
+        if extractor == "logmel":
+            shape = (24, 64) if self.logmel_windows == "64ms" else feature.shape
+            half = self.logmel_type == "float16"
+            return replace(feature, shape=shape, dtype=pa.float16() if half else feature.dtype)
         if extractor == "proposals":
             return replace(feature, rows_per_second=self.proposals_per_snippet)
         if extractor == "frames":

@@ -314,6 +314,7 @@ def features_command(
         "proposals": str(recipe.proposals_per_snippet),
         "proposals-edges": recipe.proposals_edges,
         "logmel-type": recipe.logmel_type,
+        "logmel-windows": recipe.logmel_windows,
         "ncp-windows": recipe.ncp_windows,
         "weights": recipe.weights,
         "precision": recipe.precision,

@@ -87,6 +87,9 @@ class TaggingConfig(TrainConfig):
     DCASE 2017 when a submission does not list them, the clips are left out."""
     balanced: bool = False
     """Draw training clips so that every class comes up about equally often."""
+    pool_batches: Annotated[int, AtLeast(0)] = 0
+    """Batches of an epoch, drawn class after class from a pool in which large classes stand up to
+    five times as often as small ones; 0 takes every training clip instead."""
     stream: Literal["auto", "yes", "no"] = "auto"
     """Read features from disk while training instead of holding them; auto does so above 4 GB."""
     buffer_clips: Size = 1024

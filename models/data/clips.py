@@ -24,7 +24,7 @@ from models.data.parquet import (
     open_part,
     refuse_nan,
 )
-from models.data.sampling import balanced, shuffled
+from models.data.sampling import epoch_order, shuffled
 from models.data.source import ClipSource, ClipTable, read_clip_table
 from models.data.truth import read_truth
 from schemas import (
@@ -57,10 +57,7 @@ class ClipData(ClipSource):
 
     def order(self, config: TrainConfig, epoch: int) -> Tensor:
         """Return the training clips in the order of one epoch."""
-        rows = self.rows("train")
-        if getattr(config, "balanced", False):
-            rows = balanced(rows, self.labels[rows], config.seed, epoch)
-        return shuffled(rows, config.seed, epoch)
+        return epoch_order(self.rows("train"), self.labels, config, epoch)
 
     def batch(self, rows: Tensor, progress: float = 0.0) -> Batch:
         """Return some clips as a batch."""

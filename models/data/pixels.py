@@ -28,7 +28,7 @@ from models.contract.batch import Batch
 from models.contract.config import PixelConfig, TrainConfig
 from models.data.clips import in_memory
 from models.data.parquet import ParquetPart, clip_indices, open_part
-from models.data.sampling import balanced, shuffled
+from models.data.sampling import epoch_order, shuffled
 from models.data.source import ClipSource, ClipTable
 from schemas import UsageError
 from schemas.features import extractor_of
@@ -210,10 +210,7 @@ class PixelClips(ClipSource):
         """Return the training clips in the order of one epoch; that of the others if there are."""
         if self.others is not None:
             return replace(self.others, splits=self.splits).order(config, epoch)
-        rows = self.rows("train")
-        if getattr(config, "balanced", False):
-            rows = balanced(rows, self.labels[rows], config.seed, epoch)
-        return shuffled(rows, config.seed, epoch)
+        return epoch_order(self.rows("train"), self.labels, config, epoch)
 
     def batch(self, rows: Tensor, progress: float = 0.0) -> Batch:
         """Return the views of evaluation of some clips as a batch."""

@@ -28,7 +28,7 @@ from models.data.clips import open_clips
 from models.data.parquet import MEMORY_LIMIT, open_part
 from models.data.pixels import FRAMES, open_pixels
 from models.data.row_groups import Features, Part, Present, find_parts, read_part
-from models.data.sampling import balanced, deal_parts, interleave, mix_parts, shuffled_parts
+from models.data.sampling import deal_parts, epoch_rows, interleave, mix_parts, shuffled_parts
 from models.data.source import ClipSource, read_clip_table
 from models.data.truth import read_truth
 from models.runtime import distributed as parallel
@@ -170,9 +170,7 @@ class StreamedClips(ClipSource):
         Every process and loader has its own parts. All processes get as many clips; the few that
         are over are left out.
         """
-        rows = self.rows("train")
-        if getattr(config, "balanced", False):
-            rows = balanced(rows, self.labels[rows], config.seed, epoch)
+        rows = epoch_rows(self.rows("train"), self.labels, config, epoch)
         random = np.random.default_rng((config.seed, epoch))
         lanes = max(1, self.workers)
         shares = deal_parts(rows.numpy(), self.part_of, processes * lanes, random)

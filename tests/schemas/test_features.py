@@ -53,7 +53,7 @@ def test_every_setting_is_in_the_hash() -> None:
         {"resnet152_frames": "keep"}, {"vggish_relu": False}, {"vggish_pca": True},
         {"proposals_per_snippet": 3}, {"proposals_edges": "structured"},
         {"extractors": ("vggish",)}, {"weights": "seeded:0"}, {"precision": "bf16"},
-            {"logmel_type": "float16"}, {"degrade": "noise:10"},
+        {"logmel_type": "float16"}, {"logmel_windows": "64ms"}, {"degrade": "noise:10"},
     ]  # fmt: skip
     frames: list[dict[str, object]] = [
         {"extractors": ("frames",), **change}
@@ -70,6 +70,7 @@ def test_every_setting_is_in_the_hash() -> None:
     assert set(asdict(RECIPE)) - set(RECIPE.to_json()) == {
         *FRAME_SETTINGS,
         "logmel_type",
+        "logmel_windows",
         "ncp_windows",
         "degrade",
     }

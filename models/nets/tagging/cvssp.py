@@ -11,7 +11,7 @@ Letters: B clips, C classes, F = 240 frames, M = 64 bands, N frames after poolin
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,20 +19,23 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from models.contract.batch import Batch, Outputs
-from models.contract.bounds import Rate, Share, Size
+from models.contract.bounds import AtLeast, Rate, Share, Size
 from models.contract.card import Departure, ModelCard
 from models.contract.config import TaggingConfig
 from models.data.source import ClipSource
 from models.nets.losses import clip_loss, with_total
 from models.nets.standardise import Standardised
 from models.nets.tagging import two_stream
-from models.nets.tagging.logmel import refuse_other_bands
+from models.nets.tagging.gated_recurrence import GatedRecurrence
 from models.tasks.sound_events import Timeline
 from models.tasks.tagging import Tagging
 from models.training.method import NetMethod
 from models.training.state import Training
+from schemas import UsageError
 
 FRAMES, BANDS, CLIP_S = 240, 64, 10.0
+SECONDS = {(24, BANDS), (100, BANDS)}
+"""Shapes of a second of log-mel that it takes: windows of 64 ms, as the authors', and of 16 ms."""
 """Frames of a clip, bands of a frame, and seconds of a clip, as the net takes them."""
 STATISTICS_CLIPS = 512
 """Training clips that mean and standard deviation of a band are taken from, at most."""
@@ -55,8 +58,7 @@ class Config(TaggingConfig):
     """Maps that come out of each gated block."""
     snapshots: Size = 10
     """The probabilities of the last so many epochs are averaged; 1 takes the kept epoch alone."""
-    balanced: bool = True
-    """Draw clips so that rare classes come up more often."""
+    pool_batches: Annotated[int, AtLeast(0)] = 100
 
 
 class GatedBlock(nn.Module):
@@ -89,9 +91,7 @@ class GatedNet(nn.Module):
         layers += [GatedBlock(channels, channels), nn.MaxPool2d((1, 2))]
         layers += [nn.Conv2d(channels, 4 * channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d((1, 4))]
         self.convolve = nn.Sequential(*layers)
-        shape = (4 * channels, 2 * channels)
-        self.recur = nn.GRU(*shape, batch_first=True, bidirectional=True)
-        self.gate = nn.GRU(*shape, batch_first=True, bidirectional=True)
+        self.recur = GatedRecurrence(4 * channels, 2 * channels)
         self.classify = nn.Linear(4 * channels, config.classes)
         self.attend = nn.Linear(4 * channels, config.classes) if attention else None
 
@@ -102,7 +102,7 @@ class GatedNet(nn.Module):
         """
         maps = self.convolve(frames[:, None])  # [B, 4 * channels, N, 1]
         steps = maps.squeeze(3).transpose(1, 2)
-        hidden = self.recur(steps)[0] * self.gate(steps)[0].sigmoid()
+        hidden = self.recur(steps)
         probability = self.classify(hidden).sigmoid()  # [B, N, C]
         each = probability.repeat_interleave(FRAMES // probability.shape[1], dim=1)
         if self.attend is None:
@@ -127,7 +127,7 @@ class Model(Standardised):
         self.epoch: Tensor
 
     def forward(self, batch: Batch) -> Outputs:
-        """Map `logmel` [B, T, 100, 64] to `clip` [B, C].
+        """Map `logmel` [B, T, 24 or 100, 64] to `clip` [B, C].
 
         In training `extra` holds the probabilities of each net, [B, C], under its number; at
         evaluation the probabilities over time, `frames` [B, F, C].
@@ -174,17 +174,24 @@ class Model(Standardised):
 
 
 def on_frames(logmel: Tensor) -> Tensor:
-    """Return the log-mel of seconds, [B, T, 100, 64], as 240 frames [B, 240, 64].
+    """Return the log-mel of seconds, [B, T, 24 or 100, 64], as 240 frames [B, 240, 64].
 
-    Neighbouring frames are averaged, 100 a second to 24 for clips of ten seconds.
+    Ten seconds of 24 frames are these; of more, neighbouring ones are averaged.
     """
-    whole = logmel.flatten(1, 2).transpose(1, 2)  # [B, M, 100 T]
-    return F.adaptive_avg_pool1d(whole, FRAMES).transpose(1, 2)
+    whole = logmel.flatten(1, 2)
+    if whole.shape[1] == FRAMES:
+        return whole
+    return F.adaptive_avg_pool1d(whole.transpose(1, 2), FRAMES).transpose(1, 2)
 
 
 def check(config: Config, data: ClipSource) -> None:
     """Raise `UsageError` when the store's log-mel has other bands."""
-    refuse_other_bands(data)
+    shape = data.shape("logmel")
+    if shape not in SECONDS:
+        raise UsageError(
+            f"{data.manifest.root} has log-mel of {' x '.join(map(str, shape))} a second, and cvssp "
+            "takes 24 or 100 frames x 64 bands; make the features again with extractor logmel"
+        )
 
 
 def prepare(training: Training) -> None:
@@ -240,18 +247,19 @@ CARD = ModelCard(
         ),
     ),
     differences=(
-        "Log-mel is the store's (windows of 16 ms every 10 ms, Slaney's bands), averaged to the "
-        "240 frames that the authors compute with windows of 64 ms every 41.5 ms.",
+        "The authors' log-mel is made by --logmel-windows 64ms; of a store with windows of 16 ms "
+        "every 10 ms it takes the average over its 240 frames.",
         "Which systems the fusion joins is not published: here the mean of the tagging net and the "
         "net with attention over frames.",
-        "Snapshots are those of the last ten epochs; an epoch is one pass over the clips, the "
-        "authors' is 100 batches.",
+        "Snapshots are those of the last ten epochs, 21 to 30 counted from 1, as in the authors' "
+        "program; each epoch goes through every class's clips in a new order, where theirs goes on.",
         "The authors' file builds an eighth gated block and overwrites it; it is not built here.",
     ),
     departures=(
         Departure(
             says="front end: the store's log-mel (16 ms every 10 ms) averaged to 240 "
-            "frames, where the paper has windows of 64 ms every 41.5 ms"
+            "frames, where the paper has windows of 64 ms every 41.5 ms",
+            recipe={"logmel_windows": ("16ms",)},
         ),
         Departure(
             says="system: the mean of two nets, because which nets the paper fuses is not "

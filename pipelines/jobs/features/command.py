@@ -38,6 +38,8 @@ class Options(ClipOptions):
     logmel_type: Literal["float32", "float16"] = "float32"
     """Numbers that log-mel is stored in: float16 takes half the room and is read many times as fast
     (docs/audioset.md)."""
+    logmel_windows: Literal["16ms", "64ms"] = "16ms"
+    """Windows of log-mel: 16ms for fayek_audio and most nets, 64ms for cvssp alone."""
     ncp_windows: Literal["all", "loudest"] = "all"
     """With extractor ncp: the VGGish of a component is the mean over all windows, or over the five
     in which it is loudest, which takes a third of the time."""

@@ -137,6 +137,7 @@ def make_recipe(options: Options, store: FeatureStore) -> Recipe:
         proposals_per_snippet=options.proposals,
         proposals_edges=options.proposals_edges,
         logmel_type=options.logmel_type,
+        logmel_windows=options.logmel_windows,
         degrade=_checked_degradation(options.degrade),
         ncp_windows=options.ncp_windows,
         weights=_read_weights(options),
