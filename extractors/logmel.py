@@ -1,7 +1,8 @@
 """Log-mel spectrogram of each second, as Fayek & Kumar or as DCASE 2017's CVSSP have it.
 
 Windows of 16 ms, the recipe's default: Fayek & Kumar, "Large Scale Audiovisual Learning of Sounds
-    with Weakly Labeled Data", IJCAI 2020, https://arxiv.org/abs/2006.01595: 64 bands, windows of 16 ms every 10 ms, 16 kHz.
+    with Weakly Labeled Data", IJCAI 2020, https://arxiv.org/abs/2006.01595: 64 bands, windows of
+    16 ms every 10 ms, 16 kHz.
 Not said there, so chosen here: power spectrum, Slaney's mel bands over 0-8000 Hz, ln(x + 1e-6),
 and an FFT of 512 points (the window of 256 samples, zero-padded), because with 256 points some of
 the lowest bands would hold no bin at all.
@@ -70,7 +71,7 @@ def _block(waveform: Array, start: int, stop: int) -> Array:
 
 
 def coarse_log_mel(waveform: Array, n_snippets: int) -> Array:
-    """Return the log-mel [T, 24, 64] of a waveform [S] in windows of 64 ms, zeros behind its end."""
+    """Return the log-mel [T, 24, 64] of a waveform [S] in windows of 64 ms, zeros behind it."""
     count = n_snippets * COARSE_FRAMES
     size = (count - 1) * COARSE_HOP + COARSE_WINDOW
     padded = np.pad(waveform[:size], (0, max(0, size - len(waveform)))).astype(np.float32)

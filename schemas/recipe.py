@@ -79,7 +79,7 @@ class Recipe:
     logmel_type: Literal["float32", "float16"] = "float32"
     """Numbers that log-mel is stored in; half precision takes half the room."""
     logmel_windows: Literal["16ms", "64ms"] = "16ms"
-    """`16ms`: 100 windows a second, as Fayek & Kumar; `64ms`: 24 a second, as DCASE 2017's CVSSP."""
+    """`16ms`: 100 windows a second, as Fayek & Kumar; `64ms`: 24 a second, as CVSSP."""
     ncp_windows: Literal["all", "loudest"] = "all"
     """Windows over which a component's VGGish is averaged: all of them every 0.48 s, as those of
     `segments`, or the five of 0.96 s in which it is loudest, as before there was a choice."""
@@ -122,8 +122,9 @@ class Recipe:
         """Return all settings that count.
 
         Those of stored frames count where there are some, type and windows of log-mel where they
-        are not float32 and 16 ms, `degrade` where something was done, `ncp_windows` where there are components over
-        other windows than before there was a choice: recipes without them keep their hash.
+        are not float32 and 16 ms, `degrade` where something was done, `ncp_windows` where there
+        are components over other windows than before there was a choice: recipes without them keep
+        their hash.
         """
         unused = () if self.stores_frames else FRAME_SETTINGS
         unused += () if self.degrade else ("degrade",)

@@ -189,8 +189,8 @@ def check(config: Config, data: ClipSource) -> None:
     shape = data.shape("logmel")
     if shape not in SECONDS:
         raise UsageError(
-            f"{data.manifest.root} has log-mel of {' x '.join(map(str, shape))} a second, and cvssp "
-            "takes 24 or 100 frames x 64 bands; make the features again with extractor logmel"
+            f"{data.manifest.root} has log-mel of {' x '.join(map(str, shape))} a second, and "
+            "cvssp takes 24 or 100 frames x 64 bands; make the features again with extractor logmel"
         )
 
 
@@ -252,7 +252,7 @@ CARD = ModelCard(
         "Which systems the fusion joins is not published: here the mean of the tagging net and the "
         "net with attention over frames.",
         "Snapshots are those of the last ten epochs, 21 to 30 counted from 1, as in the authors' "
-        "program; each epoch goes through every class's clips in a new order, where theirs goes on.",
+        "program; each epoch goes through the clips of a class in a new order, theirs goes on.",
         "The authors' file builds an eighth gated block and overwrites it; it is not built here.",
     ),
     departures=(

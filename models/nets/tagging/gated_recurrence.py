@@ -5,8 +5,8 @@ Paper: Xu, Kong, Wang, Plumbley, "Surrey-CVSSP system for DCASE 2017 Challenge T
     Representations using RNN Encoder-Decoder", EMNLP 2014, the reset gate before the product with
     the recurrent weights, gates by a hard sigmoid, uniform Glorot and orthogonal starts.
 
-Letters: B clips, N steps, I inputs, H units; the four GRUs G are linear forwards and backwards, then
-sigmoid forwards and backwards.
+Letters: B clips, N steps, I inputs, H units; the four GRUs G are linear forwards and backwards,
+then sigmoid forwards and backwards.
 """
 
 import torch
