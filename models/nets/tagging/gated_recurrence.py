@@ -46,7 +46,7 @@ class GatedRecurrence(nn.Module):
         each = torch.stack([steps.flip(1) if own in BACKWARDS else steps for own in range(GRUS)])
         bias = self.bias[:, None, None]
         heard = torch.einsum("gbni,gij->gbnj", each, self.kernel) + bias
-        gates, candidate = self.recurrent.split((2 * units, units), dim=2)
+        gates, candidate = self.recurrent[..., : 2 * units], self.recurrent[..., 2 * units :]
         state = heard.new_zeros(GRUS, len(steps), units)
         states = []
         for own in heard.unbind(dim=2):  # [G, B, 3 H], a step
