@@ -59,6 +59,8 @@ class Options:
     """Folder with the original annotation files; default as in training."""
     split: str = "test"
     """Split to score."""
+    ontology: Path | None = None
+    """AudioSet's `ontology.json`, for scores that know which class is a kind of which."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -90,7 +92,7 @@ def score_run(options: Options) -> None:
     config = runs.read_config(options.run)
     name, experiment = registry.find(config.experiment)
     method = registry.load(name)
-    settings = method.config.from_json(config.settings)
+    settings = with_ontology(method.config.from_json(config.settings), options)
     clips = method.derive(_clips(options, config, method, settings), settings, options.run)
     net = method.build(settings)
     load_weights(options.run / runs.CHECKPOINT, net)
@@ -101,6 +103,17 @@ def score_run(options: Options) -> None:
         method, experiment, net, settings, clips, options.split, thresholds, reasons
     )
     _report(evaluation, method.card, options.run / f"evaluation-{options.split}.json")
+
+
+def with_ontology(settings: TrainConfig, options: Options) -> TrainConfig:
+    """Return the settings of a scoring, with the ontology that was given."""
+    from models.contract.config import TaggingConfig
+
+    if options.ontology is None:
+        return settings
+    if not isinstance(settings, TaggingConfig):
+        raise UsageError("--ontology is for nets that tag clips; this one parses them")
+    return replace(settings, ontology=str(options.ontology.resolve()))
 
 
 def score_weights(options: Options, weights: Path) -> None:
@@ -117,7 +130,7 @@ def score_weights(options: Options, weights: Path) -> None:
     settings = released_settings(method, experiment, weights)
     data = open_data(options.features, method.features(settings), options.annotations, settings)
     clips = method.card.task.hold_out(data)
-    settings = replace(settings, classes=len(clips.vocabulary))
+    settings = with_ontology(replace(settings, classes=len(clips.vocabulary)), options)
     net = method.build(settings)
     load_released(weights, method.card, net, settings.classes)
     thresholds = method.card.task.fit(net, clips, settings)

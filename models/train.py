@@ -68,6 +68,8 @@ class Options:
     folds: Annotated[int, ZeroOr(2)] = 0
     """Cross-validation: train so many times, each time tested on another part of all labelled
     clips: on the store's own splits when it has so many, else on random parts."""
+    fold: str = ""
+    """Test on this one of --folds alone, such as 1."""
     resume: bool = False
     """Go on with a training that was stopped, from its last save; of several seeds or folds the
     finished ones stay."""
@@ -90,6 +92,8 @@ class Options:
         check(self)
         if self.folds and self.seeds > 1:
             raise ValueError(f"folds and seeds go one at a time, got {self.folds} and {self.seeds}")
+        if self.fold and not self.folds:
+            raise ValueError("fold names one of the folds, so say how many there are: --folds 5")
         if self.sweep and (self.folds or self.seeds > 1):
             raise ValueError("sweep goes without folds and seeds; give them the best settings")
         if self.resume and self.overwrite:
@@ -122,6 +126,7 @@ def train_all(
     method: NetMethod[Any], experiment: Experiment, options: Options, config: TrainConfig
 ) -> None:
     """Train once, or once per seed or fold, and print the scores."""
+    from models.data.label_files import with_whole_paths
     from models.pages.compare_page import compare_after_trainings
     from models.runtime import distributed as parallel
     from models.runtime.device import choose_device
@@ -131,7 +136,7 @@ def train_all(
     tracking.check(options.trackers)
     assert options.features is not None
     data = open_store(method, options.features, options, config)
-    config = replace(config, classes=len(data.vocabulary))
+    config = with_whole_paths(replace(config, classes=len(data.vocabulary)))
     parallel.start(choose_device(config.device))
     base = run_folder_of(options, experiment, config)
     if options.sweep:
@@ -218,9 +223,11 @@ def open_store(
     method: NetMethod[Any], features: Path, options: Options, config: TrainConfig
 ) -> ClipSource:
     """Open the store; whatever speaks against training on it shows before a run folder is made."""
+    from models.data.label_files import with_label_quality
     from models.data.streaming import open_data
 
     data = open_data(features, method.features(config), options.annotations, config)
+    data = with_label_quality(data, config)
     if options.folds:
         return data
     data.rows("train")
@@ -280,8 +287,14 @@ def planned_runs(
     if options.folds:
         from models.data import splits
 
-        for name, clips in splits.folds(data, options.folds):
-            yield PlannedRun(base / f"fold-{name}", config, clips, (options.folds, name))
+        parts = dict(splits.folds(data, options.folds))
+        if options.fold and options.fold not in parts:
+            raise UsageError(
+                f"{data.manifest.root} has no fold {options.fold!r}; its folds are "
+                f"{', '.join(parts)}"
+            )
+        for name in [options.fold] if options.fold else parts:
+            yield PlannedRun(base / f"fold-{name}", config, parts[name], (options.folds, name))
         return
     for seed in range(config.seed, config.seed + options.seeds):
         folder = base / str(seed) if options.seeds > 1 else base

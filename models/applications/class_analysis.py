@@ -12,7 +12,8 @@ from rich.table import Table
 
 from models import registry
 from models.data import splits
-from models.data.clips import ClipData, open_clips
+from models.data.clips import open_clips
+from models.data.scored import ScoredClips
 from models.metrics import average_precision
 from models.tasks.intervals import gain_intervals
 from models.training import run_folder as runs
@@ -77,13 +78,13 @@ def analyse(run: Path, features: Path | None, split: str) -> ClassAnalysis:
 
 
 @torch.no_grad()
-def of_split(net: torch.nn.Module, data: ClipData, split: str) -> ClassAnalysis:
+def of_split(net: torch.nn.Module, data: ScoredClips, split: str) -> ClassAnalysis:
     """Return the average precisions of the three models, and the mean attention weights."""
     rows = data.rows(split)
     outputs = [net(batch) for batch in data.batches(rows, 256)]
     labels = data.labels[rows].cpu().numpy() > 0.5
     fused = torch.cat([output.clip for output in outputs]).numpy()
-    single = {side: data.features[side][rows, 0].numpy() for side in ("audio", "visual")}
+    single = {side: data.scores[side].read(rows.numpy()) for side in ("audio", "visual")}
     weight: Values | None = None
     if "audio_share" in outputs[0].extra:
         shares = torch.cat([output.extra["audio_share"] for output in outputs]).numpy()

@@ -26,6 +26,8 @@ class Batch:
     """bool [B, C]: labels that a method has found not to be heard."""
     dropped_visual: Tensor | None = None
     """bool [B, C]: labels that a method has found not to be seen."""
+    quality: Tensor | None = None
+    """float [C]: what a label of each class counts in the loss; None where all count whole."""
     progress: float = 0.0
     """Share of the training that is done, counted as (batch + epoch * batches) / (epochs * batches)
     with epochs from 1, so that it ends a little above 1."""

@@ -95,7 +95,13 @@ class TaggingConfig(TrainConfig):
     buffer_clips: Size = 1024
     """Clips in the shuffle buffer when streaming; twice as many are held in memory."""
     workers: Annotated[int, AtLeast(0)] = 0
-    """Loader processes when streaming; 0 reads in the training process."""
+    """Threads that read ahead when streaming; 0 reads when a batch is asked for."""
+    ontology: str = ""
+    """AudioSet's `ontology.json`: each split gets scores that know which class is a kind of
+    which."""
+    label_quality: str = ""
+    """AudioSet's `qa_true_counts.csv`: a label counts in the loss by the share of its class's
+    labels that raters found to hold."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any, Self
 Scores = Mapping[str, float | None]
 """Score name to value; None where a score is not defined."""
 
-PARTS = ("floor", "intervals", "classes", "confusion", "calibration", "ranked")
+PARTS = ("floor", "intervals", "classes", "confusion", "calibration", "ranked", "ontology")
 """Parts of a report that not every task or split has."""
 
 
@@ -31,6 +31,8 @@ class SplitReport:
     ranked: Mapping[str, int] | None = None
     """How many `classes` there are, and how many are `counted` in the means over classes: those
     that some clips have and some have not."""
+    ontology: Mapping[str, Sequence[float | None]] | None = None
+    """`omap_by_level` from level 0, `map_by_depth` from the first classes of the ontology."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the parts that there are."""

@@ -7,7 +7,7 @@ not import, and `Predictions` for the task's own record of what a net says about
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
@@ -99,10 +99,13 @@ class Task(Protocol[Clips, Predictions]):
         self,
         path: Path,
         clips: Clips,
-        predictions: Mapping[str, Predictions],
+        predictions: Iterable[tuple[str, Predictions]],
         thresholds: Thresholds | None,
     ) -> None:
-        """Write the predictions of each split as Parquet; class names are in the metadata."""
+        """Write predictions as Parquet, with their split; class names are in the metadata.
+
+        Those of a split may come in several parts, which are not held together.
+        """
 
     def timelines(self, path: Path, clips: Clips) -> Mapping[str, Sequence[ClipTimeline]]:
         """Return the worst, the best and some random clips of what `write` wrote, by kind."""

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.contract.batch import Batch
-from models.contract.config import TrainConfig
 from models.data.bags import BAGS, read_bags
 from models.data.parquet import (
     MEMORY_LIMIT,
@@ -24,7 +23,6 @@ from models.data.parquet import (
     open_part,
     refuse_nan,
 )
-from models.data.sampling import epoch_order, shuffled
 from models.data.source import ClipSource, ClipTable, read_clip_table
 from models.data.truth import read_truth
 from schemas import (
@@ -51,22 +49,15 @@ class ClipData(ClipSource):
         """Return the shape of a feature in one second."""
         return tuple(self.features[feature].shape[2:])
 
-    def sample(self, split: str, clips: int) -> Tensor:
-        """Return some of a split's clips, drawn without repetition and always the same ones."""
-        return shuffled(self.rows(split), 0, 0)[:clips]
-
-    def order(self, config: TrainConfig, epoch: int) -> Tensor:
-        """Return the training clips in the order of one epoch."""
-        return epoch_order(self.rows("train"), self.labels, config, epoch)
-
     def batch(self, rows: Tensor, progress: float = 0.0) -> Batch:
         """Return some clips as a batch."""
         return Batch(
             features={name: values[rows] for name, values in self.features.items()},
             present={name: values[rows] for name, values in self.present.items()},
-            labels=self.labels[rows],
+            labels=self.labels[rows].float(),
             dropped_audio=self.dropped_labels("audio", rows),
             dropped_visual=self.dropped_labels("visual", rows),
+            quality=self.quality,
             progress=progress,
         )
 
@@ -104,6 +95,7 @@ class ClipData(ClipSource):
             features={name: values.to(device) for name, values in self.features.items()},
             present={name: values.to(device) for name, values in self.present.items()},
             labels=self.labels.to(device),
+            quality=None if self.quality is None else self.quality.to(device),
         )
 
 
@@ -143,7 +135,7 @@ def open_clips(
         _refuse_absent(table.manifest, present)
     dense = read_truth(table, annotations)
     return ClipData(
-        **(vars(table) | {"labels": table.labels.float()}),
+        **vars(table),
         features=features,
         present=present,
         truth=dense.grid,

@@ -27,8 +27,8 @@ from torch.utils.data import DataLoader, Dataset
 from models.contract.batch import Batch
 from models.contract.config import PixelConfig, TrainConfig
 from models.data.clips import in_memory
+from models.data.loader_processes import from_processes
 from models.data.parquet import ParquetPart, clip_indices, open_part
-from models.data.sampling import epoch_order, shuffled
 from models.data.source import ClipSource, ClipTable
 from schemas import UsageError
 from schemas.features import extractor_of
@@ -202,15 +202,11 @@ class PixelClips(ClipSource):
             return (config.clip_frames, config.side, config.side, 3)
         return self.others.shape(feature)
 
-    def sample(self, split: str, clips: int) -> Tensor:
-        """Return some of a split's clips, drawn without repetition and always the same ones."""
-        return shuffled(self.rows(split), 0, 0)[:clips]
-
     def order(self, config: TrainConfig, epoch: int) -> Tensor:
         """Return the training clips in the order of one epoch; that of the others if there are."""
         if self.others is not None:
             return replace(self.others, splits=self.splits).order(config, epoch)
-        return epoch_order(self.rows("train"), self.labels, config, epoch)
+        return super().order(config, epoch)
 
     def batch(self, rows: Tensor, progress: float = 0.0) -> Batch:
         """Return the views of evaluation of some clips as a batch."""
@@ -236,7 +232,8 @@ class PixelClips(ClipSource):
     def to(self, device: torch.device) -> "PixelClips":
         """Return the same clips with their batches on a device."""
         others = None if self.others is None else self.others.to(device)
-        return replace(self, device=device, others=others)
+        quality = None if self.quality is None else self.quality.to(device)
+        return replace(self, device=device, others=others, quality=quality)
 
     def seen_by(self, config: PixelConfig) -> "PixelClips":
         """Return the same clips in the views that other settings ask for."""
@@ -271,7 +268,7 @@ class PixelClips(ClipSource):
             num_workers=workers, prefetch_factor=2 if workers else None,
             pin_memory=self.device.type == "cuda",
         )  # fmt: skip
-        for views, rows in zip(loader, chunks, strict=True):
+        for views, rows in zip(from_processes(loader), chunks, strict=True):
             if isinstance(views, UsageError):
                 raise views
             yield self._batch(views, rows, None if others is None else next(others))
@@ -286,6 +283,7 @@ class PixelClips(ClipSource):
             features={**features, FRAMES: pixels},
             present={**present, FRAMES: there},
             labels=self.labels[rows].float().to(self.device),
+            quality=self.quality,
             progress=progress,
         )
 
@@ -309,7 +307,7 @@ def open_pixels(table: ClipTable, config: PixelConfig, others: ClipSource | None
         )  # fmt: skip
     reader = FrameReader(paths=paths, groups=groups, keys=table.keys, config=config)
     facts = {name: getattr(table, name) for name in ClipTable.__dataclass_fields__}
-    return PixelClips(**{**facts, "labels": table.labels.float()}, reader=reader, others=others)
+    return PixelClips(**facts, reader=reader, others=others)
 
 
 def find_groups(paths: Sequence[Path], keys: Sequence[str]) -> tuple[Groups, ...]:

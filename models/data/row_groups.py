@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -87,7 +88,7 @@ def read_part(
         raise UsageError(f"{part.path} has no feature {lacking[0]!r}; run the features job with it")
     columns = ["clip_key", "snippet_index", *needs]
     rows = file.read_row_groups(list(part.groups), columns=columns, use_threads=False)
-    coded = pc.dictionary_encode(rows["clip_key"].combine_chunks())
+    coded = pc.dictionary_encode(one_chunk(rows["clip_key"]))
     keys = coded.dictionary.to_pylist()
     line, second = coded.indices.to_numpy(), rows["snippet_index"].to_numpy()
     features: Features = {}
@@ -96,9 +97,7 @@ def read_part(
     cells = line * seconds + second
     in_order = len(cells) == len(keys) * seconds and bool((cells == np.arange(len(cells))).all())
     for name in needs:
-        values, there = feature_column(
-            name, rows[name].combine_chunks(), file.schema_arrow.field(name)
-        )
+        values, there = feature_column(name, one_chunk(rows[name]), file.schema_arrow.field(name))
         _refuse_not_finite(part.path, name, values)
         grid = (len(keys), seconds)
         if in_order:
@@ -110,6 +109,11 @@ def read_part(
             features[name][place], present[name][place] = values[inside], there[inside]
         present[name] = present[name].reshape(grid)
     return {key: line for line, key in enumerate(keys)}, features, present
+
+
+def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column as one array; without a copy where it is one already, as Arrow makes it."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _refuse_not_finite(path: Path, name: str, values: NDArray[Any]) -> None:

@@ -20,6 +20,7 @@ from models.contract.config import TrainConfig
 from models.contract.report import origin
 from models.data.integrity import refuse_edited
 from models.data.parquet import read_table
+from models.data.sampling import epoch_order, shuffled
 from schemas import Event, StoreManifest, UsageError, Vocabulary, read_store_manifest
 
 SPLITS = {"balanced_train": "train", "unbalanced_train": "train", "eval": "test"}
@@ -66,18 +67,20 @@ class ClipSource(ClipTable, ABC):
     """Events of the audio of these splits, with their exact times."""
     dropped: dict[str, Tensor] | None = None
     """`audio` and `visual` to bool [N, C]: labels that a method has found not to hold."""
+    quality: Tensor | None = None
+    """float [C]: the share of each class's labels that hold; None where nothing is known."""
 
     @abstractmethod
     def shape(self, feature: str) -> tuple[int, ...]:
         """Return the shape of a feature in one second."""
 
-    @abstractmethod
     def sample(self, split: str, clips: int) -> Tensor:
         """Return about `clips` clips of a split, always the same ones."""
+        return shuffled(self.rows(split), 0, 0)[:clips]
 
-    @abstractmethod
     def order(self, config: TrainConfig, epoch: int) -> Tensor:
         """Return the training clips in the order of one epoch."""
+        return epoch_order(self.rows("train"), self.labels, config, epoch)
 
     @abstractmethod
     def batch(self, rows: Tensor, progress: float = 0.0) -> Batch:

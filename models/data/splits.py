@@ -20,6 +20,9 @@ HELD_OUT_FROM = 5000
 """Training clips from which on some are held out for validation where a data set has no such."""
 HELD_OUT_MOST, HELD_OUT_SHARE = 25_000, 0.05
 
+BLOCK = 65_536
+"""Clips whose labels are copied at once."""
+
 Source = TypeVar("Source", bound=ClipSource)
 
 logger = logging.getLogger(__name__)
@@ -52,7 +55,8 @@ def refuse_hopeless(data: ClipSource, split: str = "train") -> None:
 
     A classifier that has never seen anything else has nothing to tell apart.
     """
-    counts = data.labels[data.rows(split)].sum(dim=0).cpu().numpy()
+    blocks = data.rows(split).split(BLOCK)  # type: ignore[no-untyped-call]
+    counts = sum(data.labels[rows].sum(dim=0) for rows in blocks).cpu().numpy()
     names = data.vocabulary.names
     shown = np.flatnonzero(counts)
     if len(shown) < 2:
@@ -97,7 +101,7 @@ def _deal_clips(
 ) -> NDArray[np.str_]:
     """Return the part of each clip, [N]: the clips of each first label are dealt in turn."""
     random = torch.Generator().manual_seed(seed)
-    first = data.labels.argmax(dim=1).cpu().numpy()
+    first = (data.labels > 0).to(torch.uint8).argmax(dim=1).cpu().numpy()
     parts = np.full(len(first), "", "<U8")
     dealt = 0
     for label in np.unique(first[labelled]):

@@ -1,25 +1,25 @@
 """Clips of a store that is too large for memory, read part by part during the training.
 
 The order of an epoch goes through the parts at random and shuffles the clips of a buffer of parts,
-so that each part is read once per epoch. Loader processes read different parts, and so do the
-processes of a data parallel training. The order follows from seed, epoch and settings alone: a
+so that each part is read once per epoch. Threads that read ahead have different parts, and so do
+the processes of a data parallel training. The order follows from seed, epoch and settings alone: a
 training that goes on in the middle of an epoch skips what is done without reading it.
 
 Letters: N clips, C classes, T seconds.
 """
 
 import logging
-import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from models.contract.batch import Batch
 from models.contract.config import PixelConfig, TaggingConfig, TrainConfig
@@ -32,14 +32,13 @@ from models.data.sampling import deal_parts, epoch_rows, interleave, mix_parts, 
 from models.data.source import ClipSource, read_clip_table
 from models.data.truth import read_truth
 from models.runtime import distributed as parallel
-from models.runtime.interrupts import kept_from_children
-from schemas import JobError, StoreManifest, UsageError, read_store_manifest, tensor_shape
+from schemas import StoreManifest, read_store_manifest, tensor_shape
 
 Tensors = tuple[dict[str, Tensor], dict[str, Tensor]]
 """Features and presence by name."""
 
-_SIGNAL_S = 1.0
-"""Seconds in which a signal that ended loader processes reaches the training as well."""
+AHEAD = 4
+"""Batches that a thread reads ahead of the training."""
 
 logger = logging.getLogger(__name__)
 
@@ -90,43 +89,36 @@ class Reader:
         return self.held[part]
 
 
-class Chunks(Dataset[Tensors | UsageError]):
-    """Chunks of clips by number, as loader processes read them; each has a reader of its own.
+def read_ahead(
+    readers: Sequence[Reader], chunks: Sequence[Tensor], pin: bool = False
+) -> Iterator[Tensors]:
+    """Yield what threads read of each chunk, in order; every thread has a reader of its own.
 
-    What is wrong with a part comes as a value, because an exception would bring the trace of the
-    loader process into its sentence.
+    Decoding and copying let other threads run, and nothing is copied from one to another. With
+    `pin` the arrays lie where a GPU fetches them without waiting.
     """
 
-    def __init__(self, reader: Reader, chunks: Sequence[Tensor]) -> None:
-        self.reader, self.chunks = reader, chunks
+    def read(reader: Reader, rows: Tensor) -> Tensors:
+        both = reader.read(rows)
+        if not pin:
+            return both
+        features, present = (
+            {name: values.pin_memory() for name, values in part.items()} for part in both
+        )
+        return features, present
 
-    def __len__(self) -> int:
-        return len(self.chunks)
-
-    def __getitem__(self, index: int) -> Tensors | UsageError:
-        try:
-            return self.reader.read(self.chunks[index])
-        except UsageError as error:
-            return error
-
-
-def read_ahead(loader: DataLoader[Tensors | UsageError]) -> Iterator[Tensors | UsageError]:
-    """Yield what loader processes read; `JobError` when one of them was killed."""
-    with kept_from_children():
-        chunks = iter(loader)
-    while True:
-        try:
-            yield next(chunks)
-        except StopIteration:
-            return
-        except (EOFError, OSError, RuntimeError) as error:  # its end, or that of a pipe to it
-            if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
-                raise
-            time.sleep(_SIGNAL_S)
-            raise JobError(
-                "a process that reads features was killed, perhaps for want of memory; --resume "
-                "goes on from the last save, --workers 0 reads in the training process"
-            ) from None
+    threads = [ThreadPoolExecutor(1, "read-ahead") for _ in readers]
+    waiting: deque[Future[Tensors]] = deque()
+    try:
+        for lane, rows in zip(cycle(range(len(readers))), chunks, strict=False):
+            waiting.append(threads[lane].submit(read, readers[lane], rows))
+            if len(waiting) > AHEAD * len(readers):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for thread in threads:
+            thread.shutdown(wait=True, cancel_futures=True)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -140,13 +132,13 @@ class StreamedClips(ClipSource):
     part_of: NDArray[np.int64]
     """[N] part of each clip."""
     buffer_clips: int
-    """Clips among which an epoch is shuffled at any time, in all loader processes together."""
+    """Clips among which an epoch is shuffled at any time, in all reading threads together."""
     workers: int
-    """Loader processes; 0 reads in the training process."""
+    """Threads that read ahead; 0 reads when a batch is asked for."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     """Where batches go."""
     reader: Reader
-    """Reader of this process."""
+    """Reader of single batches."""
 
     def shape(self, feature: str) -> tuple[int, ...]:
         """Return the shape of a feature in one second, as the first file has it."""
@@ -167,7 +159,7 @@ class StreamedClips(ClipSource):
     def shared_order(self, config: TrainConfig, epoch: int, processes: int) -> Tensor:
         """Return the order of one epoch for several processes, which take clips in turn.
 
-        Every process and loader has its own parts. All processes get as many clips; the few that
+        Every process and thread has its own parts. All processes get as many clips; the few that
         are over are left out.
         """
         rows = epoch_rows(self.rows("train"), self.labels, config, epoch)
@@ -197,25 +189,22 @@ class StreamedClips(ClipSource):
             yield self.batch(rows[first : first + size])
 
     def load(self, chunks: Sequence[Tensor], epoch: int = 0) -> Iterator[Batch]:
-        """Yield the clips of each chunk as a batch; loader processes read ahead."""
+        """Yield the clips of each chunk as a batch; threads read ahead."""
         if not self.workers:
             yield from super().load(chunks)
             return
-        loader = DataLoader(
-            Chunks(self._loader_reader(), chunks), batch_size=None, shuffle=False,
-            num_workers=self.workers, prefetch_factor=4, pin_memory=self.device.type == "cuda",
-        )  # fmt: skip
-        for tensors, rows in zip(read_ahead(loader), chunks, strict=True):
-            if isinstance(tensors, UsageError):
-                raise tensors
+        readers = [self._own_reader() for _ in range(self.workers)]
+        read = read_ahead(readers, chunks, pin=self.device.type == "cuda")
+        for tensors, rows in zip(read, chunks, strict=True):
             yield self._batch(tensors, rows)
 
     def to(self, device: torch.device) -> "StreamedClips":
         """Return the same clips with their batches on a device."""
-        return replace(self, device=device)
+        quality = None if self.quality is None else self.quality.to(device)
+        return replace(self, device=device, quality=quality)
 
-    def _loader_reader(self) -> Reader:
-        """Return a reader for a loader process: two buffers, old and new, fit in it."""
+    def _own_reader(self) -> Reader:
+        """Return a reader for one thread: two buffers, old and new, fit in it."""
         most = 2 * self.buffer_clips // self.workers
         return Reader(self.parts, self.part_of, self.keys, self.needs, self.seconds, most)
 
@@ -230,6 +219,7 @@ class StreamedClips(ClipSource):
             labels=self.labels[rows].float().to(self.device),
             dropped_audio=self.dropped_labels("audio", rows),
             dropped_visual=self.dropped_labels("visual", rows),
+            quality=self.quality,
             progress=progress,
         )
 

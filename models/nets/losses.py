@@ -8,15 +8,24 @@ from models.contract.batch import Batch, Outputs
 from models.contract.config import TrainConfig
 
 
-def clip_loss(probability: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def clip_loss(
+    probability: Tensor, target: Tensor, reduction: str = "mean", quality: Tensor | None = None
+) -> Tensor:
     """Return the binary cross-entropy of clip probabilities [B, C], by default their mean.
 
     Attention-pooled means can reach 1 + 1e-8 in float32, so they are cut to 1e-7..1-1e-7 first.
     What is no number counts as one half: PyTorch's own check would end a process on a GPU, where
-    the trainer refuses such values a few steps later.
+    the trainer refuses such values a few steps later. With the `quality` [C] of the classes' labels
+    a pair that has the label counts by it; pairs without the label count whole.
     """
     safe = probability.nan_to_num(nan=0.5).clamp(1e-7, 1 - 1e-7)
-    return F.binary_cross_entropy(safe, target, reduction=reduction)
+    weight = None if quality is None else label_weights(target, quality)
+    return F.binary_cross_entropy(safe, target, weight=weight, reduction=reduction)
+
+
+def label_weights(target: Tensor, quality: Tensor) -> Tensor:
+    """Return what each pair of clip and class counts, [B, C]: with the label its `quality` [C]."""
+    return 1.0 - target * (1.0 - quality)
 
 
 class ClipLoss(nn.Module):
@@ -27,7 +36,8 @@ class ClipLoss(nn.Module):
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Return terms `clip` and `total`."""
-        return with_total({"clip": clip_loss(outputs.clip, batch.labels)})
+        loss = clip_loss(outputs.clip, batch.labels, quality=batch.quality)
+        return with_total({"clip": loss})
 
 
 def smooth(labels: Tensor, amount: float) -> Tensor:

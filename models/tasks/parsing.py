@@ -4,7 +4,7 @@ Letters: N clips, T seconds, C classes.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -150,7 +150,7 @@ class Parsing:
         self,
         path: Path,
         clips: ClipSource,
-        predictions: Mapping[str, Predictions],
+        predictions: Iterable[tuple[str, Predictions]],
         thresholds: Thresholds | None,
     ) -> None:
         """Write one row per clip and second (`write_predictions`)."""
@@ -308,7 +308,9 @@ def floor(data: ClipSource, rows: Tensor, modalities: Sequence[str]) -> dict[str
     return parsing_scores(silent, data, modalities)
 
 
-def write_predictions(path: Path, data: ClipSource, by_split: Mapping[str, Predictions]) -> None:
+def write_predictions(
+    path: Path, data: ClipSource, parts: Iterable[tuple[str, Predictions]]
+) -> None:
     """Write one row per clip and second: decisions by name, and all probabilities.
 
     Columns: clip_key, split, second, heard, seen (lists of class names), audio, visual
@@ -316,7 +318,7 @@ def write_predictions(path: Path, data: ClipSource, by_split: Mapping[str, Predi
     the metadata, in order.
     """
     names = np.array(data.vocabulary.names, object)  # Arrow ends text of another type at a NUL
-    tables = [_rows(data, split, predictions, names) for split, predictions in by_split.items()]
+    tables = [_rows(data, split, predictions, names) for split, predictions in parts]
     table = pa.concat_tables(tables).replace_schema_metadata(
         {"classes": json.dumps(names.tolist())}
     )

@@ -5,7 +5,7 @@ Letters: N clips, C classes.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -26,6 +26,7 @@ from models.metrics import average_precision, d_prime, micro_scores, roc_auc, ta
 from models.runtime import distributed as parallel
 from models.runtime import files
 from models.tasks.calibration import calibrated, expected_calibration_error, fit_calibration
+from models.tasks.ontology_scores import ontology_scores
 from models.tasks.sound_events import (
     SOUND_EVENT_NAMES,
     TimedTags,
@@ -37,6 +38,7 @@ from models.tasks.sound_events import (
 from models.tasks.thresholds import Values, class_thresholds, global_threshold
 from models.tasks.timelines import tagging_timelines
 from schemas import UsageError
+from schemas.manifests.ontology import read_ontology
 from schemas.messages import listed
 
 TAGGING_NAMES = ("map", "mauc", "dprime", "micro_f1", "micro_precision", "micro_recall")
@@ -47,6 +49,8 @@ COLUMNS = {
 """Scores that papers print, in per cent, and how they head a column."""
 BATCH = 64
 """Clips of one forward pass at evaluation."""
+WRITTEN_AT_ONCE = 2**14
+"""Clips of a row group of predictions."""
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +87,7 @@ class Tagging:
 
     def printed(self, name: str, value: float) -> float:
         """Return a score as tables print it: fractions in per cent, d' as it is."""
-        shares = (*COLUMNS, "accuracy", *SOUND_EVENT_NAMES)
+        shares = (*COLUMNS, "accuracy", "map_ancestors", "omap", *SOUND_EVENT_NAMES)
         return 100.0 * value if name in shares and name != "sed_segment_er" else value
 
     def hold_out(self, clips: ClipSource) -> ClipSource:
@@ -167,9 +171,13 @@ class Tagging:
             )
             metrics |= {name: finite(value) for name, value in found.items()}
             classes |= {name: by_name(values, clips) for name, values in by_class.items()}
+        known, lists = by_ontology(predictions.scores, labels, clips, config)
+        metrics |= known
         counted = sum(area is not None for area in classes["auc"].values())
         ranked = {"classes": len(clips.vocabulary), "counted": counted}
-        return SplitReport(metrics=metrics, classes=classes, calibration=errors, ranked=ranked)
+        return SplitReport(
+            metrics=metrics, classes=classes, calibration=errors, ranked=ranked, ontology=lists
+        )
 
     def written_splits(self, clips: ClipSource) -> list[str]:
         """Return all splits: a fusion learns from the scores of the training clips."""
@@ -179,7 +187,7 @@ class Tagging:
         self,
         path: Path,
         clips: ClipSource,
-        predictions: Mapping[str, Tags],
+        predictions: Iterable[tuple[str, Tags]],
         thresholds: Thresholds | None,
     ) -> None:
         """Write one row per clip (`write_tags`)."""
@@ -269,6 +277,17 @@ def scores(
     return {name: finite(value) for name, value in values.items()}
 
 
+def by_ontology(
+    scores: NDArray[np.float32], labels: NDArray[np.bool_], clips: ClipSource, config: TrainConfig
+) -> tuple[dict[str, float | None], dict[str, list[float | None]] | None]:
+    """Return the scores that know the ontology, and their lists; none where none is set."""
+    path, names = cast(TaggingConfig, config).ontology, clips.vocabulary.names
+    if not path:
+        return {}, None
+    values, lists = ontology_scores(scores, labels, read_ontology(Path(path), names), names)
+    return {name: finite(value) for name, value in values.items()}, lists
+
+
 def one_label_accuracy(scores: NDArray[np.float32], labels: NDArray[np.bool_]) -> dict[str, float]:
     """Return `accuracy`, the share of clips whose highest score is their label.
 
@@ -348,28 +367,33 @@ def cut_values(thresholds: Thresholds | None, classes: int) -> Values:
 
 
 def write_tags(
-    path: Path, data: ClipSource, by_split: Mapping[str, Tags], thresholds: Values
+    path: Path, data: ClipSource, parts: Iterable[tuple[str, Tags]], thresholds: Values
 ) -> None:
     """Write one row per clip, whole: clip_key, split, predicted (class names), scores [C].
 
-    The class names are in the metadata, in order.
+    Parts are written as they come, each in row groups of its own. The class names are in the
+    metadata, in order.
     """
     names = np.array(data.vocabulary.names)
-    width = pa.list_(pa.float32(), len(names))
-    tables = [
-        pa.table(
-            {
-                "clip_key": [data.keys[row] for row in tags.rows.tolist()],
-                "split": [split] * len(tags.rows),
-                "predicted": pa.array(
+    schema = pa.schema(
+        {
+            "clip_key": pa.string(),
+            "split": pa.string(),
+            "predicted": pa.list_(pa.string()),
+            "scores": pa.list_(pa.float32(), len(names)),
+        },
+        {"classes": json.dumps(names.tolist()), "subset_id": data.manifest.subset_id},
+    )
+
+    def write(place: Path) -> None:
+        with pq.ParquetWriter(place, schema, compression="zstd") as file:
+            for split, tags in parts:
+                columns = [
+                    [data.keys[row] for row in tags.rows.tolist()],
+                    [split] * len(tags.rows),
                     [names[row].tolist() for row in tags.scores >= thresholds],
-                    pa.list_(pa.string()),
-                ),
-                "scores": pa.FixedSizeListArray.from_arrays(tags.scores.ravel(), type=width),
-            }
-        )
-        for split, tags in by_split.items()
-    ]
-    metadata = {"classes": json.dumps(names.tolist()), "subset_id": data.manifest.subset_id}
-    table = pa.concat_tables(tables).replace_schema_metadata(metadata)
-    files.write_whole(path, lambda place: pq.write_table(table, place, compression="zstd"))
+                    pa.FixedSizeListArray.from_arrays(tags.scores.ravel(), type=schema.types[3]),
+                ]
+                file.write_table(pa.table(columns, schema), row_group_size=WRITTEN_AT_ONCE)
+
+    files.write_whole(path, write)

@@ -14,11 +14,12 @@ from schemas.features import WITHOUT_WEIGHTS, extractor_of
 
 FREE_SETTINGS = (
     "seed", "device", "classes", "small", "audio_run", "visual_run", "stream", "buffer_clips",
-    "workers",
+    "workers", "ontology",
 )  # fmt: skip
 """Settings that may differ from the experiment's without making it another experiment."""
 OURS = (
     "precision", "accumulate", "threshold", "fixed_threshold", "unlabelled", "balanced",
+    "label_quality",
 )  # fmt: skip
 """Settings that no paper states."""
 PAPERS_FRAMES = RECIPES["llp-eccv20"].frames_per_second

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ from models.training.method import NetMethod
 from models.training.results import RunResults
 from models.training.state import Training, begin
 from models.training.tracking import TrackedRun, Trackers
+
+PREDICTED_AT_ONCE = 2**14
+"""Clips of a split that is not scored whose predictions are held at once."""
 
 logger = logging.getLogger(__name__)
 
@@ -140,12 +143,11 @@ def write_run(session: Session, training: Training, started: float) -> RunResult
     data, config, net = training.data, training.config, training.model
     thresholds = task.fit(net, data, config)
     predictions = {
-        split: task.predict(net, data, data.rows(split), config)
-        for split in task.written_splits(data)
+        split: task.predict(net, data, data.rows(split), config) for split in splits.evaluated(data)
     }
     reports = {
-        split: task.evaluate(predictions[split], data, split, config, thresholds)
-        for split in splits.evaluated(data)
+        split: task.evaluate(held, data, split, config, thresholds)
+        for split, held in predictions.items()
     }
     finished = RunResults(
         experiment=session.experiment.name,
@@ -160,13 +162,31 @@ def write_run(session: Session, training: Training, started: float) -> RunResult
         seed=config.seed,
         seconds=round(time.monotonic() - started, 1),
     )
-    if predictions:
-        task.write(folder / runs.PREDICTIONS, data, predictions, thresholds)
+    if task.written_splits(data):
+        written = to_write(training, predictions)
+        task.write(folder / runs.PREDICTIONS, data, written, thresholds)
+        for _ in written:  # where nothing is written, the processes still predict together
+            pass
     finished.write(folder / runs.RESULTS)
     task.draw(folder, data, predictions, reports)
     state = training.state
     figures.save_curves(folder / "curves.png", state.history, task, state.kept_epoch, data.origin)
     return finished
+
+
+def to_write(training: Training, predictions: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the predictions that are written, with their split.
+
+    Splits that are not scored are predicted some clips at a time and never held whole: those of
+    AudioSet's training clips would take 4 GB.
+    """
+    task, data = training.task, training.data
+    for split in task.written_splits(data):
+        if split in predictions:
+            yield split, predictions[split]
+            continue
+        for rows in data.rows(split).split(PREDICTED_AT_ONCE):  # type: ignore[no-untyped-call]
+            yield split, task.predict(training.model, data, rows, training.config)
 
 
 def open_trackers(session: Session, training: Training) -> Trackers:

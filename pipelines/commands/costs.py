@@ -19,7 +19,7 @@ from pipelines.media.media_index import MediaIndex
 from pipelines.store import files
 from schemas import RECIPES, Recipe, UsageError
 from schemas.features import DEFAULT_EXTRACTORS, IMAGE_TABLES
-from schemas.manifests import read_manifest
+from schemas.manifests import WITH_MEDIA, read_manifest
 from schemas.manifests.sources import fetch_annotations
 from schemas.published import cache_folder
 from schemas.recipe import FRAME_SETTINGS
@@ -152,9 +152,11 @@ def _annotations(options: Options) -> str:
         return options.annotations
     if options.dataset == "demo":
         raise UsageError("the demo world is made by its job; give its folder with --annotations")
-    if options.dataset == "folder":
+    if options.dataset in WITH_MEDIA:
         if options.media is None:
-            raise UsageError("data set folder needs --media, the folder or URI with its clips")
+            raise UsageError(
+                f"data set {options.dataset} needs --media, the folder or URI with its clips"
+            )
         return options.media
     return str(fetch_annotations(options.dataset, cache_folder() / "annotations"))
 

@@ -11,7 +11,7 @@ from schemas.failure import UsageError
 from schemas.labels import Vocabulary
 from schemas.messages import unknown
 
-__all__ = ["DATASETS", "read_events", "read_manifest", "vocabulary"]
+__all__ = ["DATASETS", "WITH_MEDIA", "read_events", "read_manifest", "vocabulary"]
 
 DATASETS = {
     "demo": "schemas.manifests.demo",
@@ -20,9 +20,14 @@ DATASETS = {
     "dcase2017": "schemas.manifests.dcase2017",  # Mesaros et al., DCASE 2017
     "ave": "schemas.manifests.ave",  # Tian et al., ECCV 2018
     "kinetics-instruments": "schemas.manifests.kinetics_instruments",  # Kay et al., 2017
+    "esc10": "schemas.manifests.esc10",  # Piczak, ACM Multimedia 2015
+    "esc50": "schemas.manifests.esc50",
+    "urbansound8k": "schemas.manifests.urbansound8k",  # Salamon et al., ACM Multimedia 2014
     "folder": "schemas.manifests.folder",
 }
 """Every data set and the module that reads it."""
+WITH_MEDIA = ("esc10", "esc50", "urbansound8k", "folder")
+"""Data sets whose annotations lie in the folder of their media, where no other is given."""
 
 
 class DatasetReader(Protocol):

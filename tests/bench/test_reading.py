@@ -5,12 +5,17 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
+from models.data.row_groups import Part, read_part
 from pipelines.jobs.pack.pack import finish, pack, plan
 from pipelines.store.feature_store import FeatureStore
 from schemas import Recipe, read_store_manifest
@@ -22,6 +27,8 @@ from tests.stores.writer import RECIPE
 CLIPS, CLIPS_A_FILE, BUFFER, BATCH = 2048, 16, 512, 64
 BEFORE = "b46095c"
 """Commit whose reader is the one before: whole files, lists, float32."""
+PROCESSES = "ae7d9bb"
+"""Commit whose reader of float16 has processes in place of threads."""
 GOAL = 5_000
 SHARD_BYTES = 128 * 2**20
 DISKS = {
@@ -30,6 +37,49 @@ DISKS = {
     "bucket, 80 MB/s a request, 50 ms": (80e6, 50e-3),
 }
 """Bytes a second of one reader, and seconds until its first byte; assumptions, not measured."""
+
+
+def decode(paths: Sequence[Path], checked: bool) -> None:
+    """Decode the column alone, with the checksums of its pages or without."""
+    for path in paths:
+        file = pq.ParquetFile(path, page_checksum_verification=checked)
+        for group in range(file.num_row_groups):
+            file.read_row_group(group, columns=["logmel"], use_threads=False)
+
+
+def read_groups(paths: Sequence[Path]) -> None:
+    """Read row groups as the reader does: presence, order, values that are not finite."""
+    for path in paths:
+        for group in range(pq.read_metadata(path).num_row_groups):
+            read_part(Part(path, (group,)), ("logmel",), 10)
+
+
+def convert(clips: int) -> None:
+    """Copy clips of float16 into batches and make them float32."""
+    held = torch.from_numpy(np.random.default_rng(0).random((64, 10, 100, 64)).astype(np.float16))
+    for _ in range(clips // len(held)):
+        held.clone().float()
+
+
+def parts_of_the_reading(store: Path) -> dict[str, float]:
+    """Return clips per second of a core that does a part of the reading alone."""
+    torch.set_num_threads(1)
+    paths = sorted((store / "snippets").glob("*.parquet"))
+    clips = sum(pq.read_metadata(path).num_rows for path in paths) // 10
+    works: dict[str, Callable[[], object]] = {
+        "bytes of the files copied": lambda: [path.read_bytes() for path in paths],
+        "column decoded by Parquet": lambda: decode(paths, checked=False),
+        "the same with checksums": lambda: decode(paths, checked=True),
+        "row groups as the reader has them": lambda: read_groups(paths),
+        "batches copied and made float32": lambda: convert(clips),
+    }
+    found = {}
+    for name, work in works.items():
+        work()
+        started = time.process_time()
+        work()
+        found[name] = round(clips / (time.process_time() - started), 1)
+    return found
 
 
 def measure(store: Path, workers: int, tree: Path = ROOT) -> dict[str, float]:
@@ -82,9 +132,11 @@ def ratios_of(found: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 @pytest.mark.bench
 def test_reading_before_and_after(tmp_path: Path) -> None:
-    old = tmp_path / "before"
-    subprocess.run(["git", "worktree", "add", "--detach", old, BEFORE], cwd=ROOT, check=True)
+    old, processes = tmp_path / "before", tmp_path / "processes"
+    for tree, commit in ((old, BEFORE), (processes, PROCESSES)):
+        subprocess.run(["git", "worktree", "add", "--detach", tree, commit], cwd=ROOT, check=True)
     found: dict[str, Any] = {}
+    parts: dict[str, dict[str, float]] = {}
     try:
         for kind in ("float32", "float16"):
             small = write_tagging_store(
@@ -94,13 +146,18 @@ def test_reading_before_and_after(tmp_path: Path) -> None:
             shards = packed(small, tmp_path / f"{kind}-packed")
             for name, store in (("small files", small), ("packed", shards)):
                 for workers in (0, 2):
-                    label = f"{kind}, {name}, {workers} processes"
+                    label = f"{kind}, {name}, {workers} readers"
                     if kind == "float32":
                         found[f"before: {label}"] = measure(store, workers, old)
+                    elif workers:
+                        found[f"processes: {label}"] = measure(store, workers, processes)
                     found[f"after: {label}"] = measure(store, workers)
+                if kind == "float16":
+                    parts[name] = parts_of_the_reading(store)
             shutil.rmtree(small)
     finally:
-        subprocess.run(["git", "worktree", "remove", "--force", old], cwd=ROOT, check=True)
+        for tree in (old, processes):
+            subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=ROOT, check=True)
     ratios = ratios_of(found)
     rates = [one["clips_a_core_second"] for name, one in found.items() if "after: float16" in name]
     report = {
@@ -109,7 +166,9 @@ def test_reading_before_and_after(tmp_path: Path) -> None:
         "counts processor time, which other programs of the machine change less",
         "machine": describe(),
         "before_commit": BEFORE,
+        "processes_commit": PROCESSES,
         **found,
+        "clips_a_core_second_of_a_part_alone": parts,
         "ratio_of_float16_after_to_float32_before": ratios,
         "goal": GOAL,
         "two_free_cores_would_give": round(2 * max(rates), 1),

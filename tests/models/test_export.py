@@ -39,10 +39,19 @@ def audio_run(store: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def fusion_run(store: Path, audio_run: Path) -> Path:
-    visual = trained("fayek_visual", store, store.parent / "visual")
-    parts = ("--audio-run", audio_run, "--visual-run", visual, "--units", 16)
-    return trained("fusion-attention", store, store.parent / "fusion", *parts)
+def visual_run(store: Path) -> Path:
+    return trained("fayek_visual", store, store.parent / "visual")
+
+
+@pytest.fixture(
+    scope="module",
+    params=["fusion-attention", "fusion-self", "fusion-mlp", "fusion-regression", "fusion-average"],
+)
+def fusion_run(
+    request: pytest.FixtureRequest, store: Path, audio_run: Path, visual_run: Path
+) -> Path:
+    parts = ("--audio-run", audio_run, "--visual-run", visual_run, "--units", 16)
+    return trained(request.param, store, store.parent / request.param, *parts)
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +130,8 @@ def test_fusion_is_exported_with_the_runs_that_it_fuses(
     data = open_clips(store, run.needs, classes=run.classes)
     data.present["logmel"][1] = False
     data.features["logmel"][1] = 0
+    data.present["resnet152"][2] = False
+    data.features["resnet152"][2] = 0
     given: dict[str, np.ndarray] = {}
     for need in run.needs:
         given |= {need: data.features[need].numpy(), f"{need}_present": data.present[need].numpy()}

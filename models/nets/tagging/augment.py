@@ -6,37 +6,76 @@ Mixtures: Zhang et al., "mixup", ICLR 2018, https://arxiv.org/abs/1710.09412
 Letters: B clips, F frames, C classes.
 """
 
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.nets.tagging.logmel import Spectrogram
+from models.contract.bounds import AtLeast, Share, Weight
+from models.contract.config import LogMelConfig
+from models.nets.tagging.logmel import FRAMES, Spectrogram
 
 BAND_SHIFT = 2
 """Bands that a clip's pitch may be moved by."""
 LEVEL, TILT = 0.3, 0.3
 """Standard deviations of a clip's level and of its slope over the bands, in standardised units."""
-MASKS, MASK_BANDS, MASK_SHARE = 2, 8, 0.15
-"""Masks of each kind, widest mask over bands, longest mask over time as a share of the crop."""
-MIX_SHARE = 0.5
-"""Share of the batches whose clips are mixed with each other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig(LogMelConfig):
+    """Settings of nets that change what they hear in training."""
+
+    augment: Literal["auto", "yes", "no"] = "auto"
+    """Random crops, masks, levels and mixtures of training clips; auto does it for small sets,
+    where the net would learn the clips by heart."""
+    time_shift: Weight = 0.0
+    """Seconds by which a clip is turned at most, its end put before its beginning; 0 turns none."""
+    freq_mask: Annotated[int, AtLeast(0)] = 8
+    """Widest mask over bands, in bands (SpecAugment's F); 0 masks none."""
+    time_mask: Share = 0.15
+    """Longest mask over time, as a share of the crop (SpecAugment's T); 0 masks none."""
+    masks: Annotated[int, AtLeast(0)] = 2
+    """Masks of each kind (SpecAugment's m_F and m_T)."""
+    mixup: Weight = 0.4
+    """Alpha of the beta distribution by which two clips are mixed; 0 mixes none."""
+    mixup_share: Share = 0.5
+    """Share of the batches whose clips are mixed."""
 
 
 class Augmentation(nn.Module):
-    """Crop, move, colour, mask and mix clips; new random numbers each time."""
+    """Turn, crop, move, colour, mask and mix clips; new random numbers each time."""
 
-    def __init__(self, crop_frames: int) -> None:
+    def __init__(self, config: AugmentConfig, crop_frames: int) -> None:
         super().__init__()
-        self.crop_frames = crop_frames
+        self.config, self.crop_frames = config, crop_frames
 
     def forward(self, logmel: Spectrogram, labels: Tensor) -> tuple[Spectrogram, Tensor]:
         """Map normalised frames [B, F, 64] and labels [B, C] to changed ones, F maybe shorter."""
+        config = self.config
+        if config.time_shift:
+            logmel = turned(logmel, round(config.time_shift * FRAMES))
         if self.crop_frames and logmel.frames.shape[1] > self.crop_frames:
             logmel = crop(logmel, self.crop_frames)
-        frames = masked(coloured(moved(logmel.frames)))
-        if torch.rand(()) < MIX_SHARE:
-            return mixed(Spectrogram(frames, logmel.present), labels)
-        return Spectrogram(frames, logmel.present), labels
+        frames = coloured(moved(logmel.frames))
+        logmel = Spectrogram(masked(frames, config), logmel.present)
+        if config.mixup and torch.rand(()) < config.mixup_share:
+            return mixed(logmel, labels, config.mixup)
+        return logmel, labels
+
+
+def turned(logmel: Spectrogram, most: int) -> Spectrogram:
+    """Shift each clip by at most so many frames; what leaves at one end enters at the other.
+
+    The seconds that a clip lacks turn with it.
+    """
+    clips, length = logmel.frames.shape[:2]
+    device = logmel.frames.device
+    shift = torch.randint(-most, most + 1, (clips, 1), device=device)
+    index = (torch.arange(length, device=device) - shift) % length
+    frames = logmel.frames.gather(1, index[..., None].expand(-1, -1, logmel.frames.shape[2]))
+    return Spectrogram(frames, logmel.present.gather(1, index))
 
 
 def crop(logmel: Spectrogram, length: int) -> Spectrogram:
@@ -71,12 +110,12 @@ def coloured(frames: Tensor) -> Tensor:
     return frames + level + TILT * torch.randn(size, device=frames.device) * slope
 
 
-def masked(frames: Tensor) -> Tensor:
+def masked(frames: Tensor, config: AugmentConfig) -> Tensor:
     """Set runs of bands and of frames to the mean, which is zero."""
-    longest = max(1, int(MASK_SHARE * frames.shape[1]))
-    for _ in range(MASKS):
+    longest = int(config.time_mask * frames.shape[1])
+    for _ in range(config.masks):
         frames = frames * _gap(frames, 1, longest)[:, :, None]
-        frames = frames * _gap(frames, 2, MASK_BANDS)[:, None, :]
+        frames = frames * _gap(frames, 2, config.freq_mask)[:, None, :]
     return frames
 
 
@@ -89,9 +128,9 @@ def _gap(frames: Tensor, axis: int, widest: int) -> Tensor:
     return ((index < start) | (index >= start + width)).float()
 
 
-def mixed(logmel: Spectrogram, labels: Tensor) -> tuple[Spectrogram, Tensor]:
+def mixed(logmel: Spectrogram, labels: Tensor, alpha: float) -> tuple[Spectrogram, Tensor]:
     """Mix each clip with another of the batch, labels in the same shares."""
-    share = torch.distributions.Beta(0.4, 0.4).sample((len(labels),)).to(labels.device)
+    share = torch.distributions.Beta(alpha, alpha).sample((len(labels),)).to(labels.device)
     share = torch.maximum(share, 1.0 - share)
     other = torch.randperm(len(labels)).to(labels.device)
     frames = (

@@ -224,7 +224,12 @@ class Loss(nn.Module):
         """Return terms `net0`, `net1` in training, else `clip`; and `total`."""
         nets = {name: clip for name, clip in outputs.extra.items() if name != "frames"}
         parts = nets or {"clip": outputs.clip}
-        return with_total({name: clip_loss(clip, batch.labels) for name, clip in parts.items()})
+        return with_total(
+            {
+                name: clip_loss(clip, batch.labels, quality=batch.quality)
+                for name, clip in parts.items()
+            }
+        )
 
 
 CARD = ModelCard(

@@ -14,19 +14,18 @@ import copy
 import logging
 import math
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.contract.batch import Batch, Outputs
-from models.contract.bounds import Share, Size, ZeroOr
+from models.contract.bounds import AtLeast, Share, Size, ZeroOr
 from models.contract.card import Experiment, ModelCard, PaperRow
-from models.contract.config import LogMelConfig
 from models.data.source import ClipSource
 from models.nets.losses import clip_loss, with_total
-from models.nets.tagging.augment import Augmentation
+from models.nets.tagging.augment import Augmentation, AugmentConfig
 from models.nets.tagging.logmel import (
     FRAMES,
     BandNorm,
@@ -49,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(LogMelConfig):
+class Config(AugmentConfig):
     """The audio ConvNet on AudioSet."""
 
     epochs: Size = 60
@@ -61,9 +60,9 @@ class Config(LogMelConfig):
     with --augment auto take 1."""
     alpha: Share = 0.5
     """Share of the labels in a student's target; the rest is what its teacher says."""
-    augment: Literal["auto", "yes", "no"] = "auto"
-    """Random crops, masks, levels and mixtures of training clips; auto does it for small sets,
-    where the net would learn the clips by heart."""
+    width: Annotated[int, AtLeast(4)] = 64
+    """Channels of the first block; the others grow with it. A net of 16 learns small sets on a
+    CPU."""
     crop_frames: Annotated[int, ZeroOr(FIELD)] = 224
     """Frames of a training crop under augmentation; 0 takes the whole clip."""
 
@@ -86,16 +85,18 @@ def conv(inputs: int, outputs: int, kernel: tuple[int, int], padding: int) -> nn
     )
 
 
-def blocks() -> nn.Sequential:
-    """Return B1 to B7 of table 1: [B, 1, F, 64] to [B, 1024, S, 1]."""
+def blocks(width: int = 64) -> nn.Sequential:
+    """Return B1 to B7 of table 1: [B, 1, F, 64] to [B, 16 width, S, 1]."""
     layers: list[nn.Module] = []
     inputs = 1
-    for outputs, pool in ((64, 4), (128, 2), (256, 2), (512, 2)):
+    for times, pool in ((1, 4), (2, 2), (4, 2), (8, 2)):
+        outputs = times * width
         layers += [conv(inputs, outputs, (3, 3), 1), conv(outputs, outputs, (3, 3), 1)]
         layers += [nn.MaxPool2d(pool)]
         inputs = outputs
-    layers += [conv(512, 2048, (3, 2), 0), conv(2048, 1024, (1, 1), 0)]
-    return nn.Sequential(*layers, conv(1024, 1024, (1, 1), 0))
+    wide, last = 32 * width, 16 * width
+    layers += [conv(inputs, wide, (3, 2), 0), conv(wide, last, (1, 1), 0)]
+    return nn.Sequential(*layers, conv(last, last, (1, 1), 0))
 
 
 class Model(nn.Module):
@@ -104,9 +105,9 @@ class Model(nn.Module):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.bands = BandNorm()
-        self.blocks = blocks().to(memory_format=torch.channels_last)
-        self.classify = nn.Conv2d(1024, config.classes, 1)
-        self.augment = Augmentation(config.crop_frames) if config.augment == "yes" else None
+        self.blocks = blocks(config.width).to(memory_format=torch.channels_last)
+        self.classify = nn.Conv2d(16 * config.width, config.classes, 1)
+        self.augment = Augmentation(config, config.crop_frames) if config.augment == "yes" else None
 
     def forward(self, batch: Batch) -> Outputs:
         """Map `logmel` [B, T, 100, 64] to probabilities of clips and, in `extra`, segments."""
@@ -162,7 +163,7 @@ class Loss(nn.Module):
         target = outputs.extra["targets"]
         if self.teacher is not None and self.taught:
             target = self.alpha * target + (1.0 - self.alpha) * self.teach(outputs, batch)
-        return with_total({"audio": clip_loss(outputs.clip, target)})
+        return with_total({"audio": clip_loss(outputs.clip, target, quality=batch.quality)})
 
     @torch.no_grad()
     def teach(self, outputs: Outputs, batch: Batch) -> Tensor:
@@ -274,7 +275,8 @@ CARD = ModelCard(
     ),
     ours=(
         "epochs", "batch_size", "learning_rate", "decay_every", "decay_factor", "schedule",
-        "weight_decay", "stages", "alpha", "augment", "crop_frames",
+        "weight_decay", "stages", "alpha", "augment", "crop_frames", "time_shift", "freq_mask",
+        "time_mask", "masks", "mixup", "mixup_share",
     ),
     train_splits=("unbalanced_train",),
 )  # fmt: skip

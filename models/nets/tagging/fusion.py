@@ -8,6 +8,7 @@ Differences: see `CARD.differences`.
 Letters besides those of `models.contract.batch`: U units.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,7 +20,7 @@ from models.contract.batch import Batch, Outputs
 from models.contract.bounds import AtLeast, Dropout, Rate, Size, Weight, ZeroOr
 from models.contract.card import Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
-from models.data.clips import in_memory
+from models.data.scored import ScoredClips
 from models.data.source import ClipSource
 from models.nets.losses import clip_loss, with_total
 from models.nets.standardise import Standardised
@@ -90,9 +91,20 @@ class ScoreNorm(Standardised):
         """Standardise scores [B, C]; zero where the clip lacks the modality, bool [B]."""
         return self.standardise(scores) * present[:, None]
 
-    def fit(self, scores: Tensor) -> None:
-        """Take mean and std from scores [N, C]; a class that never varies keeps its scale."""
-        std, mean = torch.std_mean(scores.double(), dim=0, correction=0)
+    def fit(self, scores: Iterable[Tensor]) -> None:
+        """Take mean and std from scores [n, C] of some clips at a time.
+
+        A class that never varies keeps its scale. Source of the sums of parts: Chan, Golub,
+        LeVeque, "Algorithms for computing the sample variance", The American Statistician 1983.
+        """
+        count = 0
+        mean = squares = torch.zeros(len(self.mean), dtype=torch.float64)
+        for part in scores:
+            variance, own = torch.var_mean(part.double(), dim=0, correction=0)
+            total, apart = count + len(part), own - mean
+            squares = squares + len(part) * (variance + apart.square() * count / total)
+            mean, count = mean + apart * len(part) / total, total
+        std = (squares / max(1, count)).sqrt()
         self.set_statistics(mean, torch.where(std > 1e-8, std, 1.0))
 
 
@@ -218,7 +230,7 @@ class Loss(nn.Module):
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
         """Return terms `clip`, for the regression `penalty`, and `total`."""
-        terms = {"clip": clip_loss(outputs.clip, batch.labels)}
+        terms = {"clip": clip_loss(outputs.clip, batch.labels, quality=batch.quality)}
         if "weight" in outputs.extra:
             terms["penalty"] = self.penalty / 2 * outputs.extra["weight"].square().sum()
         return with_total(terms)
@@ -239,13 +251,12 @@ def adapt(config: Config, data: ClipSource) -> Config:
 
 def prepare(training: Training) -> None:
     """Take mean and standard deviation of the scores from the training clips."""
-    data, model = in_memory(training.data), training.model
+    data, model = training.data, training.model
+    assert isinstance(data, ScoredClips)
     assert isinstance(model, Model)
-    rows = data.rows("train")
     for side, norm in zip(SIDES, model.norms, strict=True):
         assert isinstance(norm, ScoreNorm)
-        there = data.present[side][rows, 0]
-        norm.fit(data.features[side][rows, 0][there])
+        norm.fit(map(torch.from_numpy, data.seen(side, "train")))
 
 
 def _row(name: str, table: str, row: str, numbers: tuple[float, float], **settings: Any) -> Any:

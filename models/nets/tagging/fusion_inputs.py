@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from models.contract.config import TaggingConfig
-from models.data.clips import ClipData, in_memory
 from models.data.parquet import read_table
-from models.data.source import ClipSource
+from models.data.scored import AT_ONCE, ScoredClips, ScoreTable
+from models.data.source import ClipSource, ClipTable
 from models.data.splits import folds
 from models.data.streaming import open_data
 from models.nets.tagging import fayek_audio, fayek_visual
@@ -26,7 +28,7 @@ from models.runtime import distributed as parallel
 from models.training import run_folder as runs
 from models.training.method import NetMethod
 from models.training.session import Session, train
-from schemas import StoreManifest, UsageError, read_parquet
+from schemas import UsageError
 from schemas.features import PRESENCE
 
 METHODS: dict[str, NetMethod[Any]] = {
@@ -38,24 +40,22 @@ METHODS: dict[str, NetMethod[Any]] = {
 logger = logging.getLogger(__name__)
 
 
-def derive(data: ClipSource, config: Any, run: Path) -> ClipData:
-    """Return the clips with features `audio` and `visual` [N, 1, C], the scores of two runs.
+def derive(data: ClipSource, config: Any, run: Path) -> ScoredClips:
+    """Return the clips with features `audio` and `visual`, the scores of two runs.
 
     `config` is that of `models.nets.tagging.fusion`, `run` its run folder. What is trained on the
     way stays there and is used again.
     """
-    features, present = {}, {}
-    there = presence(data.manifest)
+    scores = {}
     for side, folder in fused_runs(config, run).items():
         given = getattr(config, f"{side}_run")
         if not given and not (folder / runs.RESULTS).is_file():
             train_single(side, data, config, folder)
-        scores = read_scores(folder, data)
+        scores[side] = read_scores(folder, data)
         if config.cross_fit:
-            scores = cross_fitted(side, data, config, folder, scores)
-        features[side] = torch.from_numpy(scores)[:, None]
-        present[side] = torch.tensor([key in there[side] for key in data.keys])[:, None]
-    return replace(in_memory(data), features=features, present=present, dense_splits=frozenset())
+            cross_fit(side, data, config, folder, scores[side])
+    facts = {name: getattr(data, name) for name in ClipTable.__dataclass_fields__}
+    return ScoredClips(**facts, quality=data.quality, scores=scores, there=presence(data))
 
 
 def fused_runs(config: Any, run: Path) -> Mapping[str, Path]:
@@ -64,12 +64,13 @@ def fused_runs(config: Any, run: Path) -> Mapping[str, Path]:
     return {side: Path(folder) if folder else run / side for side, folder in given.items()}
 
 
-def presence(manifest: StoreManifest) -> dict[str, set[str]]:
-    """Return the keys of the clips that have audio, and of those that have video."""
-    clips = read_table(manifest, "clips", ["clip_key", *PRESENCE.values()])
-    keys = clips["clip_key"].to_pylist()
+def presence(data: ClipSource) -> dict[str, NDArray[np.bool_]]:
+    """Return which clips have audio and which have video, [N] each."""
+    clips = read_table(data.manifest, "clips", ["clip_key", *PRESENCE.values()])
+    place = dict(zip(clips["clip_key"].to_pylist(), range(len(clips)), strict=True))
+    order = np.array([place[key] for key in data.keys], np.int64)
     return {
-        side: {key for key, has in zip(keys, clips[column].to_pylist(), strict=True) if has}
+        side: np.asarray(clips[column].fill_null(False).to_numpy(), np.bool_)[order]
         for side, column in PRESENCE.items()
     }
 
@@ -99,8 +100,8 @@ def train_single(side: str, data: ClipSource, config: Any, folder: Path) -> None
     parallel.wait()
 
 
-def read_scores(folder: Path, data: ClipSource) -> NDArray[np.float32]:
-    """Return the scores [N, C] of a run, in the order of the clips.
+def read_scores(folder: Path, data: ClipSource) -> ScoreTable:
+    """Return the scores of a run, by number of the clip.
 
     `UsageError` when the run is none of a model that tags clips, when it has scored other clips
     (both subset ids are named), or knows other classes.
@@ -112,14 +113,20 @@ def read_scores(folder: Path, data: ClipSource) -> NDArray[np.float32]:
             "into it first"
         )
     try:
-        table = read_parquet(path)
-    except OSError as error:
+        file = pq.ParquetFile(path, pre_buffer=False)
+        refuse_others(file, folder, data)
+        return aligned(file, data, folder)
+    except (OSError, pa.ArrowException) as error:
         raise UsageError(f"{path} is damaged ({error}); train that run again") from None
-    if "scores" not in table.column_names:
+
+
+def refuse_others(file: pq.ParquetFile, folder: Path, data: ClipSource) -> None:
+    """Raise `UsageError` for scores of parsing, of other clips, or of other classes."""
+    if "scores" not in file.schema_arrow.names:
         raise UsageError(
             f"{folder} is the run of a parsing model; fusion takes runs that tag clips"
         )
-    meta = table.schema.metadata
+    meta = file.schema_arrow.metadata
     subset = meta.get(b"subset_id", b"unknown").decode()
     if subset != data.manifest.subset_id:
         raise UsageError(
@@ -128,35 +135,37 @@ def read_scores(folder: Path, data: ClipSource) -> NDArray[np.float32]:
         )
     if json.loads(meta[b"classes"]) != list(data.vocabulary.names):
         raise UsageError(f"{folder} knows other classes than {data.manifest.root}; train it anew")
-    return aligned(table, data, folder)
 
 
-def aligned(table: Any, data: ClipSource, folder: Path) -> NDArray[np.float32]:
-    """Return column `scores` as [N, C] in the order of the clips that have a split."""
-    row_of = {key: row for row, key in enumerate(table["clip_key"].to_pylist())}
+def aligned(file: pq.ParquetFile, data: ClipSource, folder: Path) -> ScoreTable:
+    """Return column `scores` by number of the clip; `UsageError` for a split without scores."""
+    row_of = dict(zip(data.keys, range(len(data.keys)), strict=True))
     width = len(data.vocabulary)
-    flat = table["scores"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    stored = flat.reshape(-1, width).astype(np.float32)
-    scores = np.zeros((len(data.keys), width), np.float32)
-    for row, (key, split) in enumerate(zip(data.keys, data.splits.tolist(), strict=True)):
-        if key in row_of:
-            scores[row] = stored[row_of[key]]
-        elif split:
-            raise UsageError(f"{folder} has no scores of clip {key} ({split}); train it anew")
-    return scores
+    table = ScoreTable(len(data.keys), width)
+    found = np.zeros(len(data.keys), np.bool_)
+    for part in file.iter_batches(AT_ONCE, columns=["clip_key", "scores"], use_threads=False):
+        rows = np.array([row_of.get(key, -1) for key in part["clip_key"].to_pylist()], np.int64)
+        flat = part["scores"].flatten().to_numpy(zero_copy_only=False)
+        known = rows >= 0
+        table.write(rows[known], flat.reshape(-1, width).astype(np.float32)[known])
+        found[rows[known]] = True
+    lacking = np.flatnonzero(~found & (data.splits != ""))
+    if len(lacking):
+        row = int(lacking[0])
+        raise UsageError(
+            f"{folder} has no scores of clip {data.keys[row]} ({data.splits[row]}); train it anew"
+        )
+    return table
 
 
-def cross_fitted(
-    side: str, data: ClipSource, config: Any, folder: Path, scores: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return scores with those of training clips from models that were trained without them.
+def cross_fit(side: str, data: ClipSource, config: Any, folder: Path, scores: ScoreTable) -> None:
+    """Replace the scores of training clips by those of models that were trained without them.
 
     The training clips are dealt into parts, and each part is scored by a model of its own that
     learned from the others. Its run folder is `part-<n>` in that of the full model.
     """
     train_rows = data.rows("train")
     only = replace(data, labels=_zero_outside(data.labels, train_rows))
-    mixed = scores.copy()
     for name, part in folds(replace(only, splits=_anonymous(data)), config.cross_fit, config.seed):
         inner = folder / f"part-{name}"
         clips = replace(part, labels=data.labels)
@@ -164,8 +173,9 @@ def cross_fitted(
             train_single(side, clips, config, inner)
         own = read_scores(inner, clips)
         rows = np.flatnonzero(part.splits == "test")
-        mixed[rows] = own[rows]
-    return mixed
+        for first in range(0, len(rows), AT_ONCE):
+            some = rows[first : first + AT_ONCE]
+            scores.write(some, own.read(some))
 
 
 def _zero_outside(labels: Tensor, rows: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.nets.losses import label_weights
+
 
 def over_instances(locate: Tensor, present: Tensor) -> Tensor:
     """Return the softmax over the instances of each class, [B, P, C]; `present` is bool [B, P]."""
@@ -73,9 +75,10 @@ def l2_normalised(scores: Tensor) -> Tensor:
     return F.normalize(scores, dim=1)
 
 
-def hinge(scores: Tensor, labels: Tensor) -> Tensor:
+def hinge(scores: Tensor, labels: Tensor, quality: Tensor | None = None) -> Tensor:
     """Return the multi-label hinge: mean over clips and classes of max(0, 1 - y s), y = 1 or -1.
 
-    Both are [B, C]; labels are 0 and 1.
+    Both are [B, C]; labels are 0 and 1. `quality` as `models.nets.losses.clip_loss` takes it.
     """
-    return (1.0 - (2.0 * labels - 1.0) * scores).clamp_min(0.0).mean()
+    losses = (1.0 - (2.0 * labels - 1.0) * scores).clamp_min(0.0)
+    return (losses if quality is None else losses * label_weights(labels, quality)).mean()

@@ -21,7 +21,7 @@ from models.contract.bounds import Dropout, Rate, Size
 from models.contract.card import Departure, Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
 from models.data.source import ClipSource
-from models.nets.losses import clip_loss, with_total
+from models.nets.losses import clip_loss, label_weights, with_total
 from models.nets.small_sets import settings_for_few
 from models.nets.standardise import Standardised
 from models.nets.tagging import mil
@@ -167,11 +167,14 @@ class Loss(nn.Module):
         """Return term `clip` and `total`."""
         score = outputs.extra["score"]
         if self.config.pooling == "wsddn":
-            value = clip_loss(outputs.clip, batch.labels, reduction="sum") / len(score)
+            total = clip_loss(outputs.clip, batch.labels, "sum", batch.quality)
+            value = total / len(score)
         elif self.config.loss == "hinge":
-            value = mil.hinge(score, batch.labels)
+            value = mil.hinge(score, batch.labels, batch.quality)
         else:
-            value = F.binary_cross_entropy_with_logits(score, batch.labels)
+            quality = batch.quality
+            weight = None if quality is None else label_weights(batch.labels, quality)
+            value = F.binary_cross_entropy_with_logits(score, batch.labels, weight)
         return with_total({"clip": value})
 
 

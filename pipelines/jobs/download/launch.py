@@ -44,6 +44,11 @@ _WITHOUT_STARTS = {
     "authors publish and give their folder with --source",
     "demo": "the demo world is generated, not downloaded; run beam run features --dataset demo",
     "folder": "data set folder has no YouTube ids; give --source, a mirror or a folder",
+    **{
+        name: f"data set {name} is an archive, not a list of videos; unpack it and give its folder "
+        "to beam run features with --media"
+        for name in ("esc10", "esc50", "urbansound8k")
+    },
 }
 """Data sets that cannot be cut out of YouTube videos, and what to do instead."""
 

@@ -35,6 +35,7 @@ from pipelines.store.locking import locked
 from pipelines.store.scratch import sweep_scratch_folders
 from schemas import FEATURES, RECIPES, Recipe, UsageError
 from schemas.machine.precision import Precision
+from schemas.manifests import WITH_MEDIA
 from schemas.messages import unknown
 from schemas.published import cache_folder
 from schemas.recipe import FRAME_SETTINGS, read_degradation
@@ -282,8 +283,10 @@ def _find_sources(options: Options) -> tuple[str, str]:
     media = files.absolute(options.media)
     if files.is_local(media) and not Path(media).is_dir():
         raise UsageError(f"--media {options.media} is not a folder; give the folder with the clips")
+    if options.dataset in WITH_MEDIA and options.annotations is None and files.is_local(media):
+        return media, media
     if options.dataset == "folder" and options.annotations is None:
-        return media if files.is_local(media) else NO_ANNOTATIONS, media
+        return NO_ANNOTATIONS, media
     if options.annotations is not None:
         return files.absolute(options.annotations), media
     from schemas.manifests.sources import fetch_annotations

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +15,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from torch import Tensor
 
 from models import train
 from models.data import splits, streaming
 from models.data.clips import open_clips
 from models.data.row_groups import Part, read_part
 from models.data.sampling import balanced, mix_parts
-from models.data.streaming import Reader, StreamedClips, open_data, open_stream
+from models.data.streaming import (
+    AHEAD,
+    Reader,
+    StreamedClips,
+    open_data,
+    open_stream,
+    read_ahead,
+)
 from models.nets.tagging import fayek_visual
 from pipelines.commands.validate import find_problems
 from pipelines.jobs.pack.pack import finish, pack, plan
@@ -155,17 +162,30 @@ def test_loaders_give_what_the_order_says_from_shards_of_their_own(store: Path) 
 def test_loader_holds_two_buffers_of_its_share_of_clips(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held: list[int] = []
+    held: list[list[int]] = []
 
-    class NotedChunks(streaming.Chunks):
-        def __init__(self, reader: Reader, chunks: Sequence[Tensor]) -> None:
-            held.append(reader.most)
-            super().__init__(reader, chunks)
+    def noted(readers: Sequence[Reader], *given: Any, **more: Any) -> Any:
+        held.append([reader.most for reader in readers])
+        return read_ahead(readers, *given, **more)
 
-    monkeypatch.setattr(streaming, "Chunks", NotedChunks)
+    monkeypatch.setattr(streaming, "read_ahead", noted)
     for workers in (1, 2):
         next(iter(stream(store, workers, buffer_clips=12).load([torch.tensor([0, 1])])))
-    assert held == [24, 12]
+    assert held == [[24], [12, 12]]
+
+
+def test_threads_read_some_batches_ahead_and_end_with_the_epoch(store: Path) -> None:
+    data = stream(store, workers=2)
+    readers = [CountingReader(data.reader) for _ in range(2)]
+    rows = [torch.tensor([int((data.part_of == part).argmax())]) for part in range(12)] * 3
+    before = threading.active_count()
+    batches = read_ahead(readers, rows)
+    next(batches)
+    assert threading.active_count() == before + 2
+    batches.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+    read = [len(reader.read_parts) for reader in readers]
+    assert 1 <= sum(read) <= 2 * AHEAD + 1
 
 
 def test_loaders_share_the_buffer_within_which_an_epoch_is_shuffled(

@@ -197,7 +197,7 @@ def test_clips_with_events_in_both_modalities_are_drawn_first(clips: ClipData) -
 
 def test_predictions_are_written_second_by_second(clips: ClipData, tmp_path: Path) -> None:
     by_split = {split: guesses(clips, split) for split in ("val", "test")}
-    BOTH.write(tmp_path / "predictions.parquet", clips, by_split, None)
+    BOTH.write(tmp_path / "predictions.parquet", clips, by_split.items(), None)
     table = pq.read_table(tmp_path / "predictions.parquet")
     assert json.loads(table.schema.metadata[b"classes"]) == list(CLASSES)
     rows = table.to_pylist()

@@ -185,7 +185,7 @@ def test_tags_are_written_clip_by_clip(clips: ClipData, tmp_path: Path) -> None:
     by_split = {split: guesses(clips, split) for split in ("test", "train")}
     reached = by_split["test"].scores[:6].diagonal()  # a score that is its threshold counts
     cuts = Thresholds(tuned_on="val", values=tuple(reached.tolist()))
-    TASK.write(tmp_path / "predictions.parquet", clips, by_split, cuts)
+    TASK.write(tmp_path / "predictions.parquet", clips, by_split.items(), cuts)
     table = pq.read_table(tmp_path / "predictions.parquet")
     assert json.loads(table.schema.metadata[b"classes"]) == list(CLASSES)
     assert table.schema.metadata[b"subset_id"].decode() == clips.manifest.subset_id

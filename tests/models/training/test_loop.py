@@ -187,7 +187,7 @@ def test_two_processes_train_as_one_with_the_double_batch(tmp_path: Path) -> Non
         }
         (tmp_path / side).mkdir()
         path = tmp_path / side / "predictions.parquet"
-        tagging.write_tags(path, data, tags, np.full(len(CLASSES), 0.5))
+        tagging.write_tags(path, data, tags.items(), np.full(len(CLASSES), 0.5))
         arguments += [f"--{side}-run", str(tmp_path / side)]
     train.main([*arguments, "--batch-size", "16", "--run", str(tmp_path / "one")])
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--"]

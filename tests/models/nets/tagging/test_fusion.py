@@ -44,7 +44,7 @@ def singles(store: Path) -> dict[str, Path]:
     for side, good in (("audio", slice(0, half)), ("visual", slice(half, None))):
         skill = np.full(len(CLASSES), 0.3)
         skill[good] = 2.0
-        logits = (data.labels.numpy() - 0.5) * 2 * skill
+        logits = (data.labels.float().numpy() - 0.5) * 2 * skill
         logits = logits + random.standard_normal(logits.shape)
         folders[side] = made_run(store.parent / side, data, 1 / (1 + np.exp(-logits)))
     return folders
@@ -58,7 +58,8 @@ def made_run(folder: Path, data: ClipData, scores: Any) -> Path:
         )
         for split in ("train", "val", "test")
     }
-    tagging.write_tags(folder / "predictions.parquet", data, tags, np.full(len(CLASSES), 0.5))
+    path = folder / "predictions.parquet"
+    tagging.write_tags(path, data, tags.items(), np.full(len(CLASSES), 0.5))
     return folder
 
 
@@ -187,13 +188,13 @@ def test_scores_are_normalised_by_training_clips_alone(
 ) -> None:
     config = fusion.Config(classes=len(CLASSES), **given(singles))  # type: ignore[arg-type]
     data = fusion_inputs.derive(open_clips(store, ()), config, tmp_path)
-    data.features["audio"][data.rows("test")] = 0.0
+    data.scores["audio"].write(data.rows("test").numpy(), np.zeros((60, 6), np.float32))
     training = begin(fusion.Model(config), fusion.Loss(config), data, config, fusion.CARD.task)
     fusion.prepare(training)
     assert isinstance(training.model, fusion.Model)
     norm = training.model.norms[0]
     assert isinstance(norm, fusion.ScoreNorm)
-    held = data.features["audio"][data.rows("train"), 0]
+    held = torch.from_numpy(data.scores["audio"].read(data.rows("train").numpy()))
     torch.testing.assert_close(norm.mean, held.mean(dim=0))
     torch.testing.assert_close(norm.std, held.std(dim=0, correction=0))
 
@@ -211,7 +212,7 @@ def test_fusion_beats_the_better_model_and_scores_again_alike(
     rows = data.rows("test").numpy()
     best = max(
         tagging_scores(
-            fusion_inputs.read_scores(folder, data)[rows], data.labels[rows].numpy() > 0.5
+            fusion_inputs.read_scores(folder, data).read(rows), data.labels[rows].numpy() > 0.5
         )["map"]
         for folder in singles.values()
     )
@@ -241,9 +242,11 @@ def test_scores_follow_their_clips_into_another_order(
     store: Path, singles: dict[str, Path]
 ) -> None:
     data = open_clips(store, ())
-    whole = fusion_inputs.read_scores(singles["audio"], data)
+    rows = np.arange(len(data.keys))
+    whole = fusion_inputs.read_scores(singles["audio"], data).read(rows)
     turned = ClipData(**{**vars(data), "keys": data.keys[::-1], "splits": data.splits[::-1]})
-    np.testing.assert_array_equal(fusion_inputs.read_scores(singles["audio"], turned), whole[::-1])
+    found = fusion_inputs.read_scores(singles["audio"], turned).read(rows)
+    np.testing.assert_array_equal(found, whole[::-1])
 
 
 def test_missing_runs_are_trained_once_and_cross_fitted(
@@ -263,7 +266,7 @@ def test_missing_runs_are_trained_once_and_cross_fitted(
             for one in present
         }
         path = session.folder / "predictions.parquet"
-        tagging.write_tags(path, data, tags, np.full(len(CLASSES), 0.5))
+        tagging.write_tags(path, data, tags.items(), np.full(len(CLASSES), 0.5))
         (session.folder / "results.json").write_text("{}")
         return {}
 
@@ -272,7 +275,7 @@ def test_missing_runs_are_trained_once_and_cross_fitted(
     run = tmp_path / "run"
     data = fusion_inputs.derive(open_clips(store, ()), config, run)
     assert len(trained) == 2 * (1 + 3)
-    audio = data.features["audio"][:, 0, 0]
+    audio = data.scores["audio"].read(np.arange(len(data.keys)))[:, 0]
     assert audio[data.rows("test")].tolist() == pytest.approx([0.24] * 8)
     assert audio[data.rows("train")].tolist() == pytest.approx([0.16] * 24)
     fusion_inputs.derive(open_clips(store, ()), config, run)

@@ -44,12 +44,19 @@ def test_head_that_got_worse_gets_no_weight() -> None:
 def test_gap_that_shrank_does_not_take_all_weight() -> None:
     after = {"audio": (0.72, 0.7), "visual": (0.4, 0.8), "joint": (0.3, 0.7)}
     found = g_blend.blend_weights(START, after)  # audio's gap shrank by 0.02
-    least = 0.05 * 0.4
+    least = 0.13 * 0.4
     raw = {"audio": 0.3 / least**2, "visual": 0.2 / 0.4**2, "joint": 0.3 / 0.4**2}
     assert found == pytest.approx({key: one / sum(raw.values()) for key, one in raw.items()})
     nobody = {"audio": (0.8, 0.7), "visual": (0.9, 0.8), "joint": (0.9, 0.9)}
     by_gain = g_blend.blend_weights(START, nobody)
     assert by_gain == pytest.approx({"audio": 3 / 6, "visual": 2 / 6, "joint": 1 / 6})
+
+
+def test_weights_of_equal_gains_go_as_far_apart_as_published_ones_and_little_further() -> None:
+    after = {"audio": (0.1, 0.7), "visual": (0.69, 0.7), "joint": (0.699, 0.7)}
+    found = g_blend.blend_weights(START, after)
+    assert found["visual"] == pytest.approx(found["joint"])
+    assert 0.506 / 0.009 < found["visual"] / found["audio"] < 60
 
 
 def test_without_any_gain_weights_are_equal_and_it_says_so(

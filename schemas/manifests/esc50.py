@@ -1,0 +1,48 @@
+"""ESC-50 (Piczak, "ESC: dataset for environmental sound classification", ACM Multimedia 2015).
+
+2,000 recordings of five seconds, 50 classes, five folds by source. The archive as it comes:
+`meta/esc50.csv` and `audio/1-100032-A-0.wav`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from schemas.clip import Clip
+from schemas.events import Event
+from schemas.labels import Vocabulary
+from schemas.manifests.fold_tables import FoldTable, Row
+
+HOME = "published at github.com/karolpiczak/ESC-50"
+"""Where the files come from, for error messages."""
+
+
+def esc_table(dataset: str, ten: bool) -> FoldTable:
+    """Return the table of ESC-50, or of the ten classes that ESC-10 takes from it."""
+
+    def row(cells: list[str]) -> Row:
+        file, fold, target, category, esc10, source, _ = cells
+        if esc10 not in ("True", "False"):
+            raise ValueError("column esc10 is True or False")
+        chosen = esc10 == "True" or not ten
+        return Row(file, fold, source, int(target), category, chosen)
+
+    header = "filename,fold,target,category,esc10,src_file,take"
+    return FoldTable(dataset, ("meta/esc50.csv", "esc50.csv"), HOME, header, row, folds=5)
+
+
+TABLE = esc_table("esc50", ten=False)
+
+
+def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
+    """Return the clips of one fold or of all; `repair` changes nothing."""
+    return TABLE.clips(folder, split)
+
+
+def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event]:
+    """Return no events: labels are of whole files."""
+    return TABLE.events(split)
+
+
+def vocabulary(folder: Path) -> Vocabulary:
+    """Return the class names in the order of their numbers."""
+    return TABLE.vocabulary(folder)
