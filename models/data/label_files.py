@@ -3,7 +3,7 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,9 +27,10 @@ def with_whole_paths(config: Config) -> Config:
     if not isinstance(config, TaggingConfig):
         return config
     given = {name: getattr(config, name) for name in FILES}
-    return replace(
-        config, **{name: str(Path(path).resolve()) for name, path in given.items() if path}
-    )
+    whole: dict[str, Any] = {
+        name: str(Path(path).resolve()) for name, path in given.items() if path
+    }
+    return replace(config, **whole)
 
 
 def with_label_quality(data: Source, config: TrainConfig) -> Source:

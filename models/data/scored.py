@@ -45,7 +45,7 @@ class ScoreTable:
             return self._values[rows]
         scores = np.empty((len(rows), self.width // 4), np.float32)
         for first, last in _runs(rows):
-            view = memoryview(scores[first:last]).cast("B")
+            view = scores[first:last].data.cast("B")
             if os.preadv(self._file.fileno(), [view], int(rows[first]) * self.width) < len(view):
                 raise OSError("the temporary file of the scores is shorter than it was made")
         return scores
@@ -57,7 +57,7 @@ class ScoreTable:
             return
         held = np.ascontiguousarray(scores, np.float32)
         for first, last in _runs(rows):
-            view = memoryview(held[first:last]).cast("B")
+            view = held[first:last].data.cast("B")
             os.pwritev(self._file.fileno(), [view], int(rows[first]) * self.width)
 
 

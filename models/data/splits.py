@@ -56,7 +56,8 @@ def refuse_hopeless(data: ClipSource, split: str = "train") -> None:
     A classifier that has never seen anything else has nothing to tell apart.
     """
     blocks = data.rows(split).split(BLOCK)  # type: ignore[no-untyped-call]
-    counts = sum(data.labels[rows].sum(dim=0) for rows in blocks).cpu().numpy()
+    sums = [data.labels[rows].sum(dim=0) for rows in blocks]
+    counts = torch.stack(sums).sum(dim=0).cpu().numpy()
     names = data.vocabulary.names
     shown = np.flatnonzero(counts)
     if len(shown) < 2:

@@ -130,33 +130,39 @@ def ratios_of(found: dict[str, Any]) -> dict[str, dict[str, float]]:
     }
 
 
+def measured(root: Path, old: Path, processes: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read stores of both types, small files and shards: the rates, and those of the parts."""
+    found: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
+    for kind in ("float32", "float16"):
+        small = write_tagging_store(
+            root / kind, train=CLIPS, val=0, test=0, seconds=10, features=("logmel",),
+            parts=CLIPS // CLIPS_A_FILE, recipe=RECIPE.with_(logmel_type=kind),
+        )  # fmt: skip
+        shards = packed(small, root / f"{kind}-packed")
+        for name, store in (("small files", small), ("packed", shards)):
+            for workers in (0, 2):
+                label = f"{kind}, {name}, {workers} readers"
+                if kind == "float32":
+                    found[f"before: {label}"] = measure(store, workers, old)
+                elif workers:
+                    found[f"processes: {label}"] = measure(store, workers, processes)
+                found[f"after: {label}"] = measure(store, workers)
+            if kind == "float16":
+                parts[name] = parts_of_the_reading(store)
+        shutil.rmtree(small)
+    return found, parts
+
+
 @pytest.mark.bench
 def test_reading_before_and_after(tmp_path: Path) -> None:
-    old, processes = tmp_path / "before", tmp_path / "processes"
-    for tree, commit in ((old, BEFORE), (processes, PROCESSES)):
+    trees = {tmp_path / "before": BEFORE, tmp_path / "processes": PROCESSES}
+    for tree, commit in trees.items():
         subprocess.run(["git", "worktree", "add", "--detach", tree, commit], cwd=ROOT, check=True)
-    found: dict[str, Any] = {}
-    parts: dict[str, dict[str, float]] = {}
     try:
-        for kind in ("float32", "float16"):
-            small = write_tagging_store(
-                tmp_path / kind, train=CLIPS, val=0, test=0, seconds=10, features=("logmel",),
-                parts=CLIPS // CLIPS_A_FILE, recipe=RECIPE.with_(logmel_type=kind),
-            )  # fmt: skip
-            shards = packed(small, tmp_path / f"{kind}-packed")
-            for name, store in (("small files", small), ("packed", shards)):
-                for workers in (0, 2):
-                    label = f"{kind}, {name}, {workers} readers"
-                    if kind == "float32":
-                        found[f"before: {label}"] = measure(store, workers, old)
-                    elif workers:
-                        found[f"processes: {label}"] = measure(store, workers, processes)
-                    found[f"after: {label}"] = measure(store, workers)
-                if kind == "float16":
-                    parts[name] = parts_of_the_reading(store)
-            shutil.rmtree(small)
+        found, parts = measured(tmp_path, *trees)
     finally:
-        for tree in (old, processes):
+        for tree in trees:
             subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=ROOT, check=True)
     ratios = ratios_of(found)
     rates = [one["clips_a_core_second"] for name, one in found.items() if "after: float16" in name]

@@ -95,4 +95,4 @@ def test_fusion_in_pieces_is_the_fusion_of_everything_at_once(
     one, other = map(pq.read_table, files)
     assert one.column("clip_key").equals(other.column("clip_key"))
     flat = [np.asarray(table["scores"].combine_chunks().flatten()) for table in (one, other)]
-    np.testing.assert_allclose(*flat, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(flat[0], flat[1], rtol=1e-4, atol=1e-6)
