@@ -136,7 +136,7 @@ def test_fusion_is_exported_with_the_runs_that_it_fuses(
     for need in run.needs:
         given |= {need: data.features[need].numpy(), f"{need}_present": data.present[need].numpy()}
     found = ran("onnx", tmp_path / "net", given)
-    np.testing.assert_allclose(found["clip"], tag_clips(run, data).scores, atol=1e-5)
+    np.testing.assert_allclose(found["clip"], tag_clips(run, data).scores, atol=1e-4)
 
 
 def test_net_on_pixels_takes_bytes(pixel_run: Path, store: Path, tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from models import registry, train
 from models.contract.batch import Batch, Outputs
 from models.contract.config import TrainConfig
-from models.data.clips import in_memory, open_clips
+from models.data.clips import open_clips
+from models.data.scored import ScoredClips, ScoreTable
+from models.data.source import ClipTable
 from models.nets.tagging import fusion
 from models.runtime import distributed as parallel
 from models.training import checkpoint, loop, state
@@ -108,11 +110,14 @@ def test_training_stopped_within_an_epoch_ends_as_one_that_was_not(
             store, name, batch_size=8, **({"method": "mlp"} if name == "fusion" else {})
         )
         if name == "fusion":
-            scores = torch.rand(len(training.data.keys), 1, len(CLASSES))
-            data = in_memory(training.data)
-            for side in fusion.SIDES:
-                data.features[side] = scores
-                data.present[side] = torch.ones(len(scores), 1, dtype=torch.bool)
+            table = ScoreTable(len(training.data.keys), len(CLASSES))
+            rows = np.arange(table.clips)
+            table.write(rows, torch.rand(table.clips, len(CLASSES)).numpy())
+            facts = {one: getattr(training.data, one) for one in ClipTable.__dataclass_fields__}
+            training.data = ScoredClips(
+                **facts, scores=dict.fromkeys(fusion.SIDES, table),
+                there=dict.fromkeys(fusion.SIDES, rows >= 0),
+            )  # fmt: skip
             fusion.prepare(training)
         return training
 
