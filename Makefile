@@ -31,7 +31,7 @@ INSTALL := $(if $(PIP_INDEX_URL),UV_DEFAULT_INDEX="$(PIP_INDEX_URL)") $(BIN)/uv 
 LOCKED := --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 .DEFAULT_GOAL := help
-.PHONY: help install index features train test test-flink test-spark test-images test-browser test-faults test-kills test-mutants check docs bench lock clean
+.PHONY: help install index features train test test-flink test-spark test-images test-browser test-faults test-kills test-mutants check docs recording bench lock clean
 
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +102,9 @@ check: $(VENV)/dev.done ## style, types and layers
 docs: $(VENV)/dev.done ## the site, in out/site; strict: no link may be broken
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "open out/site/index.html"
+
+recording: $(VENV)/dev.done ## type commands into a terminal, write docs/terminal.md; needs tmux
+	@$(BIN)/python -m pytest tests/terminal -m recording
 
 bench: $(VENV)/dev.done ## measure speed, write docs/benchmarks
 	@$(BIN)/python -m pytest tests -m bench
