@@ -58,6 +58,8 @@ class Options:
     """Folder of the feature store (OUT of the features job)."""
     annotations: Path | None = None
     """Folder with the original annotation files; their dense truth replaces the store's."""
+    subset: Path | None = None
+    """Only the clips of a subset file, one key a line (beam coverage --write makes one)."""
     run: Path | None = None
     """Folder that the run is written to; default runs/<experiment>-<seed>, or the next free folder
     beside it."""
@@ -94,6 +96,10 @@ class Options:
             raise ValueError(f"folds and seeds go one at a time, got {self.folds} and {self.seeds}")
         if self.fold and not self.folds:
             raise ValueError("fold names one of the folds, so say how many there are: --folds 5")
+        if self.folds and self.subset is not None:
+            raise ValueError(
+                "folds and subset go one at a time; make a store of the subset's clips"
+            )
         if self.sweep and (self.folds or self.seeds > 1):
             raise ValueError("sweep goes without folds and seeds; give them the best settings")
         if self.resume and self.overwrite:
@@ -224,10 +230,14 @@ def open_store(
 ) -> ClipSource:
     """Open the store; whatever speaks against training on it shows before a run folder is made."""
     from models.data.label_files import with_label_quality
+    from models.data.splits import only
     from models.data.streaming import open_data
+    from schemas.subset import read_subset
 
     data = open_data(features, method.features(config), options.annotations, config)
     data = with_label_quality(data, config)
+    if options.subset is not None:
+        data = only(data, read_subset(options.subset))
     if options.folds:
         return data
     data.rows("train")

@@ -190,6 +190,7 @@ _RECORDS = {
         size=pa.int64(), source=_TEXT, format_id=_TEXT, video_codec=_TEXT, width=_I32,
         height=_I32, fps=_F64, audio_codec=_TEXT, sample_rate=_I32, audio_channels=_I32,
         identity=_TEXT, yt_dlp=_TEXT, ffmpeg=_TEXT, fetched_at=_TEXT, fetched_bytes=pa.int64(),
+        phash=_TEXT,
     ),
 }  # fmt: skip
 """Columns of the tables without features."""

@@ -5,7 +5,7 @@ Letters: N clips, C classes.
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.data.source import ClipSource
 from schemas import UsageError
+from schemas.manifest import subset_id
 
 HELD_OUT_FROM = 5000
 """Training clips from which on some are held out for validation where a data set has no such."""
@@ -31,6 +32,26 @@ logger = logging.getLogger(__name__)
 def evaluated(data: ClipSource) -> list[str]:
     """Return the splits to report: all with clips but the training split, by name."""
     return [name for name in sorted(set(data.splits.tolist()) - {"train"}) if name]
+
+
+def only(data: Source, keys: Collection[str]) -> Source:
+    """Return the clips with a split for those that a subset names alone; others play no part.
+
+    Whatever names the data by its subset names that of these clips. `UsageError` where the store
+    has none of them.
+    """
+    named = np.array([key in keys for key in data.keys], bool)
+    if not named.any():
+        raise UsageError(
+            f"{data.manifest.root} has none of the {len(keys):,} clips that --subset names"
+        )
+    held = subset_id(key for key, is_named in zip(data.keys, named, strict=True) if is_named)
+    manifest = replace(data.manifest, data={**data.manifest.data, "subset_id": held})
+    logger.info(
+        "%d of the store's %d clips are in the subset, which names %d",
+        named.sum(), len(named), len(keys),
+    )  # fmt: skip
+    return replace(data, manifest=manifest, splits=np.where(named, data.splits, ""))
 
 
 def hold_out(data: Source, at_least: int = HELD_OUT_FROM) -> Source:

@@ -74,6 +74,7 @@ def look(options: Options) -> Iterator[Finding]:
     yield _yt_dlp()
     yield _solver()
     yield _javascript()
+    yield _tokens()
     yield from _weights(options)
     yield _disk(Path(options.out))
     yield _gpu()
@@ -123,6 +124,21 @@ def _javascript() -> Finding:
         note = f"{', '.join(old)} is too old for yt-dlp; install a newer one or deno"
         return Finding("JavaScript", "note", note)
     return Finding("JavaScript", "note", f"none of {known}; yt-dlp needs one for YouTube")
+
+
+def _tokens() -> Finding:
+    """Look for a provider of proof-of-origin tokens that answers."""
+    from pipelines.jobs.download.token_providers import find_providers
+
+    found = find_providers()
+    ready = [name for name, said in found.items() if not said]
+    if ready:
+        return Finding("PO tokens", "ok", f"{', '.join(ready)} answers")
+    if found:
+        said = "; ".join(f"{name}: {said}" for name, said in found.items())
+        return Finding("PO tokens", "note", f"{said}; see docs/download.md")
+    note = "no provider; needed only where a failure says so (docs/download.md)"
+    return Finding("PO tokens", "note", note)
 
 
 def _weights(options: Options) -> Iterator[Finding]:

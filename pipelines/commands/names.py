@@ -31,6 +31,11 @@ COMMANDS = {
     "report": Command(
         "pipelines.commands.report.command", "a page to look at a store or a media folder"
     ),
+    "coverage": Command(
+        "pipelines.commands.coverage",
+        "which clips a store holds, and which two labs share",
+        loads="",
+    ),
     "import-npy": Command(
         "pipelines.commands.import_npy", "published .npy features of LLP to tables"
     ),

@@ -1,12 +1,14 @@
 """Options that jobs share: which clips of which data set, what may fail, where the job runs."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from schemas import FEATURES, Reason, UsageError
 from schemas.manifests import DATASETS
 from schemas.messages import quoted, suggestion, unknown
 from schemas.settings.bounds import AtLeast, Between
+from schemas.subset import read_subset
 
 _WEIGHTS = "weights, nets and number formats"
 _FAILURES = "failures and repetition"
@@ -51,6 +53,8 @@ class ClipOptions(RunnerOptions):
     """Folder with the data set's original annotation files; fetched when it is left out."""
     split: str | None = None
     """Only this split of the data set."""
+    subset: str | None = None
+    """Only the clips of a subset file, one key a line (beam coverage --write makes one)."""
     limit: Annotated[int | None, AtLeast(1)] = None
     """Only the first so many clips of the manifest."""
     repair: bool = False
@@ -71,6 +75,11 @@ def check_dataset(name: str) -> None:
     """Raise `UsageError` with a suggestion for a data set that does not exist."""
     if name not in DATASETS:
         raise UsageError(unknown("data set", name, DATASETS))
+
+
+def read_subset_option(path: str | None) -> frozenset[str] | None:
+    """Return the clip keys of `--subset`, None where it is not given."""
+    return None if path is None else read_subset(Path(path))
 
 
 def read_extractors(text: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import Any
 from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.store import files
+from pipelines.store.near_duplicates import NearDuplicates
 from schemas import Clip, UsageError, read_parquet
 from schemas.checked_json import parse_json
 from schemas.machine.clock import utc_stamp
@@ -25,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 MOST_OTHER_FILES = 20
 """Names of files not taken for media that are listed."""
+MOST_PAIRS = 20
+"""Pairs of near duplicates that the page lists."""
 NOT_TRIED = "not_tried"
 """Reason of a clip that has neither been fetched nor failed."""
 
@@ -79,6 +82,8 @@ class Coverage:
     """Split to class to counts; a clip counts for each of its labels."""
     other_files: Sequence[str] = ()
     """Files in the media folder that are not taken for media."""
+    near_duplicates: NearDuplicates | None = None
+    """Clips of different videos that look or sound alike; None where nobody looked."""
 
     @classmethod
     def of(
@@ -121,6 +126,11 @@ class Coverage:
             "subset_id": self.subset_id,
             "date": self.date,
             **self.all.to_json(),
+            **(
+                {"near_duplicates": self.near_duplicates.to_json()}
+                if self.near_duplicates is not None
+                else {}
+            ),
             "other_files": {
                 "count": len(self.other_files),
                 "names": list(self.other_files[:MOST_OTHER_FILES]),
@@ -146,6 +156,8 @@ class Coverage:
             "",
             *_table("split", self.splits),
         ]
+        if self.near_duplicates is not None and self.near_duplicates.pairs:
+            lines += ["", *_duplicate_lines(self.near_duplicates)]
         if self.other_files:
             names = ", ".join(f"`{_cell(name)}`" for name in self.other_files[:MOST_OTHER_FILES])
             lines += ["", f"Not taken for media: {len(self.other_files):,} files, {names}."]
@@ -194,6 +206,16 @@ def _read_failures(uri: str) -> Iterator[tuple[str, str]]:
     """Yield clip key and reason of every failure."""
     table = read_parquet(io.BytesIO(files.read(uri)), ["clip_key", "reason"])
     return zip(*(column.to_pylist() for column in table.columns), strict=True)
+
+
+def _duplicate_lines(found: NearDuplicates) -> Iterator[str]:
+    """Yield how many clips are nearly the same, and the first of them."""
+    yield (
+        f"Near duplicates: {len(found.pairs):,} pairs of clips of different videos look or sound "
+        f"alike, {len(found.across_splits):,} of them in two splits."
+    )
+    first = found.to_json(MOST_PAIRS)["first"]
+    yield " ".join(f"`{_cell(one)}` ~ `{_cell(other)}`;" for one, other in first)[:-1] + "."
 
 
 def _sentence(share: Share) -> str:

@@ -1,18 +1,38 @@
 """The end of a download: check that no clip vanished, write the manifest and the coverage."""
 
 import importlib.metadata
+import io
 import platform
 from collections import Counter
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from pipelines.jobs.download.job import DownloadJob
+from pipelines.store import files
 from pipelines.store.coverage import Coverage, write_coverage
+from pipelines.store.media_store import MediaStore
+from pipelines.store.near_duplicates import NearDuplicates, find_near_duplicates
 from pipelines.store.parquet import failures_table
-from schemas import TableName
+from schemas import Clip, TableName, read_parquet
 from schemas.manifest import subset_id
 from schemas.secrets import redact_address
+
+
+def _near_duplicates(
+    store: MediaStore, clips: Mapping[str, Clip], done: Collection[str]
+) -> NearDuplicates:
+    """Compare the hashes of the clips that are here."""
+    hashes: dict[str, str] = {}
+    for path in store.parts(store.state())["media"]:
+        table = read_parquet(io.BytesIO(files.read(files.join(store.out, *path.split("/")))))
+        if "phash" in table.schema.names:
+            keys, words = (table[name].to_pylist() for name in ("clip_key", "phash"))
+            hashes |= {key: word for key, word in zip(keys, words, strict=True) if word}
+    held = {key: word for key, word in hashes.items() if key in done and key in clips}
+    videos = {key: clips[key].video_id for key in held}
+    return find_near_duplicates(held, videos, {key: clips[key].split or "" for key in held})
 
 
 def finish(job: DownloadJob) -> dict[str, Any]:
@@ -45,8 +65,7 @@ def finish(job: DownloadJob) -> dict[str, Any]:
         },
     }
     reasons = {key: str(failure.reason) for key, failure in state.failed.items()}
-    write_coverage(
-        job.media,
-        Coverage.of(job.dataset, clips.values(), state.done, reasons, subset_id(state.done)),
-    )
+    coverage = Coverage.of(job.dataset, clips.values(), state.done, reasons, subset_id(state.done))
+    coverage.near_duplicates = _near_duplicates(store, clips, state.done)
+    write_coverage(job.media, coverage)
     return store.write_manifest(store.state(), extra, facts, done=state.done)

@@ -26,6 +26,7 @@ from pipelines.store.units import (
 )
 from schemas import Clip, Reason
 from schemas.manifests import read_manifest
+from schemas.subset import of_subset
 
 WITHOUT_START_TIMES = frozenset({"ave"})
 """Data sets that do not say where in its video a clip starts: their media are the clips."""
@@ -61,6 +62,8 @@ class DownloadJob:
     """Mean pause before the second try, in seconds; doubled before each further one."""
     unit_size: int = 32
     split: str | None = None
+    subset: frozenset[str] | None = None
+    """Keys of the only clips to take; None for all."""
     limit: int | None = None
     retry: frozenset[Reason] = frozenset(reason for reason in Reason if reason.retryable)
     repair: bool = False
@@ -99,7 +102,7 @@ class DownloadJob:
         else:
             stems = sorted(dict(self.locations()))
             clips = (Clip(stem, 0.0, math.inf, name=stem) for stem in stems)
-        return itertools.islice(clips, self.limit)
+        return itertools.islice(of_subset(clips, self.subset), self.limit)
 
     def locations(self) -> Iterator[tuple[str, str]]:
         """Yield stem and location of every file of a source on this machine or in a bucket."""

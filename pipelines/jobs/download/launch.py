@@ -23,7 +23,7 @@ from pipelines.jobs.download.job import DownloadJob
 from pipelines.jobs.download.pool import SCRATCH_PREFIX
 from pipelines.jobs.download.rate_limit import RatePolicy
 from pipelines.jobs.download.summary import print_summary
-from pipelines.jobs.options import check_dataset, read_reasons
+from pipelines.jobs.options import check_dataset, read_reasons, read_subset_option
 from pipelines.runners.launch import check_out, run_to_end
 from pipelines.runners.presets import Destination, check_reachable, choose_destination
 from pipelines.store import files
@@ -113,6 +113,7 @@ def make_job(options: Options) -> DownloadJob:
         first_pause_s=options.retry_pause,
         unit_size=options.unit_size,
         split=options.split,
+        subset=read_subset_option(options.subset),
         limit=options.limit,
         retry=read_reasons(options.retry),
         repair=options.repair,
@@ -198,4 +199,5 @@ def _find_annotations(options: Options, source: str) -> str | None:
 def _check_clips(job: DownloadJob) -> None:
     """Read the manifest once, so that a bad line shows now."""
     if sum(1 for _ in job.clips()) == 0:
-        raise UsageError(f"the manifest of {job.dataset} has no clip")
+        named = " that --subset names" if job.subset is not None else ""
+        raise UsageError(f"the manifest of {job.dataset} has no clip{named}")

@@ -10,7 +10,7 @@ from schemas import StoreManifest, TableName, read_parquet, table_schema
 from schemas.manifest import subset_id
 
 _TABLES: tuple[TableName, ...] = ("media", "failures")
-_LATER = ("fetched_bytes",)
+_LATER = ("fetched_bytes", "phash")
 """Columns that stores of before have not."""
 
 

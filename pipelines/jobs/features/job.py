@@ -16,6 +16,7 @@ from pipelines.store.units import ClipTask, Unit, into_units, open_tasks, repeat
 from schemas import Clip, Event, Reason, Recipe, Vocabulary
 from schemas.manifests import read_events, read_manifest, vocabulary
 from schemas.manifests.folder import LABEL_FILE, bare_clip, classes_of, clip_of_path
+from schemas.subset import of_subset
 
 _KNOWN_NAMES = {LABEL_FILE, *OWN_NAMES}
 """Files and folders in a media folder that a job reads or writes itself."""
@@ -34,6 +35,8 @@ class FeaturesJob:
     recipe: Recipe
     runtime: Runtime
     split: str | None = None
+    subset: frozenset[str] | None = None
+    """Keys of the only clips to take; None for all."""
     limit: int | None = None
     """Only the first so many clips of the manifest."""
     unit_size: int = 16
@@ -54,7 +57,7 @@ class FeaturesJob:
         clips = self._labelled()
         if self.dataset == "folder" and self.annotations != self.media:
             clips = self._with_unlabelled(clips)
-        return itertools.islice(clips, self.limit)
+        return itertools.islice(of_subset(clips, self.subset), self.limit)
 
     def events(self) -> Iterator[Event]:
         """Yield the dense truth of every split, also of those that this run leaves out."""

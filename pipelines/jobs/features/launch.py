@@ -17,7 +17,12 @@ from pipelines.jobs.features.graph import build
 from pipelines.jobs.features.job import NO_ANNOTATIONS, FeaturesJob
 from pipelines.jobs.features.summary import print_summary
 from pipelines.jobs.features.worker import SCRATCH_PREFIX, Runtime
-from pipelines.jobs.options import check_dataset, read_extractors, read_reasons
+from pipelines.jobs.options import (
+    check_dataset,
+    read_extractors,
+    read_reasons,
+    read_subset_option,
+)
 from pipelines.runners.beam_options import local_processes
 from pipelines.runners.launch import check_out, run_to_end
 from pipelines.runners.presets import (
@@ -107,6 +112,7 @@ def make_job(options: Options, *, need_media: bool = True, remote: bool = False)
         recipe=recipe,
         runtime=_runtime(options),
         split=options.split,
+        subset=read_subset_option(options.subset),
         limit=options.limit,
         unit_size=options.unit_size,
         retry=read_reasons(options.retry),
@@ -299,7 +305,8 @@ def _check_media(job: FeaturesJob) -> None:
     index = job.media_index()
     with_file = [index.find(clip) is not None for clip in job.clips()]
     if not with_file:
-        raise UsageError(f"the manifest of {job.dataset} in {job.annotations} has no clip")
+        named = " that --subset names" if job.subset is not None else ""
+        raise UsageError(f"the manifest of {job.dataset} in {job.annotations} has no clip{named}")
     if not any(with_file):
         raise UsageError(
             f"--media {job.media} holds {len(index)} media files and none is a clip of "

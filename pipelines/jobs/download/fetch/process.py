@@ -21,6 +21,7 @@ from pipelines.jobs.download.fetch.cut import FinishedClip, cut_clip
 from pipelines.jobs.download.fetch.local_sources import extract_media
 from pipelines.jobs.download.fetch.messages import FetchedMedia, FetchRequest, FetchResult
 from pipelines.media.child_process import answer_requests
+from pipelines.media.perceptual_hash import hash_clip
 from schemas import KnownError, Reason
 from schemas.messages import printable, printable_lines
 from schemas.secrets import redact, secrets_of_address
@@ -141,6 +142,7 @@ def _facts(clip: FinishedClip, fetched: FetchedMedia) -> dict[str, Any]:
         "height": video and video.height, "fps": video and video.fps,
         "audio_codec": audio and audio.codec, "sample_rate": audio and audio.sample_rate,
         "audio_channels": audio and audio.channels, "fetched_bytes": fetched.n_bytes,
+        "phash": hash_clip(clip.path),
     }  # fmt: skip
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.commands.check import Finding, _tokens
+from pipelines.jobs.download.token_providers import find_providers
 from tests.pipelines.conftest import Beam
 from tests.pipelines.jobs.download.conftest import youtube_id
 from tests.pipelines.jobs.download.server import Site
@@ -84,3 +86,18 @@ def test_plan_says_how_long_it_takes(shared: Path, beam: Beam) -> None:
     assert "46.5 h at the job's own pace" in said
     two = " ".join(beam(*words, "--identities", 2).stdout.split())
     assert "19.7 h = 11,849 / 300 per hour / 2 identities" in two
+
+
+def test_provider_of_tokens_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_providers() == {}
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "token_plugins"))
+    for state, said in (
+        ("ready", ""),
+        ("silent", "it is installed and does not answer"),
+        ("broken", "RuntimeError: no way"),
+    ):
+        monkeypatch.setenv("EARSIGHT_TEST_TOKENS", state)
+        assert find_providers() == {"local:test": said}
+    assert _tokens().verdict == "note"
+    monkeypatch.setenv("EARSIGHT_TEST_TOKENS", "ready")
+    assert _tokens() == Finding("PO tokens", "ok", "local:test answers")
