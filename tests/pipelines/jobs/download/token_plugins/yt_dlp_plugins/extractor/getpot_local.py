@@ -11,7 +11,7 @@ from yt_dlp.extractor.youtube.pot.provider import (
 
 
 @register_provider
-class LocalPTP(PoTokenProvider):  # type: ignore[call-arg]
+class LocalPTP(PoTokenProvider):
     """Looked for by `beam check`."""
 
     PROVIDER_NAME = "local:test"
