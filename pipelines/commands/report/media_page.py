@@ -24,6 +24,10 @@ _DRAWN = {
 }  # fmt: skip
 
 
+LOST = frozenset({"gone", "private", "geo_blocked", "age_restricted"})
+"""Reasons by which a data set decays: nobody gets these clips from the site any more, or here."""
+
+
 def media_page(manifest: StoreManifest) -> str:
     """Return the page of a media folder as HTML; `UsageError` when a table cannot be read."""
     media = read_rows(manifest, "media")
@@ -35,6 +39,7 @@ def media_page(manifest: StoreManifest) -> str:
         facts=list(_head(manifest, media)),
         reasons=reasons, fates=fate_rows, classes=list(classes(manifest)),
         sources=list(_sources(media)), hours=list(_hours(media, failures)),
+        days=list(_days(media, failures)),
         histograms=list(_histograms(media)),
         failures=failure_rows(failures), failed=len(failures),
         media=list(_media_rows(media[:MOST_ROWS])), clips=len(media), most_rows=MOST_ROWS,
@@ -83,6 +88,24 @@ def _hours(media: Sequence[Row], failures: Sequence[Row]) -> Iterator[list[tuple
         yield [
             (f"{hour.replace('T', ' ')}:00" if hour else "unknown", hour),
             (f"{came[hour]:,}", came[hour]), (f"{total:,}", total), (why, why),
+        ]  # fmt: skip
+
+
+def _days(media: Sequence[Row], failures: Sequence[Row]) -> Iterator[list[tuple[str, object]]]:
+    """Yield a row per day: how many clips came, and which are lost for good, so far and why."""
+    came = Counter(row["fetched_at"][:10] for row in media if row["fetched_at"])
+    lost: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in failures:
+        if row["reason"] in LOST:
+            lost[(row["at"] or "")[:10]][row["reason"]] += 1
+    ended = gone = 0
+    for day in sorted({*came, *lost}):
+        total = lost[day].total()
+        ended, gone = ended + came[day] + total, gone + total
+        why = ", ".join(f"{reason} {count}" for reason, count in lost[day].most_common())
+        yield [
+            (day or "unknown", day), (f"{came[day]:,}", came[day]), (f"{total:,}", total),
+            (f"{100 * gone / ended:.1f}", gone / ended), (why, why),
         ]  # fmt: skip
 
 
