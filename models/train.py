@@ -232,7 +232,7 @@ def open_store(
     from models.data.label_files import with_label_quality
     from models.data.splits import only
     from models.data.streaming import open_data
-    from schemas.subset import read_subset
+    from schemas.manifests.subset import read_subset
 
     data = open_data(features, method.features(config), options.annotations, config)
     data = with_label_quality(data, config)

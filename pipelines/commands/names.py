@@ -32,7 +32,7 @@ COMMANDS = {
         "pipelines.commands.report.command", "a page to look at a store or a media folder"
     ),
     "coverage": Command(
-        "pipelines.commands.coverage",
+        "pipelines.commands.coverage.command",
         "which clips a store holds, and which two labs share",
         loads="",
     ),

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from schemas import FEATURES, Reason, UsageError
 from schemas.manifests import DATASETS
+from schemas.manifests.subset import read_subset
 from schemas.messages import quoted, suggestion, unknown
 from schemas.settings.bounds import AtLeast, Between
-from schemas.subset import read_subset
 
 _WEIGHTS = "weights, nets and number formats"
 _FAILURES = "failures and repetition"

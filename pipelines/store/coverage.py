@@ -15,7 +15,6 @@ from typing import Any
 from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.store import files
-from pipelines.store.near_duplicates import NearDuplicates
 from schemas import Clip, UsageError, read_parquet
 from schemas.checked_json import parse_json
 from schemas.machine.clock import utc_stamp
@@ -82,8 +81,9 @@ class Coverage:
     """Split to class to counts; a clip counts for each of its labels."""
     other_files: Sequence[str] = ()
     """Files in the media folder that are not taken for media."""
-    near_duplicates: NearDuplicates | None = None
-    """Clips of different videos that look or sound alike; None where nobody looked."""
+    near_duplicates: Mapping[str, Any] | None = None
+    """How many `pairs` of clips of different videos look or sound alike, how many of them
+    `across_splits`, and the `first` of them; None where nobody looked."""
 
     @classmethod
     def of(
@@ -127,7 +127,7 @@ class Coverage:
             "date": self.date,
             **self.all.to_json(),
             **(
-                {"near_duplicates": self.near_duplicates.to_json()}
+                {"near_duplicates": dict(self.near_duplicates)}
                 if self.near_duplicates is not None
                 else {}
             ),
@@ -156,7 +156,7 @@ class Coverage:
             "",
             *_table("split", self.splits),
         ]
-        if self.near_duplicates is not None and self.near_duplicates.pairs:
+        if self.near_duplicates is not None and self.near_duplicates["pairs"]:
             lines += ["", *_duplicate_lines(self.near_duplicates)]
         if self.other_files:
             names = ", ".join(f"`{_cell(name)}`" for name in self.other_files[:MOST_OTHER_FILES])
@@ -208,14 +208,14 @@ def _read_failures(uri: str) -> Iterator[tuple[str, str]]:
     return zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
-def _duplicate_lines(found: NearDuplicates) -> Iterator[str]:
+def _duplicate_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield how many clips are nearly the same, and the first of them."""
     yield (
-        f"Near duplicates: {len(found.pairs):,} pairs of clips of different videos look or sound "
-        f"alike, {len(found.across_splits):,} of them in two splits."
+        f"Near duplicates: {found['pairs']:,} pairs of clips of different videos look or sound "
+        f"alike, {found['across_splits']:,} of them in two splits."
     )
-    first = found.to_json(MOST_PAIRS)["first"]
-    yield " ".join(f"`{_cell(one)}` ~ `{_cell(other)}`;" for one, other in first)[:-1] + "."
+    first = found["first"][:MOST_PAIRS]
+    yield "; ".join(f"`{_cell(one)}` ~ `{_cell(other)}`" for one, other in first) + "."
 
 
 def _sentence(share: Share) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines.jobs.download.duplicates.near_duplicates import NearDuplicates, find_near_duplicates
 from pipelines.jobs.download.job import DownloadJob
 from pipelines.store import files
 from pipelines.store.coverage import Coverage, write_coverage
 from pipelines.store.media_store import MediaStore
-from pipelines.store.near_duplicates import NearDuplicates, find_near_duplicates
 from pipelines.store.parquet import failures_table
 from schemas import Clip, TableName, read_parquet
 from schemas.manifest import subset_id
@@ -66,6 +66,6 @@ def finish(job: DownloadJob) -> dict[str, Any]:
     }
     reasons = {key: str(failure.reason) for key, failure in state.failed.items()}
     coverage = Coverage.of(job.dataset, clips.values(), state.done, reasons, subset_id(state.done))
-    coverage.near_duplicates = _near_duplicates(store, clips, state.done)
+    coverage.near_duplicates = _near_duplicates(store, clips, state.done).to_json()
     write_coverage(job.media, coverage)
     return store.write_manifest(store.state(), extra, facts, done=state.done)

@@ -26,7 +26,7 @@ from pipelines.store.units import (
 )
 from schemas import Clip, Reason
 from schemas.manifests import read_manifest
-from schemas.subset import of_subset
+from schemas.manifests.subset import of_subset
 
 WITHOUT_START_TIMES = frozenset({"ave"})
 """Data sets that do not say where in its video a clip starts: their media are the clips."""

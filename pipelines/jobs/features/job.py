@@ -16,7 +16,7 @@ from pipelines.store.units import ClipTask, Unit, into_units, open_tasks, repeat
 from schemas import Clip, Event, Reason, Recipe, Vocabulary
 from schemas.manifests import read_events, read_manifest, vocabulary
 from schemas.manifests.folder import LABEL_FILE, bare_clip, classes_of, clip_of_path
-from schemas.subset import of_subset
+from schemas.manifests.subset import of_subset
 
 _KNOWN_NAMES = {LABEL_FILE, *OWN_NAMES}
 """Files and folders in a media folder that a job reads or writes itself."""

@@ -9,7 +9,7 @@ from models.data.clips import open_clips
 from models.data.splits import only
 from schemas import UsageError
 from schemas.manifest import subset_id
-from schemas.subset import read_subset
+from schemas.manifests.subset import read_subset
 from tests.pipelines.conftest import Beam, make_clip
 from tests.stores.parsing import ParsingRows
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import av.logging
 
+from pipelines.jobs.download.duplicates.perceptual_hash import hash_clip
 from pipelines.jobs.download.fetch.cut import FinishedClip, cut_clip
 from pipelines.jobs.download.fetch.local_sources import extract_media
 from pipelines.jobs.download.fetch.messages import FetchedMedia, FetchRequest, FetchResult
 from pipelines.media.child_process import answer_requests
-from pipelines.media.perceptual_hash import hash_clip
 from schemas import KnownError, Reason
 from schemas.messages import printable, printable_lines
 from schemas.secrets import redact, secrets_of_address

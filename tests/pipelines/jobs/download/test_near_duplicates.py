@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.media.perceptual_hash import hash_clip
-from pipelines.store.near_duplicates import find_near_duplicates
+from pipelines.jobs.download.duplicates.near_duplicates import find_near_duplicates
+from pipelines.jobs.download.duplicates.perceptual_hash import hash_clip
 from tests.pipelines.conftest import Beam
 from tests.pipelines.jobs.download.conftest import read_media
 from tests.pipelines.jobs.download.hls import make_chirp, run_ffmpeg

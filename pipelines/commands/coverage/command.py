@@ -11,9 +11,9 @@ from rich.table import Table
 
 from schemas import StoreManifest, UsageError, read_parquet, read_store_manifest
 from schemas.manifest import MANIFEST, subset_id
+from schemas.manifests.subset import read_subset, subset_text
 from schemas.messages import printable
 from schemas.settings import screen
-from schemas.subset import read_subset, subset_text
 
 _MOST_SHOWN = 5
 _ALL = "all"

@@ -1,0 +1,1 @@
+"""`beam coverage`: which clips stores hold, and which two labs share."""
