@@ -102,12 +102,12 @@ def test_jobs_take_only_the_subset(tmp_path: Path, beam: Beam) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     both = beam("coverage", out)
     assert f"subset {subset_id(['a', 'c'])}" in both.stdout
-    subset.write_text("nobody\n")
-    done = beam(*words[:-1], tmp_path / "none", *more)
-    assert done.returncode == 2
-    assert "that --subset names" in done.stderr
     store = tmp_path / "store"
     fetched = ("run", "download", "--dataset", "folder", "--source", media, "--media", store)
+    subset.write_text("nobody\n")
+    done = beam(*fetched, "--subset", subset)
+    assert done.returncode == 2
+    assert "that --subset names" in done.stderr
     subset.write_text("b\n")
     done = beam(*fetched, "--subset", subset)
     assert done.returncode == 0, done.stderr[-2000:]
