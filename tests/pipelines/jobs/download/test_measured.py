@@ -28,7 +28,7 @@ from tests.pipelines.jobs.download.conftest import (
     write_clips,
     youtube_id,
 )
-from tests.pipelines.jobs.download.hls import files_of, make_chirp, make_hls, run_ffmpeg
+from tests.pipelines.jobs.download.hls import files_of, itagged, make_chirp, make_hls, run_ffmpeg
 from tests.pipelines.jobs.download.server import Fault, Site
 from tests.pipelines.jobs.download.test_faults import path_of, run_faults, set_up
 from tests.pipelines.jobs.download.test_hostile import hostile_names
@@ -111,11 +111,11 @@ def test_bytes_of_ten_seconds_out_of_ten_minutes(
     for number, form in enumerate(("ts", "fmp4", "apart", "file", "index_last", "whole")):
         name = youtube_id(number)
         if form in ("file", "index_last", "whole"):
-            path = "/late.mp4" if form == "index_last" else "/film.mp4"
+            path = "/film.mp4" if form == "file" else "/late.mp4"
             site.play(name, path, 600.0, contentLength=str(size))
         else:
             folder = make_hls(tmp_path / form, film, form)
-            site.files |= files_of(folder, f"/{form}")
+            site.files |= (itagged if form == "apart" else files_of)(folder, f"/{form}")
             site.play_hls(name, f"/{form}/master.m3u8", 600.0)
         clips = write_clips(tmp_path / f"clips_{form}", [(name, start, start + 10.0)])
         more = ["--hosts", "127.0.0.1", "--videos-per-hour", 0]
