@@ -15,6 +15,8 @@ EXTRACTORS = {
     "segments": "extractors.segments:Segments",  # Parekh et al., CVPRW 2018
     "proposals": "extractors.edgeboxes:EdgeBoxes",  # Zitnick & Dollar, ECCV 2014
     "ncp": "extractors.ncp:NCP",  # Parekh et al., TASLP 2019
+    "clip": "extractors.clip:CLIP",  # Radford et al., ICML 2021
+    "clap": "extractors.clap:CLAP",  # Wu et al., ICASSP 2023
     "frames": "extractors.encoded_frames:EncodedFrames",
 }
 

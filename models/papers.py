@@ -1,6 +1,6 @@
-"""Write docs/papers.md: the papers' numbers, ours beside them where there are any, differences.
+"""Write docs/papers.md and docs/avvp.md: the papers' numbers, ours beside them, differences.
 
-python -m models.papers --runs runs --out docs/papers.md
+python -m models.papers --runs runs --out docs/papers.md --board docs/avvp.md
 """
 
 if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
@@ -13,8 +13,9 @@ if __name__ == "__main__":  # import this checkout; a signal while it loads is n
 
     exit_at_once()
 
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,13 +51,20 @@ class Options:
     """Folder with run folders of models/train.py; it may be missing."""
     out: Path = Path("docs/papers.md")
     """Page to write."""
+    board: Path = Path("docs/avvp.md")
+    """Page of the systems for audio-visual video parsing, by year."""
+    demo: Path = Path("docs/benchmarks/avvp.json")
+    """Their scores on the demo world, as they were measured; it may be missing."""
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command."""
     options = cli.read(Options, arguments, PROGRAM, __doc__)
     cli.say_loading(PROGRAM)
-    files.write_text(options.out, page(comparable_runs(options.runs)))
+    ours = comparable_runs(options.runs)
+    files.write_text(options.out, page(ours))
+    measured = files.read_json(options.demo, "no measurement") if options.demo.is_file() else {}
+    files.write_text(options.board, board(ours, measured))
 
 
 def comparable_runs(folder: Path) -> "dict[str, list[RunResults]]":
@@ -140,6 +148,118 @@ def rows(
         source = f"ours, {len(ours)} seeds, {count} test clips, subset {subsets}"
         lines.append(_line([f"`{experiment.name}`", source, *cells]))
     return lines
+
+
+BOARD = """\
+# Audio-visual video parsing
+
+Which second of a clip holds which event, heard or seen, learnt from labels of whole clips: the
+systems by year, with segment-level (seg) and event-level (ev) Type@AV on LLP as papers print it, in
+per cent. *Demo* is ours on the demo world with seeded weights, mean and standard deviation over
+seeds: it says whether a net learns, and does not stand beside a paper's number. *Real* is ours on
+LLP's own features, from runs without a caveat, with the 95 % bootstrap interval over test clips;
+without such runs it is empty. Every number of the papers is in [papers.md](papers.md).
+`python -m models.papers --runs runs` writes this page.
+"""
+HEADS = (
+    "year",
+    "system",
+    "inputs",
+    "seg Type",
+    "ev Type",
+    "demo seg",
+    "demo ev",
+    "real seg",
+    "command",
+)
+TYPES = ("segment_type_av", "event_type_av")
+NOT_BUILT: tuple[tuple[int, str, float, float], ...] = (
+    (2023, "VPLAN", 61.2, 54.7), (2023, "CMPAE", 63.3, 57.4), (2023, "PoiBin", 61.4, 55.2),
+    (2023, "LSLD", 63.1, 57.6), (2024, "PPL", 64.8, 59.9), (2024, "CoLeaF", 62.6, 57.9),
+    (2024, "LEAP", 62.5, 57.8),
+)  # fmt: skip
+"""Systems of table 1 of Lai et al. 2025 that are not built: year, name, segment and event Type."""
+
+
+def board(ours: "Mapping[str, Sequence[RunResults]]", demo: Mapping[str, Any]) -> str:
+    """Return the page of the systems that parse both modalities, oldest first, as Markdown."""
+    from models import registry
+
+    methods = [registry.load(name) for name in registry.MODELS]
+    rows = [
+        (year_of(method.card), _board_row(method, experiment, ours, demo.get("runs", {})))
+        for method in methods
+        if method.card.task.name == "parsing" and len(method.card.task.modalities) == 2
+        for experiment in method.card.experiments
+        if _on_board(experiment, demo)
+    ]
+    rows += [
+        (year, [name, "", f"{segment:.1f}", f"{event:.1f}", "", "", "", "not built here"])
+        for year, name, segment, event in NOT_BUILT
+    ]
+    lines = [BOARD, _line(HEADS), _line(["---"] * len(HEADS))]
+    lines += [_line([str(year), *cells]) for year, cells in sorted(rows, key=lambda row: row[0])]
+    lines += ["", *_notes(demo)]
+    return "\n".join(lines) + "\n"
+
+
+def _on_board(experiment: Experiment, demo: Mapping[str, Any]) -> bool:
+    """Return whether an experiment has both Types in print, or was run on the demo world."""
+    printed_types = any(set(TYPES) <= row.numbers.keys() for row in experiment.rows)
+    return printed_types or experiment.name in demo.get("runs", {})
+
+
+def _board_row(
+    method: Any, experiment: Experiment, ours: "Mapping[str, Sequence[RunResults]]",
+    demo: Mapping[str, Any],
+) -> list[str]:  # fmt: skip
+    """Return the cells of a system after its year."""
+    needs = [*method.card.needs, *["pseudo_labels"] * method.pseudo_labels]
+    paper: Mapping[str, float] = {}
+    for row in experiment.rows:  # the last one is what later papers quote
+        paper = row.numbers if set(TYPES) <= row.numbers.keys() else paper
+    measured = demo.get(experiment.name, {})
+    return [
+        f"`{experiment.name}`",
+        ", ".join(needs),
+        *(printed(paper.get(name)) for name in TYPES),
+        *(_spread(measured.get(name)) for name in TYPES),
+        _real(ours.get(experiment.name, ())),
+        f"`python models/train.py {experiment.name} --features OUT`",
+    ]
+
+
+def _spread(score: Mapping[str, float] | None) -> str:
+    return "" if score is None else f"{score['mean']:.1f} ± {score['std']:.1f}"
+
+
+def _real(runs: "Sequence[RunResults]") -> str:
+    """Return mean over seeds, the first run's interval, and how many test clips there were."""
+    if not runs:
+        return ""
+    report = runs[0].reports["test"]
+    mean = sum(run.reports["test"].metrics[TYPES[0]] or 0.0 for run in runs) / len(runs)
+    interval = (report.intervals or {}).get(TYPES[0])
+    between = "" if interval is None else f" [{interval[0]:.1f}, {interval[1]:.1f}]"
+    return (
+        f"{mean:.1f}{between}, {len(runs)} seeds, {runs[0].features['clips'].get('test', 0)} clips"
+    )
+
+
+def year_of(card: ModelCard) -> int:
+    """Return the last year that a card's paper names.
+
+    >>> from models import registry
+    >>> year_of(registry.load("han").card)
+    2020
+    """
+    return int(re.findall(r"20\d\d", card.paper)[-1])
+
+
+def _notes(demo: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is to know about the scores on the demo world."""
+    for note in demo.get("notes", ()):
+        yield f"- {note}"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -21,6 +21,10 @@ MODELS = {
     "wu_yang": "models.nets.parsing.wu_yang",  # Wu, Yang, CVPR 2021
     "cross_modal": "models.nets.parsing.cross_modal",  # Cross-Modal learning for AVVP
     "avg": "models.nets.parsing.avg",  # its pre-training by audio-video grounding
+    "jomold": "models.nets.parsing.jomold",  # Cheng et al., ECCV 2022
+    "mm_pyramid": "models.nets.parsing.mm_pyramid",  # Yu et al., ACM MM 2022
+    "valor": "models.nets.parsing.valor",  # Lai, Chen, Wang, NeurIPS 2023
+    "uwav": "models.nets.parsing.uwav",  # Lai et al., CVPR 2025
     "baseline": "models.nets.parsing.baseline",  # baselines of no paper
     "two_stream": "models.nets.tagging.two_stream",  # Parekh et al., CVPR workshops 2018
     "ncp_mil": "models.nets.tagging.ncp_mil",  # Parekh et al., TASLP 2019

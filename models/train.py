@@ -238,6 +238,10 @@ def open_store(
     data = with_label_quality(data, config)
     if options.subset is not None:
         data = only(data, read_subset(options.subset))
+    if method.pseudo_labels:
+        from models.data.pseudo_labels import read_pseudo_labels
+
+        data = replace(data, pseudo_labels=read_pseudo_labels(data))
     if options.folds:
         return data
     data.rows("train")

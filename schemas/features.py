@@ -147,6 +147,14 @@ FEATURES: dict[str, Feature] = {
             about="20 non-negative components of the whole clip's audio, VGGish of each",
         ),
         Feature(
+            extractor="clip", modality="visual", shape=(768,), net="clip", default=False,
+            about="the middle frame of each second at 224x224, CLIP's embedding of length 1",
+        ),
+        Feature(
+            extractor="clap", modality="audio", shape=(512,), net="clap", default=False,
+            about="each second of audio by itself, repeated to ten, CLAP's embedding of length 1",
+        ),
+        Feature(
             extractor="frames", modality="visual", shape=(), dtype=pa.binary(), default=False,
             table="frames", column="image", unit="frame", hop_s=None, columns=_FRAME,
             about="frames as JPEG or WebP at a limited size, for nets that train on pixels",

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 60.0
 """Seconds without an answer after which a download gives up."""
 MOST_BYTES = 4 * 2**30
-"""Bytes of a download at most; the largest published file has 280 MB."""
+"""Bytes of a download at most; the largest published file has 1.7 GB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,11 @@ class PublishedFile:
     """The sha256 or its published first digits; empty where none is published."""
     holds: tuple[str, ...] = ()
     """For a folder: the files in it that are hashed. Empty for a plain file."""
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether a folder's files are published beside each other, not as an archive."""
+        return bool(self.holds) and self.address.endswith("/")
 
 
 def cache_folder() -> Path:
@@ -83,8 +88,14 @@ def fetch(file: PublishedFile, folder: Path, otherwise: str = "") -> Path:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetching-") as scratch:
         fetched = Path(scratch) / "fetched"
         log.info("fetching %s from %s", file.name, file.address)
-        _download(file, fetched, by_hand)
-        if file.holds:
+        if file.one_by_one:
+            for name in file.holds:
+                (fetched / name).parent.mkdir(parents=True, exist_ok=True)
+                part = PublishedFile(f"{file.name}/{name}", file.address + name)
+                _download(part, fetched / name, f"put it into {folder / file.name}{otherwise}")
+        else:
+            _download(file, fetched, by_hand)
+        if file.holds and not file.one_by_one:
             fetched = _unpacked(file, fetched, Path(scratch) / "unpacked")
         _check_pinned(file, _hashes(file, fetched), file.address, by_hand)
         target = folder / file.name

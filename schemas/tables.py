@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from schemas.features import FEATURES, SNIPPETS, Feature, feature_tables
+from schemas.labels import PSEUDO_LABELS
 from schemas.messages import quoted
 from schemas.recipe import RECIPES, Recipe
 
@@ -31,7 +32,9 @@ PACKED = np.dtype("<f2")
 TableName = str
 """Name of a table; features may bring tables of their own (`schemas.features`)."""
 
-TABLES: tuple[TableName, ...] = ("clips", SNIPPETS, *feature_tables(), "failures", "events")
+TABLES: tuple[TableName, ...] = (
+    "clips", SNIPPETS, *feature_tables(), "failures", "events", PSEUDO_LABELS
+)  # fmt: skip
 """Tables of a feature store; a media store has `media` and `failures`."""
 
 
@@ -184,6 +187,9 @@ _RECORDS = {
         at=_TEXT,
     ),
     "events": _record(clip_key=_TEXT, modality=_TEXT, onset_s=_F64, offset_s=_F64, label=_TEXT),
+    PSEUDO_LABELS: _record(
+        clip_key=_TEXT, snippet_index=_I32, modality=_TEXT, label=_TEXT, score=pa.float32()
+    ),
     "media": _record(
         clip_key=_TEXT, video_id=_TEXT, start_s=_F64, end_s=_F64, real_start_s=_F64,
         real_end_s=_F64, duration_s=_F64, shorter=_FLAG, how=_TEXT, offset_s=_F64, sha256=_TEXT,

@@ -64,9 +64,9 @@ def seeded_net(name: str, seed: int) -> tuple[nn.Module, tuple[Tensor, Tensor] |
     """Return a net with calibrated random weights, and scale and shift of its output channels."""
     net = drawn_net(name, seed)
     if name == "vggish":
-        _apply_vggish(net, _cached(f"{name}-{seed}", lambda: _calibrate_vggish(net, seed)))
+        _apply_vggish(net, cached(f"{name}-{seed}", lambda: _calibrate_vggish(net, seed)))
         return net.eval(), None
-    state = _cached(f"{name}-{seed}", lambda: _calibrate_visual(net, name, seed))
+    state = cached(f"{name}-{seed}", lambda: _calibrate_visual(net, name, seed))
     standard = state["standard.scale"], state["standard.shift"]
     net.load_state_dict({k: v for k, v in state.items() if "running" in k}, strict=False)
     return net.eval(), standard
@@ -196,7 +196,7 @@ def seeded_pca(seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return vectors / spread[:, None], means
 
 
-def _cached(name: str, measure: Callable[[], State]) -> State:
+def cached(name: str, measure: Callable[[], State]) -> State:
     """Return what `measure` gives, from the cache folder if it is there; written atomically."""
     path = cache_folder() / "seeded" / f"{name}-v{VERSION}.safetensors"
     if path.is_file():

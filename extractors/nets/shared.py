@@ -17,6 +17,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from extractors.base import LoadOptions
 from extractors.nets import seeded, vggish_net
+from extractors.nets.contrastive import CONTRASTIVE, media_tower
 from extractors.nets.fused_conv import can_fuse, fuse
 from extractors.nets.precision import open_device
 from extractors.nets.threads import one_thread
@@ -84,9 +85,14 @@ def _load(
     precision: Precision,
 ) -> Net:
     output_scaling = None
+    if name in CONTRASTIVE:
+        trunk, output_scaling, provenance = media_tower(name, seed, weights_dir)
+        trunk = trunk.requires_grad_(False).to(device)
+        layout = torch.contiguous_format
+        return Net(trunk, device, torch.float32, layout, output_scaling, provenance)
     if seed is not None:
         trunk, output_scaling = seeded.seeded_net(name, seed)
-        provenance: dict[str, str] = {name: f"seeded:{seed}"}
+        provenance = {name: f"seeded:{seed}"}
     else:
         trunk, provenance = _pretrained(name, weights_dir)
     trunk = trunk.eval().requires_grad_(False)

@@ -35,6 +35,16 @@ WEIGHTS = {
         "vggish_pca_params.npz",
         "https://storage.googleapis.com/audioset/vggish_pca_params.npz",
     ),
+    "clip": PublishedFile(
+        "clip-vit-large-patch14",
+        "https://huggingface.co/openai/clip-vit-large-patch14/resolve/main/",
+        holds=("config.json", "model.safetensors", "vocab.json", "merges.txt"),
+    ),
+    "clap": PublishedFile(
+        "clap-htsat-fused",
+        "https://huggingface.co/laion/clap-htsat-fused/resolve/main/",
+        holds=("config.json", "pytorch_model.bin", "vocab.json", "merges.txt"),
+    ),
     "structured_edges": PublishedFile(
         "model.yml.gz",
         "https://github.com/opencv/opencv_extra/raw/4.x/testdata/cv/ximgproc/model.yml.gz",

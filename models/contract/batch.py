@@ -22,6 +22,9 @@ class Batch:
     """Feature name to bool [B, T], or [B, P]: where the clip has it."""
     labels: Tensor
     """Weak labels of the clips, float [B, C] of zeros and ones."""
+    pseudo_labels: Mapping[str, Tensor] = field(default_factory=dict)
+    """`audio` and `visual` to scores from 0 to 1 that another model gave each second, float
+    [B, T, C]; empty for a net that does not ask for them."""
     dropped_audio: Tensor | None = None
     """bool [B, C]: labels that a method has found not to be heard."""
     dropped_visual: Tensor | None = None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Annotated, Any, Literal, Self
 
-from models.contract.bounds import AtLeast, Rate, Seed, Share, Size, Weight, check
+from models.contract.bounds import AtLeast, Dropout, Rate, Seed, Share, Size, Weight, check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,16 +23,28 @@ class TrainConfig:
     """Precision of matrix products and convolutions in training; auto takes bf16 where the device
     has it, fp16 is for GPUs. Weights and losses stay fp32."""
     learning_rate: Rate = 3e-4
-    """Adam's learning rate in the first epochs."""
+    """Adam's learning rate in the first epochs; with a warm-up, its largest."""
+    optimizer: Literal["adam", "adamw"] = "adam"
+    """adam adds `weight_decay` to the gradients, adamw takes it off the weights."""
+    beta1: Dropout = 0.9
+    """Share of Adam's running mean of the gradients that a step keeps."""
+    max_grad_norm: Weight = 0.0
+    """Norm that the gradients of all weights together are scaled down to where it is larger; 0
+    leaves them as they are."""
     decay_every: Size = 10
     """Decay the learning rate by `decay_factor` every N epochs."""
     decay_factor: Rate = 0.1
     """Factor of each decay; 1 keeps the learning rate."""
-    schedule: Literal["step", "cosine"] = "step"
-    """Learning rate over the epochs: steps by `decay_every` and `decay_factor`, or half a cosine to
-    zero after a warm-up of a twentieth of the epochs."""
+    schedule: Literal["step", "cosine", "warmup-cosine"] = "step"
+    """Learning rate over the epochs: steps by `decay_every` and `decay_factor`; half a cosine to
+    zero after a warm-up of a twentieth of the epochs; or half a cosine to `min_learning_rate` after
+    a linear warm-up of `warmup_epochs`."""
+    warmup_epochs: Annotated[int, AtLeast(0)] = 0
+    """Epochs of the warm-up of schedule warmup-cosine; the last of them has the full rate."""
+    min_learning_rate: Weight = 0.0
+    """Learning rate at the end of schedule warmup-cosine."""
     weight_decay: Weight = 0.0
-    """L2 penalty that Adam adds to the gradients."""
+    """L2 penalty on the weights, as `optimizer` takes it."""
     keep: Literal["best", "last"] = "best"
     """Epoch whose weights are kept: the best by the task's selection metric on the validation clips
     (ties take the later one), or the last."""
@@ -53,11 +65,20 @@ class TrainConfig:
         """Return Adam's learning rate in an epoch, counted from 1."""
         if self.schedule == "step":
             return self.learning_rate * self.decay_factor ** ((epoch - 1) // self.decay_every)
+        if self.schedule == "warmup-cosine":
+            return self._after_warmup(epoch)
         warmup = self.epochs // 20
         if epoch <= warmup:
             return self.learning_rate * epoch / (warmup + 1)
         done = (epoch - 1 - warmup) / (self.epochs - warmup)
         return self.learning_rate * (1.0 + math.cos(math.pi * done)) / 2
+
+    def _after_warmup(self, epoch: int) -> float:
+        if epoch < self.warmup_epochs:
+            return self.learning_rate * epoch / self.warmup_epochs
+        left = max(1, self.epochs - self.warmup_epochs)
+        fall = (1.0 + math.cos(math.pi * (epoch - self.warmup_epochs) / left)) / 2
+        return self.min_learning_rate + (self.learning_rate - self.min_learning_rate) * fall
 
     def to_json(self) -> dict[str, Any]:
         """Return every setting, ready for JSON."""
@@ -133,7 +154,7 @@ class LogMelConfig(TaggingConfig):
     """Clips per forward pass, in each process."""
     learning_rate: Rate = 1e-3
     """Adam's learning rate at the start."""
-    schedule: Literal["step", "cosine"] = "cosine"
+    schedule: Literal["step", "cosine", "warmup-cosine"] = "cosine"
     """Learning rate over the epochs."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Precision of matrix products and convolutions in training."""

@@ -49,6 +49,8 @@ class Method(Generic[ConfigT, ClipsT, TrainingT]):
     """Make the loss: (outputs, batch) to named terms, `total` among them."""
     needs: Callable[[ConfigT], tuple[str, ...]] | None = None
     """Return the features that are read with these settings; None for those of the card."""
+    pseudo_labels: bool = False
+    """Whether it trains on the scores of every second in the store's table `pseudo_labels`."""
     check: Callable[[ConfigT, ClipsT], None] = _nothing
     """Raise `UsageError` for a store that the net cannot be trained on."""
     adapt: Callable[[ConfigT, ClipsT], ConfigT] = _same_config

@@ -55,6 +55,7 @@ class ClipData(ClipSource):
             features={name: values[rows] for name, values in self.features.items()},
             present={name: values[rows] for name, values in self.present.items()},
             labels=self.labels[rows].float(),
+            pseudo_labels=self.pseudo_labels_of(rows),
             dropped_audio=self.dropped_labels("audio", rows),
             dropped_visual=self.dropped_labels("visual", rows),
             quality=self.quality,
@@ -77,6 +78,7 @@ class ClipData(ClipSource):
             splits=self.splits[rows],
             seconds=seconds,
             labels=self.labels[chosen],
+            pseudo_labels={},
             features=cut(self.features),
             present=cut(self.present),
         )
@@ -96,6 +98,9 @@ class ClipData(ClipSource):
             present={name: values.to(device) for name, values in self.present.items()},
             labels=self.labels.to(device),
             quality=None if self.quality is None else self.quality.to(device),
+            pseudo_labels={
+                modality: scores.to(device) for modality, scores in self.pseudo_labels.items()
+            },
         )
 
 

@@ -65,6 +65,9 @@ class ClipSource(ClipTable, ABC):
     """Splits with dense truth."""
     sound_events: tuple[Event, ...] = ()
     """Events of the audio of these splits, with their exact times."""
+    pseudo_labels: Mapping[str, Tensor] = field(default_factory=dict)
+    """`audio` and `visual` to scores of every second by another model, float [N, T, C]; empty
+    unless the net trains on them."""
     dropped: dict[str, Tensor] | None = None
     """`audio` and `visual` to bool [N, C]: labels that a method has found not to hold."""
     quality: Tensor | None = None
@@ -120,6 +123,10 @@ class ClipSource(ClipTable, ABC):
         """Return the same clips with labels dropped for a modality, bool [N, C] each."""
         device = self.labels.device
         return replace(self, dropped={"audio": audio.to(device), "visual": visual.to(device)})
+
+    def pseudo_labels_of(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return the pseudo labels of some clips by modality, [B, T, C] each."""
+        return {modality: scores[rows] for modality, scores in self.pseudo_labels.items()}
 
     def dropped_labels(self, modality: str, rows: Tensor) -> Tensor | None:
         """Return the labels of some clips that are dropped for a modality, bool [B, C]."""

@@ -68,6 +68,8 @@ class Parsing:
 
     modalities: tuple[Modality, ...]
     """Modalities that it parses."""
+    selected_by: str = ""
+    """Score by which the authors' program keeps an epoch, where it is none of those below."""
 
     name: ClassVar[str] = "parsing"
     columns: ClassVar[Mapping[str, str]] = dict(zip(AVVP_NAMES, HEADS, strict=True))
@@ -78,7 +80,9 @@ class Parsing:
 
     @property
     def selection_metric(self) -> str:
-        """Segment Type@AV, or the segment score of the only modality."""
+        """Segment Type@AV, or the segment score of the only modality, or the authors' choice."""
+        if self.selected_by:
+            return self.selected_by
         both = len(self.modalities) == 2
         return "segment_type_av" if both else f"segment_{self.modalities[0]}"
 

@@ -11,6 +11,7 @@ from models.data.source import SPLITS, ClipSource
 from models.runtime import files
 from schemas import FEATURES, RECIPES, StoreManifest
 from schemas.features import WITHOUT_WEIGHTS, extractor_of
+from schemas.labels import PSEUDO_LABELS
 
 FREE_SETTINGS = (
     "seed", "device", "classes", "small", "audio_run", "visual_run", "stream", "buffer_clips",
@@ -46,6 +47,8 @@ def caveats(
     recipe = manifest.data["recipe"]
     read = set(registry.load(card.name).features(config))
     reasons = made_otherwise(recipe, read)
+    if registry.load(card.name).pseudo_labels:
+        reasons += labelled_otherwise(manifest)
     if manifest.dataset != card.dataset:
         reasons.append(f"the data set is {manifest.dataset}, the paper's is {card.dataset}")
     else:
@@ -76,6 +79,17 @@ def made_otherwise(recipe: Mapping[str, Any], read: Collection[str]) -> list[str
     if recipe.get("degrade"):
         reasons.append(f"the media were made worse on purpose ({recipe['degrade']})")
     return reasons
+
+
+def labelled_otherwise(manifest: StoreManifest) -> list[str]:
+    """Return what makes the pseudo labels of a store others than any paper's."""
+    made = manifest.data.get(PSEUDO_LABELS)
+    if not isinstance(made, dict):
+        return ["nobody has said where the pseudo labels come from"]
+    weights = str(made.get("weights", ""))
+    if weights.startswith("seeded"):
+        return [f"the pseudo labels come from random weights ({weights})"]
+    return []
 
 
 def _of_frames(need: str) -> bool:

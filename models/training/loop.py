@@ -138,6 +138,9 @@ def _step(training: Training, batches: Sequence[Batch], clips: int, progress: fl
             terms = _backward(training, replace(batch, progress=progress), clips)
         for name, value in terms.items():
             own[name] = own.get(name, 0.0) + value * len(batch.labels)
+    if training.config.max_grad_norm:
+        training.scaler.unscale_(training.optimizer)
+        nn.utils.clip_grad_norm_(training.model.parameters(), training.config.max_grad_norm)
     training.scaler.step(training.optimizer)
     training.scaler.update()
     sums = training.state.sums

@@ -116,7 +116,7 @@ class Training:
 
     def restart(self) -> None:
         """Forget the optimiser's state and the weights that were kept: another stage begins."""
-        self.optimizer = adam(self.model, self.config)
+        self.optimizer = make_optimizer(self.model, self.config)
         self.state.kept_epoch, self.state.kept_score, self.state.kept = 0, -math.inf, {}
 
 
@@ -133,7 +133,7 @@ def begin(
         data=data,
         config=config,
         task=task,
-        optimizer=adam(model, config),
+        optimizer=make_optimizer(model, config),
         device=device,
         autocast_dtype=dtype,
         scaler=torch.amp.GradScaler(device.type, enabled=dtype == torch.float16),
@@ -141,8 +141,10 @@ def begin(
     )
 
 
-def adam(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Return Adam over the net's parameters, without state yet."""
-    return torch.optim.Adam(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Return Adam or AdamW over the net's parameters, without state yet."""
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(
+        model.parameters(), lr=config.learning_rate, betas=(config.beta1, 0.999),
+        weight_decay=config.weight_decay, fused=True,
+    )  # fmt: skip

@@ -25,6 +25,9 @@ COMMANDS = {
     "run pack": Command(
         "pipelines.jobs.pack.command", "many small files of a store to a few large ones", True
     ),
+    "run labels": Command(
+        "pipelines.commands.labels.command", "per-second labels by CLIP and CLAP into a store"
+    ),
     "validate": Command(
         "pipelines.commands.validate", "read every shard of a store back and check it"
     ),
@@ -38,6 +41,9 @@ COMMANDS = {
     ),
     "import-npy": Command(
         "pipelines.commands.import_npy", "published .npy features of LLP to tables"
+    ),
+    "import-labels": Command(
+        "pipelines.commands.labels.import_command", "published per-second labels into a store"
     ),
     "recipes": Command("pipelines.commands.recipes", "how each recipe makes features", loads=""),
     "compare": Command("pipelines.commands.compare", "our features against published .npy files"),

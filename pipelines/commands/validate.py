@@ -26,6 +26,7 @@ from schemas import (
     tensor_values,
 )
 from schemas.features import IMAGE_TABLES
+from schemas.labels import PSEUDO_LABELS, find_label_problem
 from schemas.manifest import subset_id
 from schemas.messages import printable
 from schemas.settings import screen
@@ -37,6 +38,7 @@ _KEYS: dict[TableName, list[str]] = {
     "clips": ["clip_key"],
     "failures": ["clip_key"],
     **{feature.table: ["clip_key", *feature.key] for feature in FEATURES.values()},
+    PSEUDO_LABELS: ["clip_key", "snippet_index", "modality", "label"],
 }
 """What must not occur twice in a table."""
 _SHOWN = 20
@@ -135,6 +137,9 @@ def find_problems(manifest: StoreManifest) -> Iterator[str]:
                 yield part
                 continue
             yield from _check_part(name, path, part)
+            if name == PSEUDO_LABELS:
+                problem = find_label_problem(part, manifest.vocabulary)
+                yield from () if problem is None else (f"{path}: {problem}",)
             parts.append(_with_nulls(name, part, senses).select(_kept(name, senses)))
         tables[name] = pa.concat_tables(parts) if parts else _empty(schema, name, senses)
         yield from _repeats(name, tables[name], [key.name for key in keys])

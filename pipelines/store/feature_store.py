@@ -13,12 +13,13 @@ count.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from apache_beam.io.filesystem import BeamIOError
 
 from pipelines.store import files
@@ -26,9 +27,20 @@ from pipelines.store.dataset_card import write_card
 from pipelines.store.parquet import parquet_bytes
 from pipelines.store.receipts import Receipt, StoreState
 from pipelines.store.unit_store import UnitStore
-from schemas import SCHEMA_VERSION, TABLES, Clip, JobError, Recipe, UsageError, read_parquet
+from schemas import (
+    SCHEMA_VERSION,
+    TABLES,
+    Clip,
+    JobError,
+    Recipe,
+    TableName,
+    UsageError,
+    read_parquet,
+    table_schema,
+)
 from schemas.checked_json import decode_record, encode_record
-from schemas.manifest import check_schema_version
+from schemas.labels import PSEUDO_LABELS
+from schemas.manifest import check_schema_version, subset_id
 
 
 @dataclass(frozen=True)
@@ -74,6 +86,59 @@ class FeatureStore(UnitStore):
         """Replace the manifest as any store does, and the dataset card with it."""
         super().replace_manifest(manifest, state, keep_parts=keep_parts)
         write_card(self.out, manifest)
+
+    def read_rows(
+        self, manifest: Mapping[str, Any], table: TableName, columns: Sequence[str]
+    ) -> Iterator[pa.Table]:
+        """Yield some columns of a table part by part; `JobError` for a damaged part."""
+        for path in manifest["tables"].get(table, []):
+            place = files.join(self.out, *path.split("/"))
+            try:
+                yield read_parquet(io.BytesIO(files.read(place)), columns)
+            except (OSError, BeamIOError) as error:
+                raise JobError(
+                    f"{place} cannot be read ({str(error).splitlines()[0][:200]}); beam validate "
+                    "lists what is damaged, and the features job with --verify makes it again"
+                ) from error
+
+    def pseudo_labels(self, done: Collection[str]) -> tuple[pa.Table, Any] | None:
+        """Return the pseudo labels of clips that are done, and what made them; None for none.
+
+        A features job writes the manifest anew, and puts them into it again.
+        """
+        manifest = self.read_manifest()
+        if manifest is None or not manifest["tables"].get(PSEUDO_LABELS):
+            return None
+        schema = table_schema(PSEUDO_LABELS)
+        rows = pa.concat_tables(self.read_rows(manifest, PSEUDO_LABELS, schema.names))
+        there = pc.is_in(rows["clip_key"], value_set=pa.array(sorted(done), pa.string()))
+        return rows.filter(there).cast(schema), manifest.get(PSEUDO_LABELS, {})
+
+    def replace_pseudo_labels(self, rows: pa.Table, source: Mapping[str, Any]) -> None:
+        """Put pseudo labels in place of the store's earlier ones; `source` says what made them.
+
+        The store must be locked. The part is written first, then the manifest. `UsageError` where
+        the last features job did not finish.
+        """
+        manifest, state = self.read_manifest(), self.state()
+        if manifest is None or manifest["subset_id"] != subset_id(state.done):
+            raise UsageError(
+                f"the last job on {self.out} did not come to its end; run the same beam run "
+                "features command again, then this one"
+            )
+        data = parquet_bytes(rows)
+        digest = sha256(data).hexdigest()
+        path = f"{PSEUDO_LABELS}/{PSEUDO_LABELS}-{digest[:16]}.parquet"
+        files.write(files.join(self.out, *path.split("/")), data)
+        earlier = set(manifest["tables"].get(PSEUDO_LABELS, []))
+        checksums = manifest.get("sha256", {}).items()
+        kept = {name: value for name, value in checksums if name not in earlier}
+        changes = {
+            "tables": {**manifest["tables"], PSEUDO_LABELS: [path]},
+            "sha256": {**kept, path: digest},
+            PSEUDO_LABELS: dict(source),
+        }
+        self.replace_manifest({**manifest, **changes}, state)
 
     def _check_identity(self, stored: StoreIdentity, dataset: str, recipe: Recipe) -> None:
         if stored.dataset != dataset:

@@ -23,7 +23,7 @@ from tests.extractors.conftest import SECONDS, CountedFrames, make_media
 from tests.places import ROOT
 
 NAMES = sorted(EXTRACTORS)
-VISUAL = ["frames", "proposals", "r2plus1d", "resnet152"]
+VISUAL = ["clip", "frames", "proposals", "r2plus1d", "resnet152"]
 
 WITH_NET = [name for name in NAMES if name not in ("frames", "logmel")]
 

@@ -15,13 +15,19 @@ def make_batch(clips: int = 8, classes: int = 25, seconds: int = SECONDS, seed: 
     generator = torch.Generator().manual_seed(seed)
     labels = (torch.rand(clips, classes, generator=generator) < 0.2).float()
     labels[torch.arange(clips), torch.arange(clips) % classes] = 1.0
+    widths = {**WIDTHS, "clip": 768, "clap": 512}
     return Batch(
         features={
             name: torch.rand(clips, seconds, width, generator=generator)
-            for name, width in WIDTHS.items()
+            for name, width in widths.items()
         },
         present={name: torch.ones(clips, seconds, dtype=torch.bool) for name in WIDTHS},
         labels=labels,
+        pseudo_labels={
+            modality: torch.rand(clips, seconds, classes, generator=generator).round()
+            * labels[:, None]
+            for modality in ("audio", "visual")
+        },
         progress=0.5,
     )
 

@@ -12,12 +12,17 @@ from models.training.results import RunResults
 from tests.places import ROOT
 
 PAGE = ROOT / "docs" / "papers.md"
+BOARD = ROOT / "docs" / "avvp.md"
 
 
 def test_page_in_the_repository_is_what_the_command_writes(tmp_path: Path) -> None:
     out = tmp_path / "papers.md"
-    assert cli.run(papers.main, ["--runs", str(tmp_path), "--out", str(out)]) == 0
+    board = tmp_path / "avvp.md"
+    demo = str(ROOT / "docs" / "benchmarks" / "avvp.json")
+    words = ["--runs", str(tmp_path), "--out", str(out), "--board", str(board), "--demo", demo]
+    assert cli.run(papers.main, words) == 0
     assert out.read_text() == PAGE.read_text(), "run: python -m models.papers --runs none"
+    assert board.read_text() == BOARD.read_text(), "run: python -m models.papers --runs none"
 
 
 def test_every_experiment_and_difference_is_on_the_page() -> None:
@@ -45,3 +50,20 @@ def test_comparable_runs_give_mean_and_spread(tmp_path: Path) -> None:
     (line,) = [line for line in said.splitlines() if "ours," in line]
     assert "ours, 2 seeds, 1200 test clips, subset abc" in line
     assert line.count(f"51.5 ± {np.std([50, 53], ddof=1):.1f}") == 10
+
+
+def test_board_has_systems_by_year_with_what_was_measured(tmp_path: Path) -> None:
+    run(tmp_path / "a", 1, 50.0)
+    run(tmp_path / "b", 2, 53.0)
+    score = {"mean": 41.24, "std": 2.06}
+    demo = {"runs": {"valor": {"segment_type_av": score}}, "notes": ["Measured so."]}
+    lines = papers.board(papers.comparable_runs(tmp_path), demo).splitlines()
+    rows = [line.split(" | ") for line in lines if line.startswith("| 20")]
+    years = [int(row[0].removeprefix("| ")) for row in rows]
+    assert years == sorted(years)
+    by_name = {row[1]: row for row in rows}
+    assert by_name["`han`"][3:8] == ["54.0", "47.7", "", "", "51.5, 2 seeds, 1200 clips"]
+    assert by_name["`valor`"][2].endswith("pseudo_labels")
+    assert by_name["`valor`"][5] == "41.2 ± 2.1"
+    assert by_name["CoLeaF"][8] == "not built here |"
+    assert "- Measured so." in lines

@@ -360,7 +360,7 @@ def test_loss_that_is_not_finite_stops_the_training(small_store: Path) -> None:
     clips = open_clips(small_store, han.CARD.needs)
     model = han.Model(config)
     with torch.no_grad():
-        model.fc_a.weight.fill_(float("nan"))
+        model.get_parameter("fc_a.weight").fill_(float("nan"))
     training = begin(model, han.Loss(config), clips, config, han.CARD.task)
     with pytest.raises(JobError, match="no longer finite in epoch 1; try a --learning-rate below"):
         loop.fit(training)

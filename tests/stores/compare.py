@@ -14,6 +14,7 @@ ORDER = {
     "segments": ["clip_key", "segment_index"],
     "proposals": ["clip_key", "frame_index", "rank"],
     "failures": ["clip_key"],
+    "pseudo_labels": ["clip_key", "snippet_index", "modality", "label"],
 }
 
 

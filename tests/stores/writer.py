@@ -65,9 +65,9 @@ def write_manifest(
     store.write_manifest(state, extra, facts)
 
 
-def to_table(name: TableName, rows: Rows) -> pa.Table:
+def to_table(name: TableName, rows: Rows, recipe: Recipe = RECIPE) -> pa.Table:
     """Return rows as a table of a store; columns that they lack are null."""
-    schema = table_schema(name)
+    schema = table_schema(name, recipe)
     columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in schema]
     return pa.Table.from_arrays(columns, schema=schema)
 

@@ -18,7 +18,7 @@ class VisualFusion(nn.Module):
         super().__init__()
         self.fc_v = nn.Linear(frames, width)
         self.fc_st = nn.Linear(motion, width)
-        self.fc_fusion = nn.Linear(2 * width, width)
+        self.fc_fusion: nn.Module = nn.Linear(2 * width, width)
 
     def fuse(self, frames: Tensor, motion: Tensor) -> Tensor:
         """Map frame features [B, T, 2048] and motion features [B, T, 512] to [B, T, D].
@@ -27,7 +27,9 @@ class VisualFusion(nn.Module):
         project each frame and average then, which is the same because the projection is linear.
         """
         frames = frames if frames.ndim == 3 else frames.mean(dim=2)
-        return self.fc_fusion(torch.cat([self.fc_v(frames), self.fc_st(motion)], dim=-1))
+        both = torch.cat([self.fc_v(frames), self.fc_st(motion)], dim=-1)
+        fused: Tensor = self.fc_fusion(both)
+        return fused
 
 
 class ParsingModel(VisualFusion):
@@ -46,11 +48,11 @@ class ParsingModel(VisualFusion):
         audio, frames, motion = inputs
         super().__init__(width, frames, motion)
         self.pooling = pooling
-        self.fc_a = nn.Linear(audio, width)
+        self.fc_a: nn.Module = nn.Linear(audio, width)
         self.fc_prob = nn.Linear(width, classes)
         if pooling == "attentive":
-            self.fc_frame_att = nn.Linear(width, classes)
-            self.fc_av_att = nn.Linear(width, classes)
+            self.fc_frame_att: nn.Module = nn.Linear(width, classes)
+            self.fc_av_att: nn.Module = nn.Linear(width, classes)
 
     def embed(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Map the features of a batch to audio [B, T, D] and visual [B, T, D]."""
@@ -60,12 +62,15 @@ class ParsingModel(VisualFusion):
     def pool(self, audio: Tensor, visual: Tensor, **extra: Tensor) -> Outputs:
         """Map context features [B, T, D] of each modality to all probabilities.
 
+        `extra` goes on to the net's own loss, with the logits of the seconds [B, T, 2, C].
+
         Attentive: seconds weighted by a softmax over time, modalities by a softmax over the two
         (Tian et al. 2020, section 3, "Attentive MMIL Pooling"). Max and mean: over the seconds, and
         for the clip over seconds and modalities.
         """
         both = torch.stack([audio, visual], dim=2)  # [B, T, 2, D]
-        second = torch.sigmoid(self.fc_prob(both))  # [B, T, 2, C]
+        logits = self.fc_prob(both)
+        second = torch.sigmoid(logits)  # [B, T, 2, C]
         if self.pooling == "attentive":
             in_time = torch.softmax(self.fc_frame_att(both), dim=1) * second
             clip = (torch.softmax(self.fc_av_att(both), dim=2) * in_time).sum(dim=(1, 2))
@@ -80,7 +85,7 @@ class ParsingModel(VisualFusion):
             visual=second[:, :, 1],
             clip_audio=modality[:, 0],
             clip_visual=modality[:, 1],
-            extra=extra,
+            extra={"logits": logits, **extra},
         )
 
 
@@ -104,24 +109,26 @@ class AttentionLayer(nn.Module):
         return self.norm2(hidden + self.dropout(self.linear2(inner)))
 
 
-def attention(width: int, dropout: float) -> nn.MultiheadAttention:
-    """Return a one-head attention over [B, T, D] with learnt projections."""
-    return nn.MultiheadAttention(width, 1, dropout=dropout, batch_first=True)
+def attention(width: int, dropout: float, heads: int = 1) -> nn.MultiheadAttention:
+    """Return an attention over [B, T, D] with learnt projections."""
+    return nn.MultiheadAttention(width, heads, dropout=dropout, batch_first=True)
 
 
 class HybridAttentionLayer(AttentionLayer):
     """Self-attention and cross-modal attention added to the same query."""
 
-    def __init__(self, width: int, feedforward: int, dropout: float) -> None:
+    def __init__(self, width: int, feedforward: int, dropout: float, heads: int = 1) -> None:
         super().__init__(width, feedforward, dropout)
-        self.self_attn = attention(width, dropout)
-        self.cm_attn = attention(width, dropout)
+        self.self_attn = attention(width, dropout, heads)
+        self.cm_attn = attention(width, dropout, heads)
 
-    def forward(self, query: Tensor, other: Tensor) -> Tensor:
-        """Update `query` [B, T, D] from itself and from the other modality [B, T, D]."""
-        cross, _ = self.cm_attn(query, other, other, need_weights=False)
-        own, _ = self.self_attn(query, query, query, need_weights=False)
-        return self.finish(query, cross, own)
+    def forward(self, query: Tensor, other: Tensor | None) -> Tensor:
+        """Update `query` [B, T, D] from itself and from the other modality [B, T, D], if given."""
+        attended = []
+        if other is not None:
+            attended.append(self.cm_attn(query, other, other, need_weights=False)[0])
+        attended.append(self.self_attn(query, query, query, need_weights=False)[0])
+        return self.finish(query, *attended)
 
 
 class HybridAttention(nn.Module):
@@ -131,8 +138,13 @@ class HybridAttention(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList([HybridAttentionLayer(width, feedforward, dropout)])
 
-    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
-        """Update both from the un-updated inputs, [B, T, D] each; one pass serves both."""
+    def forward(
+        self, audio: Tensor, visual: Tensor, *, cross: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """Update both from the un-updated inputs, [B, T, D] each; one pass serves both.
+
+        Without `cross` each modality attends to itself alone.
+        """
         query, other = torch.cat([audio, visual]), torch.cat([visual, audio])
-        audio, visual = self.layers[0](query, other).chunk(2)
+        audio, visual = self.layers[0](query, other if cross else None).chunk(2)
         return audio, visual

@@ -35,7 +35,7 @@ class Config(PixelConfig):
     """Number of epochs."""
     learning_rate: Rate = 1e-3
     """Adam's learning rate at the start."""
-    schedule: Literal["step", "cosine"] = "cosine"
+    schedule: Literal["step", "cosine", "warmup-cosine"] = "cosine"
     """Learning rate over the epochs."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Precision of matrix products and convolutions in training."""

@@ -15,6 +15,7 @@ from pipelines.store.coverage import Coverage, read_reasons, write_coverage
 from pipelines.store.parquet import failures_table
 from pipelines.store.receipts import Receipt, StoreState, merge_provenance
 from schemas import Clip, Event, Reason, TableName, table_schema
+from schemas.labels import PSEUDO_LABELS
 from schemas.manifest import subset_id
 from schemas.messages import printable
 
@@ -38,7 +39,7 @@ def finish(job: FeaturesJob) -> dict[str, Any]:
         "failures": failures_table(state.failed.values()),
         "events": _events_table(job.events()),
     }
-    facts = {
+    facts: dict[str, Any] = {
         "dataset": job.dataset,
         "recipe": job.recipe.to_json(),
         "vocabulary": list(job.vocabulary().names),
@@ -55,6 +56,9 @@ def finish(job: FeaturesJob) -> dict[str, Any]:
             "command": job.command,
         },
     }
+    kept = store.pseudo_labels(state.done)
+    if kept is not None:
+        extra[PSEUDO_LABELS], facts[PSEUDO_LABELS] = kept
     _write_coverage(job, clips.values(), state)
     return store.write_manifest(state, extra, facts)
 
