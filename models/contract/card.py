@@ -102,6 +102,8 @@ class ModelCard:
     holds, no number of it stands beside the paper's."""
     ours: tuple[str, ...] = ()
     """Settings whose values are chosen here, because the paper does not state them."""
+    truth: Literal["", "first", "corrected"] = ""
+    """Edition of LLP's truth that the paper's scores were taken with; empty where nobody says."""
     train_splits: tuple[str, ...] = ()
     """The data set's own splits that the paper trains on; empty for all that are for training."""
 

@@ -145,6 +145,7 @@ def open_clips(
         present=present,
         truth=dense.grid,
         dense_splits=dense.splits,
+        truth_edition=dense.edition,
         sound_events=dense.sound_events,
     )
 

@@ -22,6 +22,7 @@ from models.data.integrity import refuse_edited
 from models.data.parquet import read_table
 from models.data.sampling import epoch_order, shuffled
 from schemas import Event, StoreManifest, UsageError, Vocabulary, read_store_manifest
+from schemas.manifests.llp import FIRST
 
 SPLITS = {"balanced_train": "train", "unbalanced_train": "train", "eval": "test"}
 """AudioSet's own names of what is trained and tested on."""
@@ -63,6 +64,8 @@ class ClipSource(ClipTable, ABC):
     where there is none."""
     dense_splits: frozenset[str] = frozenset()
     """Splits with dense truth."""
+    truth_edition: str = ""
+    """Edition of the files that the dense truth comes from, of data sets that have several."""
     sound_events: tuple[Event, ...] = ()
     """Events of the audio of these splits, with their exact times."""
     pseudo_labels: Mapping[str, Tensor] = field(default_factory=dict)
@@ -72,6 +75,12 @@ class ClipSource(ClipTable, ABC):
     """`audio` and `visual` to bool [N, C]: labels that a method has found not to hold."""
     quality: Tensor | None = None
     """float [C]: the share of each class's labels that hold; None where nothing is known."""
+
+    @property
+    def scored_subset(self) -> str:
+        """Hash of the clips, with the edition of their truth where it is not the current one."""
+        subset = self.manifest.subset_id
+        return f"{subset}-{self.truth_edition}-truth" if self.truth_edition == FIRST else subset
 
     @abstractmethod
     def shape(self, feature: str) -> tuple[int, ...]:

@@ -285,6 +285,7 @@ def open_stream(
         **vars(table),
         truth=dense.grid,
         dense_splits=dense.splits,
+        truth_edition=dense.edition,
         sound_events=dense.sound_events,
         needs=tuple(needs),
         parts=tuple(parts),

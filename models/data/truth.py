@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.data.parquet import read_table
 from models.data.source import ClipTable
 from schemas import Event, StoreManifest, UsageError, second_grid
-from schemas.manifests import read_events
+from schemas.manifests import llp, read_events
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -26,6 +26,8 @@ class DenseTruth:
     """Splits that have some."""
     sound_events: tuple[Event, ...] = ()
     """Events of the audio with their exact times."""
+    edition: str = ""
+    """Edition of the annotation files, of data sets that have several (`llp.truth_edition`)."""
 
 
 def read_truth(table: ClipTable, annotations: Path | None) -> DenseTruth:
@@ -56,7 +58,9 @@ def read_truth(table: ClipTable, annotations: Path | None) -> DenseTruth:
     heard = tuple(
         event for event in events if event.modality == "audio" and event.clip_key in split_of
     )
-    return DenseTruth(grid=grid, splits=dense, sound_events=heard)
+    named = {event.clip_key for event in events if event.modality == "audio"}
+    edition = llp.truth_edition(named) if manifest.dataset == "llp" else ""
+    return DenseTruth(grid=grid, splits=dense, sound_events=heard, edition=edition)
 
 
 def _events(manifest: StoreManifest, annotations: Path | None) -> list[Event]:

@@ -53,6 +53,11 @@ def caveats(
         reasons.append(f"the data set is {manifest.dataset}, the paper's is {card.dataset}")
     else:
         reasons += other_clips(manifest, card)
+    if data.truth_edition and card.truth and data.truth_edition != card.truth:
+        reasons.append(
+            f"the truth of the audio is LLP's {data.truth_edition} edition, the paper's is the "
+            f"{card.truth} one"
+        )
     frames = recipe.get("frames_per_second", PAPERS_FRAMES)
     if frames != PAPERS_FRAMES and any(_of_frames(need) for need in read or card.needs):
         reasons.append(

@@ -146,7 +146,8 @@ def describe(data: ClipSource) -> dict[str, Any]:
     recipe = data.manifest.data["recipe"]
     return {
         "dataset": data.manifest.dataset,
-        "subset_id": data.manifest.subset_id,
+        "subset_id": data.scored_subset,
+        **({"truth": data.truth_edition} if data.truth_edition else {}),
         "clips": {str(name) or "none": int(n) for name, n in zip(names, counts, strict=True)},
         "recipe": {name: recipe.get(name) for name in ("name", "hash", "weights")},
         "coverage": coverage(data.manifest),

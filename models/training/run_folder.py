@@ -261,7 +261,7 @@ def has_settings(folder: Path, config: TrainConfig, names: Sequence[str]) -> boo
 
 def refuse_other_clips(folder: Path, data: ClipSource, subset: str) -> None:
     """Raise `UsageError` when a training was started on another subset than that of `data`."""
-    if subset != data.manifest.subset_id:
+    if subset not in (data.manifest.subset_id, data.scored_subset):
         raise UsageError(
             f"{folder} was started on other clips (subset {printable(subset, 40)}, now "
             f"{data.manifest.subset_id}); start anew in another --run folder"

@@ -95,6 +95,7 @@ CARD = ModelCard(
     code="https://github.com/YapengTian/AVE-ECCV18",
     needs=("vggish", "resnet152", "r2plus1d"),
     dataset="llp",
+    truth="first",
     task=Parsing(modalities=("audio", "visual")),
     experiments=(
         Experiment(

@@ -130,6 +130,7 @@ CARD = ModelCard(
     code="https://github.com/Finspire13/CMCS-Temporal-Action-Localization",
     needs=("resnet152", "r2plus1d"),
     dataset="llp",
+    truth="first",
     task=Parsing(modalities=("visual",)),
     experiments=(
         Experiment(

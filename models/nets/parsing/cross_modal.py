@@ -280,6 +280,7 @@ CARD = ModelCard(
     "Cross-Modal-learning-for-Audio-Visual-Video-Parsing",
     needs=("vggish", "resnet152", "r2plus1d"),
     dataset="llp",
+    truth="first",
     task=Parsing(modalities=("audio", "visual")),
     experiments=(
         table_row(

@@ -215,6 +215,7 @@ CARD = ModelCard(
     code="https://github.com/YapengTian/AVVP-ECCV20",
     needs=("vggish", "resnet152", "r2plus1d"),
     dataset="llp",
+    truth="first",
     task=Parsing(modalities=("audio", "visual")),
     experiments=(
         Experiment(name="han", settings={}, rows=PUBLISHED),

@@ -284,6 +284,7 @@ CARD = ModelCard(
     code="https://github.com/MCG-NJU/JoMoLD",
     needs=("vggish", "resnet152", "r2plus1d"),
     dataset="llp",
+    truth="first",
     task=Parsing(modalities=("audio", "visual"), selected_by="event_audio"),
     experiments=(
         Experiment(

@@ -293,6 +293,7 @@ CARD = ModelCard(
     code="https://github.com/JustinYuu/MM_Pyramid",
     needs=("vggish", "resnet152", "r2plus1d"),
     dataset="llp",
+    truth="first",
     task=Parsing(modalities=("audio", "visual")),
     experiments=(
         Experiment(

@@ -73,6 +73,7 @@ CARD = ModelCard(
     code="https://github.com/MaigoAkisame/cmu-thesis",
     needs=("vggish",),
     dataset="llp",
+    truth="first",
     task=Parsing(modalities=("audio",)),
     experiments=(
         Experiment(

@@ -156,6 +156,7 @@ CARD = ModelCard(
     code="https://github.com/Franklin905/VALOR",
     needs=("vggish", "resnet152", "r2plus1d"),
     dataset="llp",
+    truth="first",
     task=Parsing(modalities=("audio", "visual")),
     experiments=(
         Experiment(

@@ -229,6 +229,7 @@ CARD = ModelCard(
     code="https://github.com/Yu-Wu/Modaily-Aware-Audio-Visual-Video-Parsing",
     needs=("vggish", "resnet152", "r2plus1d"),
     dataset="llp",
+    truth="first",
     task=Parsing(modalities=("audio", "visual")),
     experiments=(
         Experiment(

@@ -277,3 +277,12 @@ def test_annotations_replace_the_truth_of_the_store(shared: Path, tmp_path: Path
     np.testing.assert_array_equal(clips.truth["audio"][rows], golden["gt_audio"][: len(rows)])
     np.testing.assert_array_equal(clips.truth["visual"][rows], golden["gt_visual"][: len(rows)])
     assert clips.dense_splits == {"test"}
+    assert clips.truth_edition == "corrected"
+    first = tmp_path / "first"
+    first.mkdir()
+    for path in (shared / "annotations" / "llp").glob("*.csv"):
+        text = path.read_text().replace(
+            "KvIjsmANkxI_10_20\t0\t1\tCat", "KvIjsmANkxI_10_20`\t0\t1\tCat"
+        )
+        (first / path.name).write_text(text)
+    assert open_clips(root, NEEDS, first).truth_edition == "first"

@@ -27,6 +27,12 @@ OF_A_KIND: dict[str, tuple[str, ...]] = {
     "avg-multi": ("pre-training set",),
     "avg-uni": ("pre-training set",),
     "avg-cross": ("pre-training set",),
+    "valor++": ("input",),
+    "uwav": ("pseudo labels",),
+    "uwav-binary": ("pseudo labels",),
+    "uwav-soft": ("pseudo labels",),
+    "uwav-reweight": ("pseudo labels",),
+    "uwav-mixup": ("pseudo labels",),
     "two_stream": ("trunk", "edges"),
     "two_stream-video": ("trunk", "edges"),
     "two_stream-wsddn": ("trunk", "edges", "regions"),
@@ -64,7 +70,10 @@ def papers_data(
     (root / "coverage.json").write_text(json.dumps(coverage))
     extractors = (*DEFAULT_EXTRACTORS, "ncp")
     made = RECIPES["llp-eccv20"].with_(**{"extractors": extractors, **recipe})
-    facts = {"dataset": dataset, "subset_id": "abc", "recipe": made.to_json()}
+    facts = {
+        "dataset": dataset, "subset_id": "abc", "recipe": made.to_json(),
+        "pseudo_labels": {"weights": "pretrained"},
+    }  # fmt: skip
     return ClipData(
         manifest=StoreManifest(root, facts), keys=("a", "b", "c"),
         splits=np.array(["train", "val", "test"]), vocabulary=Vocabulary(("Dog", "Cat")),
@@ -180,3 +189,15 @@ def test_fewer_frames_than_the_papers_are_a_caveat_of_nets_that_see(
     sentence = "the recipe quick takes frames at 1 a second, the papers' at 8"
     assert (sentence in found_on) is said
     assert sentence not in found(name, data)
+
+
+@pytest.mark.parametrize(("edition", "reasons"), [("corrected", 1), ("first", 0), ("", 0)])
+def test_edition_of_the_truth_is_compared_with_the_papers(
+    tmp_path: Path, edition: str, reasons: int
+) -> None:
+    data = replace(papers_data(tmp_path, "llp"), truth_edition=edition)
+    said = found("han", data)
+    assert len(said) == reasons
+    assert all(one.startswith("the truth of the audio is LLP's corrected") for one in said)
+    assert found("uwav", data)[0].startswith("pseudo labels")  # nobody says which one it had
+    assert data.scored_subset == ("abc-first-truth" if edition == "first" else "abc")
