@@ -28,7 +28,7 @@ class Options(ClipOptions):
     """How video and audio become features: llp-eccv20, clean, audioset-vggish, or quick, with one
     frame a second instead of eight."""
     extractors: str = ",".join(DEFAULT_EXTRACTORS)
-    """Which extractors run, separated by commas; ncp and frames may be added."""
+    """Which extractors run, separated by commas; ncp, clip, clap and frames may be added."""
     resnet152_frames: Literal["mean", "keep"] = "mean"
     """Store the mean of a second's 8 ResNet-152 vectors, or each of them."""
     proposals: Annotated[int, AtLeast(1)] = 10

@@ -74,6 +74,24 @@ def test_an_archive_becomes_a_folder(tmp_path: Path, own_cache: Path) -> None:
         find_weights(more)
 
 
+def test_files_beside_each_other_become_a_folder_whole_or_not_at_all(
+    tmp_path: Path, own_cache: Path
+) -> None:
+    site = tmp_path / "site"
+    (site / "sub").mkdir(parents=True)
+    for name in ("config.json", "sub/weights.bin"):
+        (site / name).write_bytes(CONTENT)
+    file = PublishedFile("net", f"{site.as_uri()}/", holds=("config.json", "sub/weights.bin"))
+    (site / "config.json").rename(site / "later")
+    with pytest.raises(UsageError, match=r"net/config.json is missing and could not be downloaded"):
+        find_weights(file)
+    assert list((own_cache / "weights").iterdir()) == []
+    (site / "later").rename(site / "config.json")
+    path, hashes = find_weights(file)
+    assert path == own_cache / "weights" / "net"
+    assert hashes == {"net/config.json": DIGEST, "net/sub/weights.bin": DIGEST}
+
+
 def test_missing_names_file_address_and_folder(tmp_path: Path, own_cache: Path) -> None:
     nowhere = (tmp_path / "nowhere").as_uri()
     file = PublishedFile("w.bin", nowhere, DIGEST)
