@@ -49,15 +49,11 @@ def caveats(
     reasons = made_otherwise(recipe, read)
     if registry.load(card.name).pseudo_labels:
         reasons += labelled_otherwise(manifest)
+    reasons += other_truth(data, card)
     if manifest.dataset != card.dataset:
         reasons.append(f"the data set is {manifest.dataset}, the paper's is {card.dataset}")
     else:
         reasons += other_clips(manifest, card)
-    if data.truth_edition and card.truth and data.truth_edition != card.truth:
-        reasons.append(
-            f"the truth of the audio is LLP's {data.truth_edition} edition, the paper's is the "
-            f"{card.truth} one"
-        )
     frames = recipe.get("frames_per_second", PAPERS_FRAMES)
     if frames != PAPERS_FRAMES and any(_of_frames(need) for need in read or card.needs):
         reasons.append(
@@ -84,6 +80,16 @@ def made_otherwise(recipe: Mapping[str, Any], read: Collection[str]) -> list[str
     if recipe.get("degrade"):
         reasons.append(f"the media were made worse on purpose ({recipe['degrade']})")
     return reasons
+
+
+def other_truth(data: ClipSource, card: ModelCard) -> list[str]:
+    """Return what makes the dense truth another one than the paper's."""
+    if not (data.truth_edition and card.truth) or data.truth_edition == card.truth:
+        return []
+    return [
+        f"the truth of the audio is LLP's {data.truth_edition} edition, the paper's is the "
+        f"{card.truth} one"
+    ]
 
 
 def labelled_otherwise(manifest: StoreManifest) -> list[str]:

@@ -27,7 +27,7 @@ from models.training.method import NetMethod
 from schemas.features import FEATURES
 
 INPUTS = {"vggish": ("vggish", "resnet152"), "clap": ("clap", "clip")}
-"""Features of audio and of frames by the setting `features`."""
+"""Features of audio and of frames by the setting `inputs`."""
 PRESENT = 0.5
 """A class is in a second for the teacher when its score is above this."""
 
@@ -68,7 +68,7 @@ class Config(TrainConfig):
     """Layers of hybrid attention."""
     dropout: Dropout = 0.1
     """In attention, residuals and the feed-forward part."""
-    features: Literal["vggish", "clap"] = "vggish"
+    inputs: Literal["vggish", "clap"] = "vggish"
     """What is read of audio and frames: vggish and resnet152, or clap and clip; r2plus1d always."""
 
 
@@ -95,7 +95,7 @@ class Model(ParsingModel):
     """HAN with more heads and layers."""
 
     def __init__(self, config: Config) -> None:
-        self.audio, self.frames = INPUTS[config.features]
+        self.audio, self.frames = INPUTS[config.inputs]
         widths = [math.prod(FEATURES[name].shape) for name in (self.audio, self.frames)]
         super().__init__(config.hidden, config.classes, inputs=(widths[0], widths[1], 512))
         self.hat_encoder = AlternatingAttention(
@@ -131,7 +131,7 @@ class Loss(nn.Module):
 
 def needs(config: Config) -> tuple[str, ...]:
     """Return the features that are read with these settings."""
-    return (*INPUTS[config.features], "r2plus1d")
+    return (*INPUTS[config.inputs], "r2plus1d")
 
 
 def check(config: Config, clips: object) -> None:
@@ -191,7 +191,7 @@ CARD = ModelCard(
             name="valor++",
             settings={
                 "hidden": 256, "layers": 4, "learning_rate": 3e-4, "min_learning_rate": 3e-6,
-                "seed": 87, "features": "clap",
+                "seed": 87, "inputs": "clap",
             },
             rows=(
                 PaperRow(
@@ -208,7 +208,7 @@ CARD = ModelCard(
         Departure(
             says="input: CLAP's embedding of each second, where the authors feed a map of the "
             "whole clip from before its projection",
-            settings={"features": ("clap",)},
+            settings={"inputs": ("clap",)},
         ),
     ),
     differences=(

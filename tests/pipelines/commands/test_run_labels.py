@@ -50,8 +50,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return writer.write_store(root, parts, vocabulary=CLASSES, recipe=RECIPE)
 
 
-def test_seconds_get_the_label_that_describes_them(beam: Beam, store: Path) -> None:
-    done = beam("run", "labels", "--out", store)
+def test_seconds_get_the_label_that_describes_them(beam: Beam, store: Path, tmp_path: Path) -> None:
+    captions = captions_of(CLASSES, pretrained=False)
+    both = zip(CLASSES, captions["visual"], captions["audio"], strict=True)
+    lines = [(name, seen.text, "50", heard.text, "50") for name, seen, heard in both]
+    file = write_captions(tmp_path / "captions.csv", *lines)  # a cosine of one half
+    done = beam("run", "labels", "--out", store, "--captions", file)
     assert done.returncode == 0, done.stderr
     assert "The nets have random weights (seeded:0): the labels say nothing." in done.stdout
     table = read_clip_table(store)
