@@ -148,6 +148,7 @@ def find_problems(manifest: StoreManifest) -> Iterator[str]:
     yield from _check_senses(recipe, tables)
     yield from _check_frames(recipe, tables)
     yield from _check_grid(tables)
+    yield from _check_label_seconds(tables)
 
 
 def _kept(name: TableName, senses: Collection[str]) -> list[str]:
@@ -296,3 +297,17 @@ def _check_grid(tables: dict[TableName, pa.Table]) -> Iterator[str]:
             yield f"{key} has {rows.get(key, 0)} snippet rows, n_snippets is {expected}"
         if not clip["has_audio"] and not clip["has_video"]:
             yield f"{key} has neither sound nor picture, yet it has rows"
+
+
+def _check_label_seconds(tables: dict[TableName, pa.Table]) -> Iterator[str]:
+    """Compare the seconds of pseudo labels with those that their clips have."""
+    clips = tables["clips"]
+    seconds = dict(zip(clips["clip_key"].to_pylist(), clips["n_snippets"].to_pylist(), strict=True))
+    labels = tables[PSEUDO_LABELS].select(["clip_key", "snippet_index"])
+    strange = {
+        (row["clip_key"], row["snippet_index"])
+        for row in labels.group_by(["clip_key", "snippet_index"]).aggregate([]).to_pylist()
+        if not 0 <= row["snippet_index"] < seconds.get(row["clip_key"], 0)
+    }
+    for key, second in sorted(strange)[:3]:
+        yield f"{PSEUDO_LABELS} has second {second} of {key}, which has {seconds.get(key, 0)}"

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from models.data.pseudo_labels import read_pseudo_labels
 from models.data.source import read_clip_table
 from schemas import read_store_manifest
+from tests.models.data.test_pseudo_labels import labels_of
 from tests.pipelines.commands.test_import_npy import KEYS, annotations, published, words
 from tests.pipelines.conftest import Beam
 from tests.stores.compare import read_table
@@ -139,3 +141,24 @@ def test_what_does_not_fit_is_refused_and_changes_nothing(
     assert done.stderr.count("\n") == 1
     assert (store / "manifest.json").read_bytes() == before
     assert not (store / "pseudo_labels").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"snippet_index": 12}, "pseudo_labels has second 12 of train00_0_10, which has 10"),
+        ({"label": "Zebra"}, "has the label 'Zebra', and the classes of the store are Dog"),
+        ({"score": float("nan")}, "has the score nan for"),
+        ({"clip_key": "stranger"}, "pseudo_labels has rows of stranger"),
+    ],
+)
+def test_validate_names_labels_that_fit_no_clip_class_or_number(
+    beam: Beam, tmp_path: Path, change: dict[str, Any], sentence: str
+) -> None:
+    rows = ParsingRows()
+    labels = labels_of(rows)
+    labels[0].update(change)
+    store = rows.write(tmp_path / "store", more={"pseudo_labels": labels})
+    done = beam("validate", store)
+    assert done.returncode == 1
+    assert sentence in done.stdout
