@@ -24,11 +24,11 @@ from models.contract.bounds import Dropout, Rate, Seed, Share, Size, Weight
 from models.contract.card import Experiment, ModelCard, PaperRow, ReleasedWeights, five
 from models.contract.config import TrainConfig
 from models.data.clips import in_memory
-from models.data.published_labels import read_changes
 from models.data.source import ClipSource
 from models.nets.losses import clip_loss, guided_terms, modality_clips, modality_targets, with_total
 from models.nets.parsing.han import UNUSED
 from models.nets.parsing.layers import HybridAttention, ParsingModel
+from models.nets.published_labels import read_changes
 from models.tasks.parsing import Parsing
 from models.training.loop import fit
 from models.training.method import NetMethod

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from models.data.clips import open_clips
-from models.data.published_labels import read_changes
 from models.nets.parsing import wu_yang
+from models.nets.published_labels import read_changes
 from models.training.state import begin
 from schemas import UsageError
 
