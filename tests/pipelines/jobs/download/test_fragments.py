@@ -57,7 +57,7 @@ def fetch(
     asked = FetchRequest(
         key="a_clip", video_id="a", start_s=start, end_s=end, source="mirror",
         location=site.address + path, extent="video", folder=str(work),
-        limits=Limits(**{"timeout_s": 20.0, "first_pause_s": 0.01, **limits}),  # type: ignore[arg-type]
+        limits=Limits(**{"timeout_s": 60.0, "first_pause_s": 0.01, **limits}),  # type: ignore[arg-type]
         hosts=(site.address.removeprefix("http://"),), allow_playlists=True,
     )  # fmt: skip
     try:
@@ -196,7 +196,7 @@ def test_bad_playlist_ends_with_its_reason(
     site.files = files_of(hls["ts"], "/hls")
     site.files |= {"/hls/media.m3u8": text.replace(old, new).encode()}
     site.files |= {"/short": b"key", "/key": b"0123456789abcdef", "/page.ts": b"<html>no</html>"}
-    found = fetch(site, tmp_path, "/hls/master.m3u8", 9.3, 13.3, timeout_s=10.0)
+    found = fetch(site, tmp_path, "/hls/master.m3u8", 9.3, 13.3, timeout_s=60.0)
     assert (found.reason, found.facts) == (reason, None), found.detail
     assert len(site.asked) <= 14
     assert "\n" not in found.detail
@@ -209,8 +209,9 @@ def test_endless_answers_cost_bounded_bytes_and_time(
     for path, limit in (("/hls/media.m3u8", 32), ("/hls/media5.ts", 1), ("/hls/master.m3u8", 1)):
         site.files, site.sent = files_of(hls["ts"], "/hls"), 0
         site.faults = {path: Fault("endless")}
-        found = fetch(site, tmp_path, "/hls/master.m3u8", 9.3, 13.3, max_bytes=limit * 2**20)
-        assert found.reason == "too_large", path
+        most = {"max_bytes": limit * 2**20, "timeout_s": 120.0}
+        found = fetch(site, tmp_path, "/hls/master.m3u8", 9.3, 13.3, **most)
+        assert found.reason == "too_large", (path, found.detail)
         assert site.sent < (limit + 8) * 2**20
     site.faults = {"/hls/media5.ts": Fault("drip")}
     found = fetch(site, tmp_path, "/hls/master.m3u8", 9.3, 13.3, timeout_s=1.0)

@@ -80,6 +80,7 @@ def test_server_that_sends_no_parts_gives_the_whole_file(
         ((("ftyp", 24), ("moov", 100)), True),
         ((("ftyp", 24), ("free", 8), ("sidx", 50)), True),
         ((("ftyp", 24), ("mdat", 100)), False),
+        ((("ftyp", 24), ("mdat", 100), ("moov", 100)), False),
         ((("ftyp", 9000), ("moov", 100)), False),  # not within what was read
         ((("ftyp", 0), ("moov", 100)), False),
         ((), False),

@@ -56,6 +56,30 @@ def test_each_obstacle_has_its_own_words(
     assert failure["detail"].startswith(BY_NAME["javascript"].detail)
 
 
+def test_token_opens_the_way(
+    site: Site,
+    films: dict[str, Path],
+    tmp_path: Path,
+    download: Download,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    token = "dG9rZW4="
+    site.files = {f"/film.mp4?pot={token.replace('=', '%3D')}": films["video"]}
+    site.files["/token"] = token.encode()
+    site.play(youtube_id(0), "/film.mp4", 20.0, itag=134)
+    clips = write_clips(tmp_path / "clips", [(youtube_id(0), 2.0, 5.0)])
+    by_hand = ("--youtube-args", f"player_client=ios;po_token=ios.gvs+{token}")
+    assert download(clips, *ALONE, *by_hand).returncode == 0
+    assert "/token" not in site.clips_asked()
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "token_plugins"))
+    monkeypatch.setenv("EARSIGHT_TEST_TOKENS", "ready")
+    media = tmp_path / "provided"
+    done = download(clips, *ALONE, "--youtube-args", "player_client=ios", media=media)
+    assert done.returncode == 0, done.stdout
+    assert site.clips_asked()["/token"] == 1
+    assert all(row["format_id"] == "134" for row in read_media(media).values())
+
+
 def test_warning_of_the_first_video_is_there_for_the_second(
     site: Site, tmp_path: Path, download: Download
 ) -> None:

@@ -121,10 +121,10 @@ class FragmentClient:
 
 
 def _read_at_most(response: Response, size: int) -> bytes:
-    data = b""
+    data = bytearray()
     while len(data) < size and (block := response.read(min(size - len(data), 2**16))):
         data += block
-    return data
+    return bytes(data)
 
 
 def decrypt(data: bytes, key: bytes, iv: bytes) -> bytes:

@@ -8,6 +8,7 @@ from yt_dlp.extractor.youtube.pot.provider import (
     PoTokenResponse,
     register_provider,
 )
+from yt_dlp.networking import Request
 
 
 @register_provider
@@ -17,6 +18,9 @@ class LocalPTP(PoTokenProvider):
     PROVIDER_NAME = "local:test"
     PROVIDER_VERSION = "1.0"
     BUG_REPORT_LOCATION = "nowhere"
+    _SUPPORTED_CONTEXTS = None
+    _SUPPORTED_CLIENTS = None
+    _SUPPORTED_EXTERNAL_REQUEST_FEATURES = None
 
     def is_available(self) -> bool:
         if os.environ["EARSIGHT_TEST_TOKENS"] == "broken":
@@ -24,4 +28,5 @@ class LocalPTP(PoTokenProvider):
         return os.environ["EARSIGHT_TEST_TOKENS"] == "ready"
 
     def _real_request_pot(self, request: PoTokenRequest) -> PoTokenResponse:
-        return PoTokenResponse(po_token="token")
+        response = self._request_webpage(Request(f"{os.environ['EARSIGHT_TEST_SITE']}/token"))
+        return PoTokenResponse(po_token=response.read().decode())
