@@ -212,7 +212,7 @@ def test_endless_answers_cost_bounded_bytes_and_time(
         most = {"max_bytes": limit * 2**20, "timeout_s": 120.0}
         found = fetch(site, tmp_path, "/hls/master.m3u8", 9.3, 13.3, **most)
         assert found.reason == "too_large", (path, found.detail)
-        assert site.sent < (limit + 8) * 2**20
+        assert site.sent < (limit + 16) * 2**20  # with what sockets hold
     site.faults = {"/hls/media5.ts": Fault("drip")}
     found = fetch(site, tmp_path, "/hls/master.m3u8", 9.3, 13.3, timeout_s=1.0)
     assert found.reason == "timeout"
