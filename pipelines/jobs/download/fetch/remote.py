@@ -24,6 +24,9 @@ _BLOCK = 2**18
 _RETRIES = 2
 _READ_AHEAD = 2**16
 """A jump of fewer bytes forwards is read through rather than asked for anew."""
+_FIRST_PART, _LARGEST_PART = 2**18, 2**22
+"""Bytes that a reader asks for at once, doubled as long as it reads on: what a server sends beyond
+what is read is lost."""
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
 
@@ -215,6 +218,9 @@ class RemoteReader:
         self._remote, self._position = remote, 0
         self._version: _Version | None = None
         self._response: Response | None = None
+        self._part = _FIRST_PART
+        self._came = 0
+        """Bytes of the answer that is being read."""
 
     def read(self, size: int) -> bytes:
         """Read up to `size` bytes, none at the end; raises `RangesRefusedError`."""
@@ -226,6 +232,8 @@ class RemoteReader:
                 if self._response is None:
                     self._response = self._open()
                 block = self._response.read(size)
+                if not block and not self._came and self._remote.size is not None:
+                    raise TransportError("the server sent an empty part of the file")
             except (TransportError, HTTPError) as error:
                 self.close()
                 if breaks == _RETRIES or not _may_pass(error):
@@ -234,10 +242,21 @@ class RemoteReader:
                 self._remote.pause(breaks)
             else:
                 self._position += len(block)
-                return block
+                self._came += len(block)
+                if block or not self._goes_on():
+                    return block
+                self.close()
+                self._part = min(2 * self._part, _LARGEST_PART)
+
+    def _goes_on(self) -> bool:
+        """Tell whether the file goes on behind the answer that has ended."""
+        partial = self._response is not None and self._response.status == 206
+        return partial and (self._remote.size is not None or self._came >= self._part)
 
     def _open(self) -> Response:
-        response, begins = self._remote.open(self._position)
+        last = self._position + self._part - 1
+        response, begins = self._remote.open(self._position, last)
+        self._came = 0
         self._version = self._version or self._remote.version
         if begins != self._position or self._remote.version != self._version:
             response.close()
@@ -255,6 +274,7 @@ class RemoteReader:
                 ahead -= len(block)
         elif ahead:
             self.close()
+            self._part = _FIRST_PART
         self._position = base + offset
         return self._position
 

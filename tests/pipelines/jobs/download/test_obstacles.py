@@ -76,7 +76,7 @@ def test_token_opens_the_way(
     media = tmp_path / "provided"
     done = download(clips, *ALONE, "--youtube-args", "player_client=ios", media=media)
     assert done.returncode == 0, done.stdout
-    assert site.clips_asked()["/token"] == 1
+    assert site.clips_asked()["/token"] >= 1  # for the player too
     assert all(row["format_id"] == "134" for row in read_media(media).values())
 
 

@@ -220,6 +220,31 @@ def test_reader_reads_what_the_file_holds_wherever_it_seeks(
     reader.close()
 
 
+@pytest.mark.parametrize("versions", [True, False])
+def test_reader_asks_for_no_more_than_a_part_ahead(
+    site: Site,
+    films: dict[str, Path],
+    remote: Remote,
+    monkeypatch: pytest.MonkeyPatch,
+    versions: bool,
+) -> None:
+    body = films["video"].read_bytes()
+    site.files["/a.mp4"], site.versions = body, versions
+    monkeypatch.setattr("pipelines.jobs.download.fetch.remote._FIRST_PART", 1000)
+    reader = RemoteReader(remote("/a.mp4"))
+    found = b""
+    while block := reader.read(300):
+        found += block
+    reader.close()
+    assert found == body
+    asked = [one.headers["range"] for one in site.asked]
+    assert asked[:3] == ["bytes=0-999", "bytes=1000-2999", "bytes=3000-6999"]
+    reader.seek(50_000)
+    reader.read(10)
+    assert site.asked[-1].headers["range"] == "bytes=50000-50999"
+    assert site.asked[-1].n_bytes == 1000
+
+
 def test_reader_refuses_a_server_without_parts_and_a_file_that_changes(
     site: Site, films: dict[str, Path], remote: Remote
 ) -> None:
