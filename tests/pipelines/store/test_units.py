@@ -85,3 +85,9 @@ def test_file_by_key_goes_before_file_by_video() -> None:
 def test_repeated_videos() -> None:
     again = [*CLIPS, Clip("video000002", 100.0, 110.0)]
     assert repeated_videos(again) == {"video000002"}
+
+
+def test_task_says_whether_its_video_has_other_clips() -> None:
+    repeated = frozenset({CLIPS[2].video_id})
+    found = open_tasks(CLIPS, MediaIndex([]), frozenset(), {}, PASSING, repeated)
+    assert [task.clip for task in found if task.shared_video] == [CLIPS[2]]
