@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from schemas.failure import UsageError
+from schemas.messages import printable
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ def _unpacked(file: PublishedFile, archive: Path, target: Path) -> Path:
                 raise tarfile.TarError("it holds links, devices or names outside of it")
             opened.extractall(target, **given)  # type: ignore[arg-type]
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise UsageError(f"{file.address} gave no archive ({error})") from None
+        raise UsageError(f"{file.address} gave no archive ({printable(str(error))})") from None
     return target
 
 

@@ -9,7 +9,7 @@ from tests.places import ROOT
 
 
 def test_without_shared_data_the_summary_says_what_was_skipped(tmp_path: Path) -> None:
-    name = "tests/schemas/test_manifests_published.py"
+    name = "tests/schemas/manifests/test_published.py"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", name]
     nowhere = tmp_path / "nowhere"
     done = subprocess.run(

@@ -133,7 +133,7 @@ def cut_name(name: str) -> tuple[str, float, float]:
     >>> cut_name("7_S-dR_QqQo_101.8_111.8")
     ('7_S-dR_QqQo', 101.8, 111.8)
     """
-    video_id, start, end = ["", *name.rsplit("_", 2)][-3:]
+    video_id, start, end = ["", "", *name.rsplit("_", 2)][-3:]
     if not video_id:
         raise ValueError(f"{quoted(name)} is not <video id>_<start>_<end>")
     return video_id, seconds(start), seconds(end)

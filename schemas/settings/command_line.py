@@ -85,9 +85,9 @@ def parse_known_options(
                 kind, args=list(arguments), prog=program, return_unknown_args=True, **settings
             )
     except SystemExit as stop:
-        raise UsageError(f"{unboxed(complaint.getvalue())}; see {program} --help") from stop
-    except ValueError as error:  # the dataclass refused a value
-        raise UsageError(f"{error}; see {program} --help") from None
+        said = unboxed(complaint.getvalue())
+        said = said.removeprefix(f"Error parsing {kind.__name__}: ")  # it refused a value itself
+        raise UsageError(f"{said}; see {program} --help") from stop
     refused = first_refused(options)
     if refused is not None:
         option = f"--{refused.name.replace('_', '-')}"

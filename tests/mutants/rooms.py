@@ -16,7 +16,7 @@ class Room:
     source: str
     """File or folder under the root."""
     tests: Tests
-    """Test files of every module that `covers` does not name."""
+    """Tests of a module that has none named after it and is not in `covers`."""
     covers: Mapping[str, Tests]
     """Path of a module or folder under `source`, without its ending, to its test files."""
 
@@ -33,8 +33,8 @@ class Room:
             str(path.relative_to(ROOT)) for path in sorted(mirrored.glob(f"test_{module.stem}.py"))
         ]
         name = str(module.relative_to(ROOT / self.source)).removesuffix(".py")
-        others = self.covers.get(name) or self.covers.get(name.partition("/")[0], self.tests)
-        return list(dict.fromkeys([*own, *others]))
+        named = self.covers.get(name) or self.covers.get(name.partition("/")[0], ())
+        return list(dict.fromkeys([*own, *named])) or list(self.tests)
 
 
 UNIT_STORE = "tests/pipelines/store/test_unit_store.py"
@@ -48,16 +48,11 @@ ROOMS = {
         "schemas",
         (RECORDS, FEATURES, "tests/schemas/test_manifest.py"),
         {
-            "manifests": (
-                "tests/schemas/test_manifests_input.py", "tests/schemas/test_manifests_folder.py",
-                "tests/schemas/test_sources.py", "tests/schemas/test_manifests_published.py",
-            ),
-            "published": ("tests/schemas/test_sources.py",),
-            "settings": (
-                "tests/models/contract/test_bounds.py", "tests/pipelines/test_command_line.py",
-            ),
-            "machine": (RECORDS, "tests/schemas/test_messages.py"),
-            "media_names": (RECORDS, "tests/pipelines/media/test_media_index.py"),
+            "manifests": ("tests/schemas/manifests",),
+            "media_names": ("tests/pipelines/media/test_media_index.py",),
+            "published": ("tests/schemas/manifests/test_sources.py",),
+            "settings/bounds": ("tests/schemas/settings/test_command_line.py",),
+            "settings/completion": ("tests/schemas/settings/test_help.py",),
         },
     ),
     "pipelines/store": Room(

@@ -5,7 +5,9 @@ and answers each with one line on its standard output: `killed`, `survived` or `
 of the product may be imported here: a fork imports them with the changed one among them.
 """
 
+import atexit
 import doctest
+import gc
 import importlib
 import json
 import os
@@ -91,8 +93,12 @@ def main() -> None:
     """Answer until the standard input ends."""
     for library in LIBRARIES:
         importlib.import_module(library)
-    sys.dont_write_bytecode = True
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # no test needs one, each fork imports them
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = tempfile.mkdtemp(prefix="mutants-compiled-")  # of all but the changed one
+    atexit.register(shutil.rmtree, sys.pycache_prefix, ignore_errors=True)
     assert not any(name.split(".")[0] in PRODUCT for name in sys.modules)
+    gc.freeze()  # pytest collects garbage at its end: in a fork not that of all the libraries
     for line in sys.stdin:
         started = time.perf_counter()
         outcome = verdict(json.loads(line))

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from schemas.checked_json import Record, decode_record, encode_record
+from schemas.checked_json import Record, decode_record, encode_record, parse_json
 
 CONTENT = {"name": "a", "count": 3, "share": 0.1, "parts": {"x": ["p", "q"]}, "tiny": 1e-300}
 
@@ -62,3 +62,52 @@ def test_fields_are_taken_by_their_type() -> None:
     ):
         with pytest.raises(ValueError, match="^" + said.replace("(", r"\(")):
             take()
+
+
+def test_records_are_text_that_one_can_read_and_whose_order_does_not_count() -> None:
+    written = encode_record({"b": 1, "a": 2})
+    first, *lines = written.decode().splitlines()
+    assert (first, lines[:2]) == ("{", [' "b": 1,', ' "a": 2,'])
+    turned = dict(reversed(json.loads(written).items()))
+    assert decode_record(json.dumps(turned).encode()).content == {"a": 2, "b": 1}
+    with pytest.raises(ValueError, match="the checksum differs"):
+        decode_record(written.replace(b"2", b"3", 1))
+
+
+def test_defaults_stand_for_missing_fields_alone() -> None:
+    record = Record({"none": None, "list": [1], "map": {"a": 1.5}})
+    assert record.items("missing", int, (1, 2)) == (1, 2)
+    assert record.items("list", int, (7,)) == (1,)
+    assert record.mapping("missing", float, {"b": 1.0}) == {"b": 1.0}
+    assert record.mapping("map", float, {}) == {"a": 1.5}
+    for take in (
+        lambda: record.get("none", str, "x"),
+        lambda: record.items("missing", int),
+        lambda: record.mapping("missing", int),
+    ):
+        with pytest.raises(ValueError, match=r"'none' is null|it has no 'missing'"):
+            take()
+    assert record.checked is False
+
+
+def test_kinds_are_told_apart() -> None:
+    record = Record({"flag": True, "whole": 2, "number": 2.5, "text": "2"})
+    assert record.get("whole", int) == 2
+    assert isinstance(record.get("whole", float), float)
+    for name, kind in (
+        ("flag", int), ("flag", float), ("number", int), ("whole", bool), ("text", float),
+        ("whole", str),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=f"'{name}' is .*, should be "):
+            record.get(name, kind)
+
+
+def test_values_in_a_sentence_are_cut() -> None:
+    for length, shown in ((58, "x" * 58 + '"'), (59, "x" * 56 + "...")):
+        with pytest.raises(ValueError) as refused:
+            Record({"text": "x" * length}).get("text", int)
+        assert str(refused.value) == f"'text' is \"{shown}, should be a whole number"
+    with pytest.raises(ValueError, match="it holds null where an object should be"):
+        decode_record(b"null")
+    with pytest.raises(ValueError, match="its JSON is nested too deeply"):
+        parse_json(b"[" * 100_000)

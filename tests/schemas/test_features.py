@@ -6,7 +6,14 @@ import pyarrow as pa
 import pytest
 
 from schemas import FEATURES, RECIPES, SNIPPETS, TABLES, Recipe, table_schema, tensor_shape
-from schemas.features import DEFAULT_EXTRACTORS, IMAGE_TABLES, extractor_of
+from schemas.features import (
+    DEFAULT_EXTRACTORS,
+    IMAGE_TABLES,
+    WITHOUT_WEIGHTS,
+    Feature,
+    extractor_of,
+    feature_tables,
+)
 from schemas.recipe import FRAME_SETTINGS
 
 RECIPE = RECIPES["llp-eccv20"]
@@ -120,3 +127,60 @@ def test_needs_of_models_lead_to_extractors() -> None:
     assert extractor_of("components") == "ncp"
     assert extractor_of("vggish") == "vggish"
     assert extractor_of("frames") == "frames"
+
+
+PLACES = {
+    "vggish": ("audio", "snippets", "vggish", "snippet", 1.0, 1.0, ("snippet_index",)),
+    "resnet152": ("visual", "snippets", "resnet152", "snippet", 1.0, 1.0, ("snippet_index",)),
+    "r2plus1d": ("visual", "snippets", "r2plus1d", "snippet", 1.0, 1.0, ("snippet_index",)),
+    "logmel": ("audio", "snippets", "logmel", "snippet", 1.0, 1.0, ("snippet_index",)),
+    "segments": ("audio", "segments", "vggish", "segment", 0.96, 0.48, ("segment_index",)),
+    "proposals": ("visual", "proposals", "feature", "box", 1.0, None, ("frame_index", "rank")),
+    "ncp": ("audio", "components", "vggish", "component", 1.0, None, ("component_index",)),
+    "frames": ("visual", "frames", "image", "frame", 1.0, None, ("frame_index",)),
+}
+"""By extractor: modality, table, column, unit, window, hop and key."""
+
+
+def test_places_and_grids_of_features() -> None:
+    assert {
+        name: (f.modality, f.table, f.column, f.unit, f.window_s, f.hop_s, f.key)
+        for name, f in FEATURES.items()
+    } == PLACES
+    presence = {"audio": "has_audio", "visual": "has_video"}
+    assert all(f.presence == presence[f.modality] for f in FEATURES.values())
+    assert feature_tables() == ("segments", "proposals", "components", "frames")
+
+
+def test_nets_and_precision_of_features() -> None:
+    assert {name: f.net for name, f in FEATURES.items() if f.net} == {
+        "vggish": "vggish", "resnet152": "resnet152", "r2plus1d": "r2plus1d", "segments": "vggish",
+        "proposals": "resnet152", "ncp": "vggish",
+    }  # fmt: skip
+    half = {name for name, f in FEATURES.items() if f.half_precision}
+    assert half == {"resnet152", "r2plus1d", "proposals"}
+    assert {name for name, f in FEATURES.items() if f.per_frame} == {"resnet152"}
+    assert {name for name, f in FEATURES.items() if not f.default} == {"ncp", "frames"}
+    assert {"logmel", "frames"} == WITHOUT_WEIGHTS
+    assert {"frames"} == IMAGE_TABLES
+
+
+def test_feature_that_says_little_has_one_row_per_second_of_float32() -> None:
+    plain = Feature(extractor="x", modality="audio", about="", shape=(3,))
+    assert (plain.table, plain.column, plain.need) == (SNIPPETS, "x", "x")
+    assert plain.key == ("snippet_index",)
+    assert (plain.window_s, plain.hop_s, plain.default) == (1.0, 1.0, True)
+    assert not plain.per_frame
+    assert not plain.half_precision
+    assert plain.row_bytes == 12
+    assert plain.stored_bytes(clips=5, seconds=2) == 24
+    double = Feature(extractor="x", modality="audio", about="", shape=(3,), dtype=pa.float64())
+    assert double.row_bytes == 24
+
+
+def test_names_by_which_models_ask() -> None:
+    assert {f.need: name for name, f in FEATURES.items()} == {
+        "vggish": "vggish", "resnet152": "resnet152", "r2plus1d": "r2plus1d", "logmel": "logmel",
+        "segments": "segments", "proposals": "proposals", "components": "ncp", "frames": "frames",
+    }  # fmt: skip
+    assert extractor_of("unknown") == "unknown"

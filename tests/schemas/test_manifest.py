@@ -1,5 +1,6 @@
 """Manifests: what they say, and which of their entries are refused."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -134,3 +135,13 @@ def test_entry_of_media_that_cannot_be_right_is_named(spoil: dict[str, Any], sai
 def test_subset_id_is_that_of_the_keys_whatever_their_order() -> None:
     assert subset_id(["b", "a"]) == subset_id(["a", "b"]) != subset_id(["a"])
     assert len(subset_id([])) == 16
+    joined = hashlib.sha256(b"a\nb").hexdigest()
+    assert subset_id(["b", "a"]) == joined[:16]
+
+
+def test_manifest_whose_own_checksum_was_taken_out_is_refused() -> None:
+    edited = json.dumps({**CONTENT, "dataset": "other"}).encode()
+    with pytest.raises(UsageError, match="has checksums of the files and none of its own"):
+        decode_manifest(edited, "x")
+    first = {name: value for name, value in CONTENT.items() if name != "receipts_sha256"}
+    assert decode_manifest(json.dumps(first).encode(), "x")["dataset"] == "llp"

@@ -2,8 +2,16 @@
 
 import pytest
 
-from schemas.machine.clock import utc_stamp
-from schemas.messages import listed, nearest, quoted, suggestion, unknown
+from schemas.messages import (
+    listed,
+    nearest,
+    printable,
+    printable_lines,
+    quoted,
+    suggestion,
+    unboxed,
+    unknown,
+)
 
 
 @pytest.mark.parametrize(
@@ -48,5 +56,40 @@ def test_options_are_not_listed() -> None:
     )
 
 
-def test_stamps_are_utc_in_whole_seconds() -> None:
-    assert utc_stamp(1_764_213_600.9) == "2025-11-27T03:20:00+00:00"
+def test_values_are_cut_where_they_are_one_character_too_long() -> None:
+    assert quoted("abcd", most=4) == "'abcd'"
+    assert quoted("abcde", most=4) == "'a...'"
+    assert quoted("abcdefgh", most=6) == "'abc...'"
+    assert quoted(b"abcdefgh", most=6) == "b'abc...'"
+    assert quoted(123456, most=4) == "123456"
+    assert quoted(1234567, most=4) == "123..."
+    assert printable("abcd", most=4) == "abcd"
+    assert printable("abcde", most=4) == "a..."
+
+
+def test_lines_are_kept_and_the_end_of_many() -> None:
+    assert printable_lines("a\x1b\nb", 20) == "a\\x1b\nb"
+    assert printable_lines("one\ntwo", 7) == "one\ntwo"
+    assert printable_lines("x" * 50 + "\nlast line", 12) == "xx\nlast line"
+    assert printable_lines("\x00" * 8, 8) == "...0\\x00"
+
+
+def test_names_of_a_list_are_shown_up_to_the_last_that_fits() -> None:
+    assert listed("abc", most=3) == "a, b, c"
+    assert listed("abcd", most=3) == "a, b, c, ..."
+    assert listed(["n" * 80]) == "n" * 80
+    assert listed(["n" * 81]) == repr("n" * 77)[:-1] + "...'"
+
+
+def test_mistyped_names_are_answered_with_the_nearest() -> None:
+    assert suggestion("hna", ["ave", "han"]) == "; did you mean 'han'? Known: ave, han"
+    assert suggestion("zzz", ["ave", "ave", "han"]) == "; known: ave, han"
+    assert suggestion("-x", ["--epochs"]) == "; see --help"
+    assert unknown("model", "hna", ["han"]) == "unknown model 'hna'; did you mean 'han'? Known: han"
+    assert unknown("option", "--" + "x" * 100, []) == f"unknown option --{'x' * 78}; see --help"
+
+
+def test_complaints_lose_their_box() -> None:
+    assert unboxed("╭ Title ╮\n│ a is  │\n│ ───── │\n│ missing │") == "a is"
+    assert unboxed("╭ Title ╮\n│ ----- │\n│ wrong. │") == "wrong"
+    assert unboxed("") == "the options could not be read"

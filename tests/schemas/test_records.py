@@ -39,7 +39,7 @@ def test_a_clip_needs_a_video() -> None:
 
 
 @pytest.mark.parametrize(
-    ("end", "count"), [(10, 10), (9.5, 10), (9.4, 9), (0.2, 1), (math.inf, None)]
+    ("end", "count"), [(10, 10), (9.5, 10), (9.4, 9), (0.2, 1), (1.4, 1), (math.inf, None)]
 )
 def test_seconds_of_a_clip_are_rounded(end: float, count: int | None) -> None:
     assert Clip("v", 0, end).n_snippets == count

@@ -73,3 +73,46 @@ def test_what_is_secret_in_an_address() -> None:
     found = set(secrets_of_address("https://me:pw@a.org/{clip_key}?token=abc&t={start}#frag"))
     assert found >= {"me", "pw", "abc", "frag"}
     assert "{start}" not in found
+
+
+def test_what_is_secret_in_an_address_is_listed_part_by_part() -> None:
+    found = list(secrets_of_address("https://me:p:w@a.org/x?token=abc&k3y&to={end}#frag"))
+    assert found == ["me:p:w", "me", "p:w", "abc", "k3y", "frag"]
+    assert list(secrets_of_address("https://a.org/x")) == ["", ""]
+    assert list(secrets_of_address("me:pw@a.org/x")) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://a.org:8080/it@10", "https://a.org:8080/it@10"),
+        ("https://a.org/it@10", "https://a.org/it@10"),
+        ("https://u:p/w@x@a.org/y", "https://***@a.org/y"),
+        ("https://u:p@a.org/x@y", "https://***@a.org/x@y"),
+        ("https://a.org/x?", "https://a.org/x?"),
+        ("https://a.org/x?{clip_key}&b", "https://a.org/x?{clip_key}&***"),
+        ("https://a.org/x#", "https://a.org/x#***"),
+    ],
+)
+def test_addresses_lose_what_is_secret_and_nothing_else(address: str, shown: str) -> None:
+    assert redact_address(address) == shown
+
+
+def test_secrets_are_hidden_in_every_spelling_from_four_letters_on() -> None:
+    for spelling in ("a b/c'", "a%20b/c%27", "a%20b%2Fc%27", "a+b%2Fc%27", shlex.quote("a b/c'")):
+        assert redact(f"said {spelling}.", ["a b/c'"]) == "said ***."
+    assert redact("said a/b c", ["a%2Fb%20c"]) == "said ***"
+    assert redact(r"said a\nb12", ["a\nb12"]) == "said ***"
+    assert redact("abc abcd", ["abc", "abcd"]) == "abc ***"
+    assert redact("pass password", ["pass", "password"]) == "*** ***"
+
+
+def test_only_values_of_secret_options_are_hidden() -> None:
+    assert redact_command(["--proxy", "a", "b"]) == "--proxy '***' b"
+    assert redact_command(["--proxy", "--out", "b"]) == "--proxy --out b"
+    assert redact_command(["--proxy=a", "b", "--out=u:p@h/x"]) == "'--proxy=***' b '--out=***@h/x'"
+    assert redact_command(["proxy=a", "--proxies", "b"]) == "proxy=a --proxies b"
+    assert redact_command(["--User_Agent", "a", "--API-KEY", "b"]) == (
+        "--User_Agent '***' --API-KEY '***'"
+    )
+    assert redact_command(["--out", "https://u:p@h/x?k=1"]) == "--out 'https://***@h/x?k=***'"

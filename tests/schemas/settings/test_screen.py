@@ -1,5 +1,7 @@
 """Bar, messages and results share one console on a terminal, and each start says so at once."""
 
+import io
+import logging
 import os
 import pty
 import re
@@ -8,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.logging import RichHandler
 
+from schemas.settings import screen
 from tests.places import ROOT
 
 SHARED = """
@@ -102,3 +106,66 @@ def test_line_comes_before_what_takes_seconds(command: str) -> None:
     said, *imported = done.stdout.strip().split("|")
     assert re.search(r": loading (Beam|PyTorch) \.\.\.$", said)
     assert not imported
+
+
+class Stream(io.StringIO):
+    """An output that is a terminal or none."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        super().__init__()
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+def put(monkeypatch: pytest.MonkeyPatch, out: bool, err: bool) -> tuple[Stream, Stream]:
+    """Put streams in place that are terminals or not."""
+    streams = Stream(terminal=out), Stream(terminal=err)
+    for name, stream in zip(("stdout", "stderr"), streams, strict=True):
+        monkeypatch.setattr(sys, name, stream)
+    screen._terminal.cache_clear()
+    return streams
+
+
+@pytest.mark.parametrize(
+    ("out", "err", "shared"),
+    [(True, True, True), (True, False, False), (False, True, False), (False, False, False)],
+)
+def test_console_is_shared_on_a_terminal_alone(
+    out: bool, err: bool, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
+    stdout, stderr = put(monkeypatch, out, err)
+    results, messages = screen.results(), screen.messages()
+    assert (results is messages) is shared
+    results.print("[result] 1")
+    messages.print("[message] :smile:")
+    assert stderr.getvalue() == ("[result] 1\n" if shared else "") + "[message] :smile:\n"
+    assert stdout.getvalue() == ("" if shared else "[result] 1\n")
+    assert (results.width == 180) is not out
+    assert (messages.width == 180) is not err
+
+
+def test_sentence_at_the_start_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    for terminal, said in ((True, "loading ...\n"), (False, "")):
+        stdout, stderr = put(monkeypatch, True, terminal)
+        screen.say("loading ...")
+        assert (stdout.getvalue(), stderr.getvalue()) == ("", said)
+
+
+@pytest.mark.parametrize("timed", [True, False])
+@pytest.mark.parametrize("terminal", [True, False])
+def test_messages_say_when_they_warn_and_where_it_is_asked_for_the_time(
+    timed: bool, terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    _, stderr = put(monkeypatch, terminal, terminal)
+    handler = screen.message_handler(timed=timed)
+    assert isinstance(handler, RichHandler) is terminal
+    for level in (logging.INFO, logging.WARNING, logging.ERROR):
+        handler.handle(logging.LogRecord("x", level, "p", 1, "said [b]%d[/b]", (3,), None))
+    lines = [line.rstrip() for line in stderr.getvalue().splitlines()]
+    time = r"\d\d:\d\d:\d\d " if timed and not terminal else ""
+    for line, prefix in zip(lines, ("", "warning: ", "warning: "), strict=True):
+        assert re.fullmatch(time + re.escape(f"{prefix}said [b]3[/b]"), line)

@@ -10,7 +10,7 @@ import pytest
 
 from schemas import Clip, UsageError
 from schemas.manifests import read_events, read_manifest, vocabulary
-from schemas.manifests.folder import clip_of_line
+from schemas.manifests.folder import clip_of_line, clip_of_path
 from tests.complaints import refusal
 
 Write = Callable[[dict[str, str | bytes]], Path]
@@ -156,3 +156,61 @@ def test_many_equal_rows_take_seconds(tmp_path: Path) -> None:
     (clip,) = read_manifest("folder", folder)
     assert clip.labels == ("Dog",)
     assert clip_of_line.cache_info().misses == 1
+
+
+def test_rows_say_split_labels_and_path(write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    rows = ' b/a.wav , x | y||x , train \nnotes.txt,,\nb/a.wav,"z|x",test\n'
+    folder = make_files(write({"labels.csv": "file, labels ,split\n" + rows}), "b/a.wav")
+    with caplog.at_level(logging.WARNING):
+        clips = list(read_manifest("folder", folder))
+    assert clips == [
+        Clip("b/a", 0.0, math.inf, "train", ("x", "y", "z"), "b/a"),
+        Clip("notes.txt", 0.0, math.inf, "", (), "notes.txt"),
+    ]
+    assert "folder: 1 clip(s) stand more than once in the annotations (b/a)" in caplog.text
+
+
+def test_rows_of_names_alone(write: Write) -> None:
+    folder = make_files(write({"labels.csv": "file\na.wav\n"}), "a.wav", "x/b.wav")
+    assert [clip.key for clip in read_manifest("folder", folder)] == ["a", "x/b"]
+    assert refused(folder, "train").endswith("known: none")
+    assert "has no split 'x'" in refusal(lambda: read_events("folder", folder, "x"))
+
+
+@pytest.mark.parametrize("file", ["./a.wav", "a//b.wav", "..", "a/", ".", "a/../b.wav"])
+def test_row_that_names_no_file_here_is_refused(write: Write, file: str) -> None:
+    folder = write({"labels.csv": f"file\n{file}\n"})
+    assert "the first field is the path of a file in this folder" in refused(folder)
+
+
+def test_paths_that_rows_name_are_never_ambiguous(tmp_path: Path) -> None:
+    folder = make_files(tmp_path, "a.wav", "x/a.wav", "y/b.wav")
+    (folder / "labels.csv").write_text("file,labels\na.wav,Dog\nb.wav,Cat\n")
+    labels = {clip.key: clip.labels for clip in read_manifest("folder", folder)}
+    assert labels["a"] == ("Dog",)
+    assert labels["b"] == ("Cat",)
+    assert "y/b" not in labels
+
+
+def test_deep_files_are_named_up_to_three(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = make_files(tmp_path, *(f"a/b/c/{name}.wav" for name in "defg"), "train/dog/h.wav")
+    with caplog.at_level(logging.WARNING):
+        clips = {clip.key: clip.labels for clip in read_manifest("folder", folder)}
+    assert clips["train/dog/h"] == ("dog",)
+    assert clips["a/b/c/d"] == ()
+    assert "folder: 4 file(s) lie deeper" in caplog.text
+    assert "(a/b/c/d, a/b/c/e, a/b/c/f, ...); name them in labels.csv" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "split", "labels"),
+    [
+        ("a", "", ()), ("dog/a", "", ("dog",)), ("EVAL/a", "test", ()),
+        ("dev/dog/a", "val", ("dog",)),
+        ("x/dog/a", "", ("dog",)), ("train/x/dog/a", "train", ()), ("dog/train/a", "", ("train",)),
+    ],
+)  # fmt: skip
+def test_folders_of_a_path_name_split_and_class(
+    path: str, split: str, labels: tuple[str, ...]
+) -> None:
+    assert clip_of_path(path) == Clip(path, 0.0, math.inf, split, labels, path)
