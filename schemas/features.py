@@ -135,7 +135,7 @@ FEATURES: dict[str, Feature] = {
         Feature(
             extractor="proposals", modality="visual", shape=(2048,), net="resnet152",
             half_precision=True, table="proposals", column="feature", unit="box", hop_s=None,
-            columns=_BOX, key=("frame_index", "rank"), rows_per_second=10, other_bytes=32,
+            columns=_BOX, key=("frame_index", "rank"), other_bytes=32,
             about="the middle frame of each second; the net sees it at shorter side 224",
         ),
         Feature(

@@ -62,10 +62,10 @@ class Vocabulary:
         columns = pc.index_in(names, value_set=pa.array(self.names, pa.string()))
         if columns.null_count:
             self.index(names.filter(columns.is_null())[0].as_py())
-        counts = pc.list_value_length(labels).fill_null(0).to_numpy(zero_copy_only=False)
+        counts = pc.list_value_length(labels).fill_null(0).to_numpy()
         rows = np.repeat(np.arange(len(labels)), counts)
         hot = np.zeros((len(labels), len(self)), dtype=np.bool_)
-        hot[rows, columns.to_numpy(zero_copy_only=False)] = True
+        hot[rows, columns.to_numpy()] = True
         return hot
 
 

@@ -170,8 +170,8 @@ def _allowed(annotation: Any, value: Any) -> str:
     if get_origin(annotation) is Literal:
         choices = get_args(annotation)
         return "" if value in choices else f"one of {', '.join(map(str, choices))}"
-    fits, kind = KINDS.get(annotation, (lambda value: True, ""))
-    if not fits(value):
+    fits, kind = KINDS.get(annotation, (None, ""))
+    if fits is not None and not fits(value):
         return kind
     finite = annotation is not float or math.isfinite(value)
     if finite and all(bound.allows(value) for bound in bounds):

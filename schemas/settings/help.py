@@ -14,7 +14,7 @@ from enum import Enum
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 _WORDS: dict[Any, str] = {int: "INT", float: "NUMBER", str: "TEXT", Path: "PATH"}
 NARROW, WIDE = 60, 100
@@ -66,7 +66,7 @@ def options_of(
     other than `group`.
     """
     texts = field_texts(kind)
-    hints = get_type_hints(kind, include_extras=True)
+    hints = get_type_hints(kind)  # without what stands beside a type in `Annotated`
     options = []
     for field in fields(kind):
         default = field.default if values is None else getattr(values, field.name)
@@ -107,8 +107,6 @@ def field_texts(kind: type[Any]) -> dict[str, str]:
 
 def _value_of(hint: Any) -> tuple[str, tuple[str, ...]]:
     """Return what stands behind an option of a type, and the values of a closed list."""
-    if get_origin(hint) is Annotated:
-        return _value_of(get_args(hint)[0])
     if get_origin(hint) in (Union, UnionType):
         return _value_of(next(kind for kind in get_args(hint) if kind is not NoneType))
     if get_origin(hint) is Literal:

@@ -18,6 +18,16 @@ class Equivalent:
 
 EQUIVALENT: Sequence[Equivalent] = (
     Equivalent(
+        "schemas/messages.py", "close = difflib.get_close_matches(asked, spelled, n=1)", "1", "2",
+        "the matches come best first, and only the first is taken",
+    ),
+    Equivalent(
+        "schemas/media_names.py",
+        'return stem if stem.isprintable() else "".join(map(_escaped, stem))',
+        "stem.isprintable()", "False",
+        "no printable character is escaped: the test only saves time",
+    ),
+    Equivalent(
         "models/tasks/parsing.py",
         "scores = tagging_scores(predictions.clip, "
         "data.labels[predictions.rows].cpu().numpy() > 0.5)",

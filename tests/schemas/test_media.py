@@ -64,6 +64,11 @@ def test_columns_of_tables() -> None:
         "snippet_index": [0, 1], "frame_index": [1, 2], "rank": [2, 3], "x0": [0, 4], "y0": [1, 5],
         "x1": [2, 6], "y1": [3, 7], "score": [9, 13],
     }  # fmt: skip
+    with pytest.raises(ValueError, match="zip"):
+        Proposals(
+            snippet_index=index, frame_index=index, rank=index, boxes=np.zeros((2, 5)),
+            score=index, feature=index,
+        ).columns()  # fmt: skip
     frames = StoredFrames(
         snippet_index=index, frame_index=index, width=index, height=index, image=[b"a", b"b"]
     ).columns()

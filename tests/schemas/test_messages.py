@@ -65,6 +65,7 @@ def test_values_are_cut_where_they_are_one_character_too_long() -> None:
     assert quoted(1234567, most=4) == "123..."
     assert printable("abcd", most=4) == "abcd"
     assert printable("abcde", most=4) == "a..."
+    assert printable("x" * 2001) == "x" * 1997 + "..."
 
 
 def test_lines_are_kept_and_the_end_of_many() -> None:

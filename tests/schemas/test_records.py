@@ -25,6 +25,8 @@ def test_two_clips_of_one_video_have_two_keys() -> None:
     assert Clip("v", 0, 10).key == "v_0_10"
     assert Clip("v", 101.8, 111.8).key == "v_101.8_111.8"
     assert Clip("v", 0, 10, name="other").key == "other"
+    assert Clip("v", 0.0, 1e6).key == "v_0_1e+06"
+    assert Clip("v", 1234567.0, 1234577.5).key == "v_1234567_1234577.5"
 
 
 @pytest.mark.parametrize(("start", "end"), [(-1, 3), (3, 3), (4, 3), (math.nan, 3)])
@@ -42,7 +44,7 @@ def test_a_clip_needs_a_video() -> None:
     ("end", "count"), [(10, 10), (9.5, 10), (9.4, 9), (0.2, 1), (1.4, 1), (math.inf, None)]
 )
 def test_seconds_of_a_clip_are_rounded(end: float, count: int | None) -> None:
-    assert Clip("v", 0, end).n_snippets == count
+    assert Clip("v", 0, end).n_snippets == Clip("v", 30, end + 30).n_snippets == count
 
 
 def test_second_grid_is_positive_from_onset_up_to_offset() -> None:

@@ -168,6 +168,8 @@ def test_default_of_an_option_is_not_broken_over_lines(monkeypatch: pytest.Monke
         "options:", "  --a INT", "      " + "x" * 40
     ]  # fmt: skip
     assert page("p", "", [option]).splitlines()[6] == "      (default: a b c)"
+    long = Option(name="--a", text="x" * 70 + "-yy")
+    assert page("p", "", [long]).splitlines()[5] == f"      {long.text}"
 
 
 def test_completion_is_for_shells_that_have_it() -> None:
