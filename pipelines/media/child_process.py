@@ -51,7 +51,8 @@ class ChildProcess:
         """Start the process unless it runs; `JobError` when it does not come up."""
         if self._process is not None:
             return
-        self._log.truncate(0)
+        self._log.seek(0)  # the place at which the process writes, too
+        self._log.truncate()
         self._buffer = b""
         self._process = subprocess.Popen(
             self._command,
@@ -142,6 +143,7 @@ def answer_requests(
     for line in sys.stdin.buffer:
         answers.write(answer(line.rstrip(b"\n")) + b"\n")
         answers.flush()
+    _kill_children()
 
 
 def _end_with_parent() -> None:
@@ -151,9 +153,14 @@ def _end_with_parent() -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(0.5)
-        for child in psutil.Process().children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
+        _kill_children()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _kill_children() -> None:
+    """Kill everything that this process has started."""
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            child.kill()

@@ -36,6 +36,20 @@ EQUIVALENT: Sequence[Equivalent] = (
         "labels are 0 or 1",
     ),
     Equivalent(
+        "models/tasks/thresholds.py", "f1 = 2 * (tp + hits) / np.maximum(below, 1)", "1", "2",
+        "where `below` is 1 there is no hit, and 0 / 2 is 0 / 1",
+    ),
+    Equivalent(
+        "models/tasks/thresholds.py",
+        "return 2 * hits / max(1, hits + int(predicted.sum()) + tp + fp + int(true.sum()) + fn)",
+        "1", "2", "where the sum is 1 there is no hit, and 0 / 2 is 0 / 1",
+    ),
+    Equivalent(
+        "models/tasks/event_scores.py",
+        "return np.where(total > 0, 2 * hits / np.maximum(total, 1), np.nan)", "1", "2",
+        "where `total` is 1 there is no hit, and 0 / 2 is 0 / 1",
+    ),
+    Equivalent(
         "models/tasks/tagging.py",
         "f1 = np.where(below > 0, 2 * (predicted & labels).sum(axis=0) / np.maximum(below, 1), "
         "np.nan)",

@@ -59,6 +59,7 @@ ROOMS = {
         "pipelines/store",
         (UNIT_STORE, VALIDATE),
         {
+            "feature_store": (UNIT_STORE,),
             "files": (UNIT_STORE,),
             "media_store": (UNIT_STORE,),
             "receipts": (UNIT_STORE,),
@@ -68,9 +69,8 @@ ROOMS = {
         "pipelines/media",
         (DECODE, "tests/pipelines/media/test_reader.py"),
         {
+            "decode": ("tests/pipelines/media/test_decode_parts.py",),
             "reader_process": ("tests/pipelines/media/test_reader.py",),
-            "streams": ("tests/pipelines/media/test_probe.py",),
-            "timestamps": (DECODE,),
         },
     ),
     "models/metrics.py": Room("models/metrics.py", ("tests/models/test_metrics.py",), {}),
@@ -78,7 +78,6 @@ ROOMS = {
         "models/tasks",
         ("tests/models/tasks",),
         {
-            "figures": ("tests/models/tasks/test_drawings.py",),
             "intervals": ("tests/models/tasks/test_bootstrap_intervals.py",),
             "psds": ("tests/models/tasks/test_event_scores.py",),
             "tagging": ("tests/models/tasks/test_thresholds.py",),

@@ -64,6 +64,8 @@ def test_error_is_that_of_the_bins() -> None:
     labels = np.array([[False, True], [True, True]])
     assert expected_calibration_error(scores, labels) == pytest.approx((0.6 / 2 + 0.4 / 2) / 2)
     assert expected_calibration_error(np.array([1.0, 0.0]), np.array([True, False])) == 0.0
+    assert expected_calibration_error(np.array([0.25]), np.array([True])) == 0.75
+    assert expected_calibration_error(np.zeros(0), np.zeros(0, bool)) == 0.0
 
 
 def test_calibration_travels_through_json_and_damage_is_refused() -> None:

@@ -32,3 +32,28 @@ def test_interval_holds_the_gain_and_tells_a_real_one_from_noise() -> None:
     assert low[0] > 0
     assert low[1] <= 0
     assert np.isnan([low[2], high[2]]).all()
+
+
+def test_level_draws_and_seed_of_gains_are_those_asked_for() -> None:
+    random = np.random.default_rng(2)
+    labels = random.random((60, 2)) < 0.4
+    fused, audio = labels + random.standard_normal((2, 60, 2))
+    found = gain_intervals(fused, [audio], labels)
+    same = gain_intervals(fused, [audio], labels, level=0.95, resamples=200, seed=0)
+    np.testing.assert_array_equal(found, same)
+    for changes in ({"seed": 1}, {"resamples": 201}, {"level": 0.9}):
+        other = gain_intervals(fused, [audio], labels, **changes)  # type: ignore[arg-type]
+        assert not np.array_equal(found, other)
+    drawn = np.random.default_rng(0).multinomial(60, np.full(60, 1 / 60), size=200)
+    gain = weighted_precision(fused[:, 0], labels[:, 0], drawn) - weighted_precision(
+        audio[:, 0], labels[:, 0], drawn
+    )
+    np.testing.assert_allclose(found[:, 0], np.quantile(gain, (0.025, 0.975)))
+
+
+def test_clips_that_count_nothing_have_no_precision() -> None:
+    scores, labels = np.array([0.9, 0.5, 0.1]), np.array([False, True, True])
+    weights = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [2, 1, 1]])
+    found = weighted_precision(scores, labels, weights)
+    assert np.isnan(found[0])
+    np.testing.assert_allclose(found[1:], [1.0, 0.5, (1 / 3 + 2 / 4) / 2])

@@ -125,3 +125,11 @@ def test_class_scores_name_the_classes_that_cannot_be_scored(clips: ClipData) ->
 def test_global_threshold_is_repeated_for_each_class() -> None:
     scores, labels = made_up(0)
     assert global_threshold(scores, labels).tolist() == [best_threshold(scores, labels)[0]] * 5
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_one_score_is_its_own_threshold_or_lies_below_it(dtype: type) -> None:
+    score = np.array([0.5], dtype)
+    assert best_threshold(score, np.array([True])) == (0.5, 1.0)
+    threshold, f1 = best_threshold(score, np.array([False]))
+    assert (threshold, f1) == (np.nextafter(0.5, 1), 0.0)

@@ -14,7 +14,7 @@ from schemas import JobError
 from tests.places import ROOT
 
 MODULE = """
-import os, signal, sys, time
+import os, resource, signal, subprocess, sys, time
 from pipelines.media.child_process import answer_requests
 
 def answer(line):
@@ -30,9 +30,18 @@ def answer(line):
             return b"hungry"
     if line == b"print":
         print("noise")
+    if line.startswith(b"say "):
+        print(line.decode(), file=sys.stderr, flush=True)
+        os._exit(3)
+    if line == b"spawn":
+        return b"spawned %d" % subprocess.Popen(["sleep", "600"], start_new_session=True).pid
+    if line == b"limits":
+        core, data = map(resource.getrlimit, (resource.RLIMIT_CORE, resource.RLIMIT_DATA))
+        return repr((core, data, os.getsid(0) == os.getpid(), prepared)).encode()
     return line + b" %d" % os.getpid()
 
-answer_requests(answer, 2**29)
+prepared = []
+answer_requests(answer, 2**29, lambda: prepared.append(len(sys.argv)))
 """
 
 
@@ -70,6 +79,28 @@ def test_process_that_crashes_says_how_and_is_started_again(child: ChildProcess)
     assert child.ask(b"b", 20).startswith(b"b ")
 
 
+def test_last_words_are_those_of_the_process_that_died_and_not_many(child: ChildProcess) -> None:
+    for word in ("first", "x" * 400, "last"):
+        with pytest.raises(ChildDiedError) as died:
+            child.ask(f"say {word}".encode(), 20)
+        assert str(died.value) == f"ended with status 3: {f'say {word}'[:300]}"
+        assert not child.running
+
+
+def test_process_is_limited_prepared_and_leads_its_own_session(child: ChildProcess) -> None:
+    limits = ((0, 0), (2**29, 2**29), True, [1])
+    assert child.ask(b"limits", 20) == repr(limits).encode()
+    assert child.running
+
+
+def test_what_the_process_started_ends_with_it(child: ChildProcess) -> None:
+    spawned = psutil.Process(pid(child.ask(b"spawn", 20)))
+    child.close()
+    child.close()  # once more does no harm
+    assert not child.running
+    assert not spawned.is_running() or spawned.status() == psutil.STATUS_ZOMBIE
+
+
 def test_memory_is_bounded(child: ChildProcess) -> None:
     assert child.ask(b"eat", 20) == b"hungry"
 
@@ -91,6 +122,7 @@ def test_process_ends_with_its_parent(tmp_path: Path) -> None:
     script = (
         "import os, sys; from pipelines.media.child_process import ChildProcess\n"
         "child = ChildProcess('echoing'); print(child.ask(b'a', 60).decode(), flush=True)\n"
+        "print(child.ask(b'spawn', 60).decode(), flush=True)\n"
         "os.kill(os.getpid(), 9)"
     )
     parent = psutil.Popen(
@@ -98,11 +130,12 @@ def test_process_ends_with_its_parent(tmp_path: Path) -> None:
         stdout=-1,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
     )
-    left = int(parent.communicate()[0].split()[1])
+    said = parent.communicate()[0].split()
     ends = time.monotonic() + 10
-    while psutil.pid_exists(left) and psutil.Process(left).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < ends
-        time.sleep(0.1)
+    for left in (int(said[1]), int(said[3])):
+        while psutil.pid_exists(left) and psutil.Process(left).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < ends
+            time.sleep(0.1)
 
 
 def test_module_that_does_not_start_stops_the_job() -> None:

@@ -1,5 +1,9 @@
 """Media made worse on purpose."""
 
+import hashlib
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 
@@ -58,3 +62,53 @@ def test_what_a_clip_lacks_is_not_made_worse(what: str) -> None:
 def test_unknown_degradations_are_refused(what: str) -> None:
     with pytest.raises(ValueError, match="is no degradation; allowed are noise:-100"):
         Recipe(name="x", degrade=what)
+
+
+def test_what_is_drawn_depends_on_the_clip() -> None:
+    media = clip(TONE, None, 4)
+    other = degraded(replace(media, clip_key="other"), "noise:10").waveform
+    mine = degraded(media, "noise:10").waveform
+    assert mine is not None
+    assert other is not None
+    assert (mine != other).mean() > 0.9
+    frames = FRAMES * 8
+    keys = ("clip", "other", "third")
+    gone = {
+        tuple(degraded(replace(clip(None, frames, 32), clip_key=key), "drop:0.5").frames_valid)
+        for key in keys
+    }
+    assert len(gone) == 3
+
+
+def test_noise_is_drawn_from_the_first_bytes_of_a_hash() -> None:
+    seed = int.from_bytes(hashlib.sha256(b"noise clip").digest()[:8], "big")
+    power = float(np.mean(TONE.astype(float) ** 2))
+    noise = np.random.default_rng(seed).standard_normal(len(TONE)) * (power / 10) ** 0.5
+    noisy = degraded(clip(TONE, None, 4), "noise:10").waveform
+    np.testing.assert_allclose(noisy, (TONE + noise).clip(-1, 1), atol=1e-6)
+
+
+def test_loud_noise_is_cut_at_full_scale() -> None:
+    noisy = degraded(clip(TONE, None, 4), "noise:-20").waveform
+    assert noisy is not None
+    assert (noisy.min(), noisy.max()) == (-1.0, 1.0)
+
+
+def test_only_seconds_with_frames_are_dropped_and_the_number_is_rounded() -> None:
+    for share, left in ((0.0, 3), (0.2, 2), (0.5, 1), (0.9, 0)):
+        media = degraded(clip(None, FRAMES, 3), f"drop:{share}")
+        assert media.frames_valid.sum() == left
+        assert not media.frames_valid[3:].any()
+        assert (media.frames is None) is (left == 0)
+
+
+def test_blur_is_a_share_of_the_shorter_side() -> None:
+    frames = [frame.copy() for frame in FRAMES]
+    frames[0][10:30, 20:40] = 0
+    media = degraded(clip(None, frames, 4), "blur:5")
+    assert media.frames is not None
+    wanted = cv2.GaussianBlur(frames[0], (0, 0), 0.05 * 40)
+    np.testing.assert_array_equal(media.frames[0], wanted)
+    same = degraded(clip(None, frames, 4), "blur:0")
+    assert same.frames is not None
+    np.testing.assert_array_equal(same.frames[0], frames[0])

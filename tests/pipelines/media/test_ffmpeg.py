@@ -1,13 +1,34 @@
 """Programs that are run: held to their time and memory, and given numbers that they can read."""
 
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from pipelines.media.ffmpeg import plain_number, run_child
+from pipelines.media.ffmpeg import MOST_MEMORY, ffmpeg_version, plain_number, run_child
 from schemas import KnownError, Reason
+from schemas.machine.ffmpeg import ffmpeg_binary
+
+
+def test_version_is_the_word_behind_the_name() -> None:
+    said = subprocess.run([ffmpeg_binary(), "-version"], capture_output=True, text=True, check=True)
+    assert said.stdout.startswith(f"ffmpeg version {ffmpeg_version()} ")
+
+
+def test_memory_is_that_of_a_film_and_of_a_stack_for_each_core() -> None:
+    assert 4 * 1024**3 + (os.cpu_count() or 1) * 64 * 1024**2 == MOST_MEMORY
+
+
+def test_child_says_its_status_and_writes_its_words_to_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    script = "cat; echo out; echo err >&2; ps -o sid= -p $$; echo $$; exit 3"
+    assert run_child(["sh", "-c", script], timeout_s=20, log=log) == 3
+    out, err, session, pid = log.read_text().split()
+    assert (out, err) == ("out", "err")
+    assert session == pid
 
 
 def test_child_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
@@ -16,6 +37,7 @@ def test_child_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
     with pytest.raises(KnownError) as caught:
         run_child(["sh", "-c", script], timeout_s=0.3, log=tmp_path / "log")
     assert caught.value.reason is Reason.TIMEOUT
+    assert caught.value.detail == "sh ran longer than 0.3 s"
     time.sleep(2.5)
     assert not marker.exists()
 

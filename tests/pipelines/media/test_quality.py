@@ -60,3 +60,18 @@ def test_second_is_still_when_its_first_and_last_frame_agree() -> None:
     frames = [np.full((8, 8, 3), level, np.uint8) for level in (50, 50, 50, 51, 50, 52, 9, 9)]
     assert measure(clip(None, frames, 3)).still_share == pytest.approx(1 / 3)
     assert measure(clip(None, frames, 4)).still_share == 0.5
+
+
+def test_every_fourth_pixel_is_looked_at() -> None:
+    grey = np.full((8, 8, 3), 100, np.uint8)
+    there, between = grey.copy(), np.full((8, 8, 3), 250, np.uint8)
+    there[::4, ::4] += 1
+    between[::4, ::4] = 100
+    assert measure(clip(None, [grey, there, grey, between], 2)).still_share == 0.5
+
+
+def test_silent_tenths_are_told_from_loud_ones() -> None:
+    waveform = np.zeros(2 * SAMPLE_RATE, np.float32)
+    waveform[: 3 * SAMPLE_RATE // 10] = 0.5
+    assert measure(clip(waveform, None, 2)).silent_share == pytest.approx(0.85)
+    assert measure(clip(waveform, None, 1)).silent_share == pytest.approx(0.7)

@@ -1,12 +1,15 @@
 """Frames at given times: rotation, changes of size, limits."""
 
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipelines.media import timestamps
 from pipelines.media.frames import ImageFile, PickedFrames
 from pipelines.media.timestamps import write_frames
 from schemas import KnownError, Reason
@@ -77,3 +80,57 @@ def test_time_before_the_first_frame_shows_it(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", 1.0, audio=False)
     frames = frames_of(clip, tmp_path / "frames", [-5.0, 0.0])
     np.testing.assert_array_equal(frames[0], frames[1])
+
+
+def test_decoding_begins_at_the_keyframe_before_the_first_time(tmp_path: Path) -> None:
+    words = ("-f", "lavfi", "-i", "testsrc2=size=32x32:rate=10:duration=8", "-g", "10")
+    run_ffmpeg(*words, "-c:v", "mpeg4", "-output_ts_offset", "30", tmp_path / "long.mkv")
+    for start, earliest, latest in ((6.0, 4.5, 6.2), (1.0, 0.0, 0.2), (0.0, 0.0, 0.2)):
+        ends = [end for _, end in timestamps._shown(tmp_path / "long.mkv", 0, start)]
+        assert earliest < ends[0] < latest
+        assert ends[-2] == pytest.approx(7.9, abs=0.01)
+        assert ends[-1] == float("inf")
+    starts, picked = write_frames(
+        tmp_path / "long.mkv", 0, np.array([6.05, 6.06, 6.35]), tmp_path / "frames",
+        timeout_s=20, most_bytes=2**30,
+    )  # fmt: skip
+    assert (len(starts), picked) == (2, [0, 0, 1])
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, ends: list[float]) -> list[int]:
+    """Let frames be shown until the given times; return the list of those that were decoded."""
+    decoded: list[int] = []
+
+    def frames(*_: object) -> Iterator[tuple[SimpleNamespace, float]]:
+        for number, end in enumerate(ends):
+            decoded.append(number)
+            yield SimpleNamespace(width=4, height=2, number=number), end
+
+    monkeypatch.setattr(timestamps, "_shown", frames)
+    monkeypatch.setattr(timestamps, "_png", lambda frame, w, h: bytes([frame.number] * w * h))
+    return decoded
+
+
+def test_frame_is_that_which_is_shown_at_a_time_and_no_more_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = shown(monkeypatch, [1.0, 2.0, 3.0, 4.0, 5.0])
+    times = np.array([0.5, 1.0, 1.5, 3.5])
+    target = tmp_path / "frames"
+    found = write_frames(Path("x"), 0, times, target, timeout_s=20, most_bytes=24)
+    assert found == ([0, 8, 16], [0, 1, 1, 2])
+    assert target.read_bytes() == bytes([0] * 8 + [1] * 8 + [3] * 8)
+    assert decoded == [0, 1, 2, 3]
+    found = write_frames(Path("x"), 0, np.array([0.0, 7.0, 8.0]), target, timeout_s=20,
+                         most_bytes=24)  # fmt: skip
+    assert found == ([0], [0, 0, 0])  # what comes after the end shows the last one that was picked
+    with pytest.raises(KnownError, match="the frames take over 23 bytes") as caught:
+        write_frames(Path("x"), 0, times, target, timeout_s=20, most_bytes=23)
+    assert caught.value.reason is Reason.TOO_LARGE
+
+
+def test_film_without_a_frame_is_corrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown(monkeypatch, [])
+    with pytest.raises(KnownError, match="no frame could be decoded") as caught:
+        write_frames(Path("x"), 0, np.zeros(1), tmp_path / "f", timeout_s=20, most_bytes=24)
+    assert caught.value.reason is Reason.CORRUPT

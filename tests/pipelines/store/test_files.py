@@ -111,3 +111,41 @@ def test_annotations_in_a_bucket_are_fetched_once(cloud: Cloud, tmp_path: Path) 
     assert files.local_folder(str(tmp_path)) == tmp_path
     with pytest.raises(UsageError, match="holds no files"):
         files.local_folder("gs://bucket/empty")
+
+
+@pytest.mark.parametrize("place", ["local", "bucket"])
+def test_nothing_is_committed_before_it_is_known_that_no_signal_came(
+    place: str, cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = "gs://bucket/out/a" if place == "bucket" else str(tmp_path / "a")
+    seen: list[bool] = []
+    monkeypatch.setattr(files, "wait_if_ending", lambda: seen.append(files.exists(uri)))
+    files.write(uri, b"x")
+    assert seen == [False]
+    assert files.exists(uri)
+
+
+def test_lists_are_sorted_and_hold_no_folders(tmp_path: Path) -> None:
+    for name in ("b", "a", "c"):
+        (tmp_path / name).write_bytes(name.encode() * 3)
+    (tmp_path / "folder").mkdir()
+    assert files.list_folder(str(tmp_path)) == [str(tmp_path / name) for name in "abc"]
+    assert files.sizes(str(tmp_path)) == {"a": 3, "b": 3, "c": 3}
+    assert files.list_folder(str(tmp_path / "none")) == []
+    assert files.absolute("some/name").startswith("/")
+    assert files.exists(str(tmp_path / "a")) is True
+    assert files.exists(str(tmp_path / "none")) is False
+
+
+def test_address_that_no_filesystem_takes_is_named() -> None:
+    for ask in (files.exists, files.list_folder, lambda uri: files.write(uri, b"")):
+        with pytest.raises(UsageError, match=r"nowhere://x/y cannot be reached \(.*give a local"):
+            ask("nowhere://x/y")
+
+
+def test_reasons_are_one_line_without_the_ends_of_beam() -> None:
+    said = "cannot list x\nmore with exceptions None"
+    assert files._first_line(OSError(said)) == "cannot list x"
+    assert files._first_line(OSError("gone with exceptions None")) == "gone"
+    assert files._first_line(ValueError()) == "ValueError"
+    assert files._first_line(OSError("x" * 201)) == "x" * 200

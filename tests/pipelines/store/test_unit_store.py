@@ -170,6 +170,37 @@ def test_labels_that_change_come_with_a_receipt_for_them(store: Path) -> None:
     assert in_order(store, "clips")["labels"].to_pylist() != [["Dog", "Bell"]] * 6  # until then
 
 
+def test_time_of_writing_is_a_stage_of_units_with_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, table = MediaStore(str(tmp_path)), pa.table({"clip_key": ["a"]})
+    times = iter([10.0, 12.5, 20.0, 22.0, 30.0])
+    monkeypatch.setattr(unit_store.time, "perf_counter", lambda: next(times))
+    assert store.commit("unit-1", {"media": table}, ["a"], (), {}, {}).seconds == {"write": 2.5}
+    seconds = {"fetch": 1.0, "write": 0.5}
+    found = store.commit("unit-2", {"media": table}, ["b"], (), seconds, {}, warming=1)
+    assert found.seconds == {"fetch": 1.0, "write": 2.5}
+    assert (found.warming, found.rows) == (1, {"media": 1})
+    assert found.size == (tmp_path / "media" / "unit-2.parquet").stat().st_size
+    assert store.commit("unit-3", {}, (), (), {"fetch": 1.0}, {}).seconds == {"fetch": 1.0}
+
+
+def test_what_killed_jobs_left_goes_with_the_next_manifest(store: Path) -> None:
+    left = [store / name for name in (".tmp-a", "receipts/.tmp-b", "clips/unit-x.parquet")]
+    others = [store / "notes.txt", store / "receipts" / "notes.txt"]
+    for path in [*left, *others]:
+        path.touch()
+    opened = FeatureStore(str(store))
+    manifest = opened.read_manifest()
+    assert manifest is not None
+    opened.replace_manifest(manifest, opened.state(), keep_parts=True)
+    assert all(path.exists() for path in left)
+    opened.replace_manifest(manifest, opened.state())
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in others)
+    assert len(reopened(store).done) == 6
+
+
 WRONG = ("null", '"text"', "[]", "7", "{}", '{"schema_version": 99}', "", "{", "[" * 9999)
 
 
