@@ -66,15 +66,16 @@ def test_columns_of_tables() -> None:
     }  # fmt: skip
     with pytest.raises(ValueError, match="zip"):
         Proposals(
-            snippet_index=index, frame_index=index, rank=index, boxes=np.zeros((2, 5)),
-            score=index, feature=index,
+            snippet_index=index, frame_index=index, rank=index, score=boxes[:, 0], feature=boxes,
+            boxes=np.zeros((2, 5), np.float32),
         ).columns()  # fmt: skip
     frames = StoredFrames(
         snippet_index=index, frame_index=index, width=index, height=index, image=[b"a", b"b"]
     ).columns()
     assert list(frames) == ["snippet_index", "frame_index", "width", "height", "image"]
     assert frames["image"] == [b"a", b"b"]
-    parts = Components(w=np.ones((3, 513)), h=np.ones((3, 31)), vggish=np.ones((3, 128)))
+    w, h, vggish = (np.ones((3, size), np.float32) for size in (513, 31, 128))
+    parts = Components(w=w, h=h, vggish=vggish)
     components = parts.columns()
     assert np.asarray(components["component_index"]).tolist() == [0, 1, 2]
     assert [np.shape(components[name]) for name in ("w", "h", "vggish")] == [

@@ -1,5 +1,7 @@
 """Recipes: their settings and hashes, what their features are, and what is refused."""
 
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
@@ -54,7 +56,8 @@ def test_recipe_is_read_back_and_checked() -> None:
     assert Recipe.from_json(old).ncp_windows == "loudest"
     with pytest.raises(ValueError, match=f"its recipe has the hash {RECIPE.hash}, not 'other'"):
         Recipe.from_json({**RECIPE.to_json(), "hash": "other"})
-    for data in ({}, {"extractors": []}, {**RECIPE.settings(), "colour": 1}):
+    wrong: list[dict[str, Any]] = [{}, {"extractors": []}, {**RECIPE.settings(), "colour": 1}]
+    for data in wrong:
         with pytest.raises(ValueError, match="it holds no recipe of this program"):
             Recipe.from_json(data)
 

@@ -42,7 +42,7 @@ def test_level_draws_and_seed_of_gains_are_those_asked_for() -> None:
     same = gain_intervals(fused, [audio], labels, level=0.95, resamples=200, seed=0)
     np.testing.assert_array_equal(found, same)
     for changes in ({"seed": 1}, {"resamples": 201}, {"level": 0.9}):
-        other = gain_intervals(fused, [audio], labels, **changes)  # type: ignore[arg-type]
+        other = gain_intervals(fused, [audio], labels, **changes)
         assert not np.array_equal(found, other)
     drawn = np.random.default_rng(0).multinomial(60, np.full(60, 1 / 60), size=200)
     gain = weighted_precision(fused[:, 0], labels[:, 0], drawn) - weighted_precision(

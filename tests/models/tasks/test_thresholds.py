@@ -129,7 +129,7 @@ def test_global_threshold_is_repeated_for_each_class() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_one_score_is_its_own_threshold_or_lies_below_it(dtype: type) -> None:
-    score = np.array([0.5], dtype)
+    score: NDArray[np.floating] = np.array([0.5], dtype)
     assert best_threshold(score, np.array([True])) == (0.5, 1.0)
     threshold, f1 = best_threshold(score, np.array([False]))
     assert (threshold, f1) == (np.nextafter(0.5, 1), 0.0)

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.media import decode
 from pipelines.media.decode import ClipDecoder, ClipFile, Window, find_window
+from pipelines.media.ffmpeg import MOST_MEMORY
 from pipelines.media.probe import Probe, Track
 from pipelines.media.reader import MediaReader
 from schemas import RECIPES, Clip, KnownError, Reason
@@ -24,7 +25,7 @@ FILM = Probe(Track(0, 30.0, 25.0), Track(1, 29.0, 44100.0, 2))
         (5.0, 15.0, False, Window(5.0, 10.0)),
         (0.0, 29.0, False, Window(0.0, 30.0)),
         (1.0, 29.5, False, Window(1.0, 28.5)),
-        (29.9, 40.0, False, Window(29.9, pytest.approx(10.1))),
+        (29.5, 40.0, False, Window(29.5, 10.5)),
         (100.0, 129.0, False, Window(0.0, 30.0)),
     ],
 )
@@ -57,7 +58,8 @@ def test_samples_are_read_whole_and_put_on_the_grid(tmp_path: Path) -> None:
     samples = decode._read_samples(path)
     assert samples is not None
     grid = decode._on_grid(samples, 2)
-    assert (grid.dtype, grid.shape) == (np.float32, (32_000,))
+    assert grid.dtype == np.float32
+    assert grid.shape == (32_000,)
     assert grid[:3].tolist() == [0.5, -0.5, 32767 / 32768]
     assert not grid[3:].any()
     assert decode._on_grid(np.ones(40_000, np.int16), 1).shape == (16_000,)
@@ -103,7 +105,7 @@ def ran(monkeypatch: pytest.MonkeyPatch, *statuses: int) -> Calls:
         return statuses[len(calls) - 1]
 
     monkeypatch.setattr(decode, "run_child", run)
-    monkeypatch.setattr(decode.time, "monotonic", lambda: 100.0 + 3 * len(calls))
+    monkeypatch.setattr("time.monotonic", lambda: 100.0 + 3 * len(calls))
     return calls
 
 
@@ -121,7 +123,7 @@ def test_both_tracks_are_decoded_in_one_run(
     made._run_ffmpeg(file, tmp_path)
     (call,) = calls
     assert (call["timeout_s"], call["log"]) == (5.0, tmp_path / decode.LOG)
-    assert call["most_memory"] == decode.MOST_MEMORY
+    assert call["most_memory"] == MOST_MEMORY
     assert (option(call, "-ss"), option(call, "-t")) == (["1.5"], ["2.0"])
     assert option(call, "-fs") == ["2000000000", "2000000000"]
     assert option(call, "-map") == ["0:0", "0:1"]

@@ -85,6 +85,7 @@ def test_noise_is_drawn_from_the_first_bytes_of_a_hash() -> None:
     power = float(np.mean(TONE.astype(float) ** 2))
     noise = np.random.default_rng(seed).standard_normal(len(TONE)) * (power / 10) ** 0.5
     noisy = degraded(clip(TONE, None, 4), "noise:10").waveform
+    assert noisy is not None
     np.testing.assert_allclose(noisy, (TONE + noise).clip(-1, 1), atol=1e-6)
 
 

@@ -205,7 +205,6 @@ def test_pool_ends_all_its_processes(clip: Path) -> None:
     pool = ReaderPool(2)
     with pool.reader() as first, pool.reader() as second:
         first.inspect(clip, 60)
-    assert first._child.running
+    assert [one._child.running for one in (first, second)] == [True, False]
     pool.close()
-    assert not first._child.running
-    assert not second._child.running
+    assert [one._child.running for one in (first, second)] == [False, False]

@@ -175,7 +175,7 @@ def test_time_of_writing_is_a_stage_of_units_with_parts(
 ) -> None:
     store, table = MediaStore(str(tmp_path)), pa.table({"clip_key": ["a"]})
     times = iter([10.0, 12.5, 20.0, 22.0, 30.0])
-    monkeypatch.setattr(unit_store.time, "perf_counter", lambda: next(times))
+    monkeypatch.setattr("time.perf_counter", lambda: next(times))
     assert store.commit("unit-1", {"media": table}, ["a"], (), {}, {}).seconds == {"write": 2.5}
     seconds = {"fetch": 1.0, "write": 0.5}
     found = store.commit("unit-2", {"media": table}, ["b"], (), seconds, {}, warming=1)

@@ -139,6 +139,6 @@ def test_letters_that_an_output_lacks_are_written_as_escapes(
     assert exit_status(command, "") == 2
     for stream in streams.values():
         stream.flush()
-    written = [stream.buffer.getvalue() for stream in streams.values()]  # type: ignore[attr-defined]
+    written = [stream.buffer.getvalue() for stream in streams.values()]
     monkeypatch.undo()
     assert written == [b"\\xe9", b"error: \\xfc\n"]
