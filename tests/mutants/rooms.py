@@ -48,7 +48,10 @@ ROOMS = {
         "schemas",
         (RECORDS, FEATURES, "tests/schemas/test_manifest.py"),
         {
-            "manifests": ("tests/schemas/manifests",),
+            "manifests": (
+                "tests/schemas/manifests/test_input.py", "tests/schemas/manifests/test_lines.py",
+                "tests/schemas/manifests/test_splits.py", "tests/schemas/manifests/test_sources.py",
+            ),
             "media_names": ("tests/pipelines/media/test_media_index.py",),
             "published": ("tests/schemas/manifests/test_sources.py",),
             "settings/bounds": ("tests/schemas/settings/test_command_line.py",),
