@@ -94,6 +94,8 @@ def test_features_follow_the_settings() -> None:
     assert half.feature("logmel").dtype == pa.float16()
     assert half.feature("vggish").dtype == pa.float32()
     assert RECIPE.feature("logmel").dtype == pa.float32()
+    assert RECIPE.with_(logmel_windows="64ms").feature("logmel").shape == (24, 64)
+    assert RECIPE.feature("logmel").shape == (100, 64)
     keep = RECIPE.with_(resnet152_frames="keep", frames_per_second=4)
     assert keep.feature("resnet152").shape == (4, 2048)
     assert keep.feature("r2plus1d").shape == (512,)

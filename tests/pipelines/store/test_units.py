@@ -1,7 +1,14 @@
 """Units of work: deterministic, complete, and named by what they hold."""
 
 from pipelines.media.media_index import MediaIndex
-from pipelines.store.units import ClipTask, Unit, into_units, open_tasks, repeated_videos
+from pipelines.store.units import (
+    ClipTask,
+    Unit,
+    into_units,
+    into_units_by_video,
+    open_tasks,
+    repeated_videos,
+)
 from schemas import Clip, Failure, Reason
 
 CLIPS = [Clip(f"video{i:06d}", 10.0 * i, 10.0 * i + 10, "train", ("Dog", "Cat")) for i in range(10)]
@@ -91,3 +98,25 @@ def test_task_says_whether_its_video_has_other_clips() -> None:
     repeated = frozenset({CLIPS[2].video_id})
     found = open_tasks(CLIPS, MediaIndex([]), frozenset(), {}, PASSING, repeated)
     assert [task.clip for task in found if task.shared_video] == [CLIPS[2]]
+
+
+def test_clips_of_one_video_are_never_parted() -> None:
+    order = "x a b y c x d y z z z z e".split()
+    shared = {"x", "y", "z"}
+    tasks = [ClipTask(Clip(v, n, n + 1.0), None, 1, v in shared) for n, v in enumerate(order)]
+    units = list(into_units_by_video(tasks, 3))
+    assert ["".join(task.clip.video_id for task in unit.tasks) for unit in units] == [
+        "abc", "de", "xx", "yy", "zzzz"
+    ]  # fmt: skip
+    assert all(unit == Unit.of(unit.tasks) for unit in units)
+    assert [len(unit.tasks) for unit in into_units_by_video(tasks, 4)] == [4, 3, 2, 4]
+    assert list(into_units_by_video([], 3)) == []
+    (single,) = into_units_by_video(tasks[:1], 3)
+    assert single.tasks == (tasks[0],)
+
+
+def test_clips_without_files_stand_apart_4096_to_a_unit() -> None:
+    clips = [Clip("v", float(n), n + 1.0) for n in range(4100)]
+    tasks = [ClipTask(clip, None, 1) for clip in clips]
+    assert [len(unit.tasks) for unit in into_units(tasks, 3)] == [4096, 4]
+    assert not tasks[0].shared_video
