@@ -1,13 +1,26 @@
 """What a signal does: one line, status 130, children gone, releases made, nothing committed."""
 
+import os
+import pty
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import psutil
+import pytest
 
-from pipelines.store.interrupts import STOPPED
+from pipelines.store import interrupts
+from pipelines.store.interrupts import (
+    STOPPED,
+    released_on_signals,
+    said_on_signals,
+    wait_if_ending,
+)
 from tests.places import ROOT
 
 START = "from pipelines.store import interrupts\nfrom pipelines.store.interrupts import *\n"
@@ -83,3 +96,59 @@ def test_signal_that_was_ignored_from_the_start_stays_ignored() -> None:
     with start(code) as process:
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
+
+
+def test_cursor_that_a_bar_has_hidden_is_shown_again() -> None:
+    code = "end_on_signals(); print('ready', flush=True); import time; time.sleep(99)"
+    main, other = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", START + code], cwd=ROOT, stdout=subprocess.PIPE, stderr=other
+    ) as process:
+        os.close(other)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(20) == 130
+    assert os.read(main, 999).decode().startswith(f"\r\x1b[?25h\x1b[K{STOPPED}")
+    os.close(main)
+
+
+@pytest.mark.parametrize(
+    ("hold", "held"),
+    [(released_on_signals, interrupts._releases), (said_on_signals, interrupts._sentences)],
+)
+def test_what_is_held_is_held_for_the_block_alone(
+    hold: Callable[[Any], AbstractContextManager[None]], held: list[Any]
+) -> None:
+    before = list(held)
+    one: Any = "words" if hold is said_on_signals else print
+
+    def block() -> None:
+        with hold(one):
+            assert held == [*before, one]
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        block()
+    assert held == before
+
+
+def test_releases_are_made_last_first_and_none_hinders_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[int] = []
+
+    def fail() -> None:
+        made.append(2)
+        raise RuntimeError
+
+    monkeypatch.setattr(interrupts, "_released", threading.Event())
+    monkeypatch.setattr(interrupts, "_releases", [lambda: made.append(1), fail])
+    interrupts._release_all()
+    assert made == [2, 1]
+    assert interrupts._released.is_set()
+
+
+def test_nothing_waits_where_no_signal_came() -> None:
+    assert not interrupts._ending.is_set()
+    wait_if_ending()

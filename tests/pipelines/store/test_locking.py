@@ -2,15 +2,18 @@
 
 import json
 import multiprocessing
+import platform
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Barrier, Event, Thread
 
 import pytest
 
-from pipelines.store import files
-from pipelines.store.locking import LeaseTimes, locked
+from pipelines.store import files, locking
+from pipelines.store.locking import Lease, LeaseTimes, locked
 from schemas import JobError, UsageError
 from tests.pipelines.cloud import Cloud, cloud_for_clients
 
@@ -157,9 +160,12 @@ def test_filesystem_without_conditions_gives_the_store_to_who_wrote_last(
     monkeypatch.setattr(files, "delete", lambda places: [stored.pop(place) for place in places])
     monkeypatch.setattr(files, "write", stored.__setitem__)
     times = LeaseTimes(settles_s=0.01)
+    waited: list[float] = []
+    monkeypatch.setattr("time.sleep", waited.append)
     with locked(out, times=times):
         assert uri in stored
     assert not stored
+    assert waited == [0.01]
 
     def overwritten(place: str, data: bytes) -> None:
         stored[place] = other
@@ -187,5 +193,112 @@ def test_local_lock_goes_with_a_killed_process(tmp_path: Path) -> None:
         pass
     holder.kill()
     holder.join()
+    with locked(out):
+        pass
+
+
+def test_times_of_a_lease() -> None:
+    assert LeaseTimes() == LeaseTimes(lasts_s=180, renewed_s=45, settles_s=1)
+
+
+def test_lease_says_who_holds_the_store_and_until_when(cloud: Cloud) -> None:
+    before = time.time()
+    with locked(OUT):
+        lease = json.loads(cloud.objects[PLACE])
+    assert before + 180 <= lease["until"] <= time.time() + 180
+    assert lease["host"] == platform.node()
+    assert len(lease["owner"]) == 32
+
+
+def test_write_that_its_own_first_half_refuses_has_succeeded(cloud: Cloud) -> None:
+    put, refused = cloud.put, []
+
+    def put_twice(bucket: str, name: str, data: bytes, condition: str | None) -> bool:
+        put(bucket, name, data, condition)
+        refused.append(condition)
+        return put(bucket, name, data, condition)
+
+    cloud.put = put_twice  # type: ignore[method-assign]
+    with locked(OUT):
+        assert PLACE in cloud.objects
+    assert refused == ["0"]
+    assert not cloud.objects
+
+
+def test_renewals_end_with_the_job(cloud: Cloud) -> None:
+    with locked(OUT, times=LeaseTimes(renewed_s=0.01)):
+        assert any(isinstance(one, locking._Renewer) for one in threading.enumerate())
+    assert not any(isinstance(one, locking._Renewer) for one in threading.enumerate())
+    assert not cloud.objects
+
+
+class Scripted:
+    """A lease file whose writes end as they are told."""
+
+    def __init__(self, *ends: int | Exception | None) -> None:
+        self.ends = list(ends)
+        self.replaced: list[int] = []
+        self.held: tuple[Lease, int] | None = None
+
+    def read(self) -> tuple[Lease, int] | None:
+        return self.held
+
+    def write(self, lease: Lease, replaced: int) -> int | None:
+        self.replaced.append(replaced)
+        end = self.ends.pop(0)
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+    def delete(self, version: int) -> None:
+        raise AssertionError
+
+
+def test_renewal_that_fails_is_tried_again_and_one_that_is_refused_is_the_last(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    file = Scripted(OSError("no network"), 8, JobError("no bucket"), 9, None)
+    renewer = locking._Renewer(file, "me", 7, LeaseTimes(renewed_s=0.0))
+    assert renewer.daemon
+    assert not renewer.lost
+    renewer.run()
+    assert (renewer.version, renewer.lost) == (9, True)
+    assert file.replaced == [7, 7, 8, 8, 9]
+    assert caplog.messages == [
+        "the lease cannot be renewed: no network", "the lease cannot be renewed: no bucket",
+        "another job has taken the store over",
+    ]  # fmt: skip
+
+
+def test_lease_that_has_ended_is_replaced_in_its_version() -> None:
+    file = Scripted(None, 5)
+    file.held = Lease("gone", "elsewhere", time.time() - 1), 4
+    assert locking._acquire(file, "me", LeaseTimes(), OUT, "--out") == 5
+    assert file.replaced == [4, 4]
+    file = Scripted(3)
+    assert locking._acquire(file, "me", LeaseTimes(), OUT, "--out") == 3
+    assert file.replaced == [0]
+
+
+@pytest.mark.parametrize("place", ["local", "bucket"])
+def test_signal_releases_the_lock_and_the_option_is_named(
+    place: str, cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = OUT if place == "bucket" else str(tmp_path / "new" / "out")
+    releases: list[object] = []
+
+    @contextmanager
+    def noted(release: object) -> Iterator[None]:
+        releases.append(release)
+        yield
+
+    monkeypatch.setattr(locking, "released_on_signals", noted)
+    held = locked(out, "--media")
+    held.__enter__()
+    with pytest.raises(UsageError, match="wait for it or give another --media"):
+        locked(out, "--media").__enter__()
+    (release, *_) = releases
+    assert callable(release)
+    release()
     with locked(out):
         pass

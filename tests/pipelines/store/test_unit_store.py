@@ -131,6 +131,10 @@ def test_changed_bytes_are_found_where_all_parts_are_verified(store: Path) -> No
     data[len(data) // 2] ^= 4
     path.write_bytes(data)
     assert len(reopened(store).done) == 6
+    plain = FeatureStore(str(store))
+    plain.open("folder", SMALL)
+    plain.forget_damaged()
+    assert len(plain.state().done) == 6
     assert len(reopened(store, verify=True).done) == 4
 
 
@@ -265,6 +269,14 @@ def test_stores_of_two_kinds_or_settings_do_not_mix(store: Path, tmp_path: Path)
     media = MediaStore(str(tmp_path / "media"))
     media.open("folder", 360)
     media.open("folder", 360)
+    others = SMALL.with_(extractors=("vggish", "logmel"))
+    with pytest.raises(UsageError) as refused:
+        FeatureStore(str(store)).open("folder", others)
+    assert str(refused.value) == (
+        f"{store} was begun with the extractors vggish and keeps to them; for vggish,logmel run "
+        "the same command with another --out, which makes them all for the same clips, or remove "
+        f"{store} first"
+    )
     with pytest.raises(UsageError, match="holds media of height 360, this job asks for 720"):
         media.open("folder", 720)
     with pytest.raises(UsageError, match="holds media; give another --out"):
