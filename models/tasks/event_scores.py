@@ -54,8 +54,7 @@ def runs(active: Mask, edges: Values) -> EventList:
 
     `edges` [S + 1] are the seconds in which segments begin, and in which the last one ends.
     """
-    padded = np.pad(active.transpose(0, 2, 1), ((0, 0), (0, 0), (1, 1))).astype(np.int8)
-    change = np.diff(padded, axis=2)
+    change = np.diff(active.transpose(0, 2, 1).astype(np.int8), axis=2, prepend=0, append=0)
     clip, label, first = np.nonzero(change == 1)
     _, _, last = np.nonzero(change == -1)
     return EventList(clip=clip, label=label, onset=edges[first], offset=edges[last])

@@ -79,3 +79,23 @@ def test_calibration_travels_through_json_and_damage_is_refused() -> None:
         fitted = thresholds.to_json()["calibration"] | wrong
         with pytest.raises(ValueError, match="a calibration has slope"):
             Thresholds.from_json(older | {"calibration": fitted})
+
+
+def test_targets_of_few_pairs_stay_off_zero_and_one() -> None:
+    """At the minimum the mean of what is said is that of Platt's targets, along the logits too."""
+    scores = np.array([[0.2, 0.4, 0.5], [0.6, 0.7, 0.9]])
+    labels = np.array([[False, False, True], [False, True, True]])
+    fitted = fit_calibration(scores, labels, "val")
+    assert fitted is not None
+    left = calibrated(scores, fitted) - np.where(labels, 4 / 5, 1 / 5)
+    assert abs(left.sum()) < 1e-3
+    assert abs((left * to_logits(scores)).sum()) < 1e-3
+    assert fitted.fitted_on == "val"
+
+
+def test_logits_are_finite_and_scores_far_out_do_not_overflow() -> None:
+    assert to_logits(np.array([0.5, 0.0, 1.0])) == pytest.approx([0.0, -13.8155, 13.8155], abs=1e-3)
+    steep = Calibration(fitted_on="val", slope=1e9, offset=0.0)
+    with np.errstate(all="raise"):
+        low, middle, high = calibrated(np.array([0.1, 0.5, 0.9]), steep)
+    assert (low < 1e-200, middle, high) == (True, 0.5, 1.0)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from models.tasks import event_scores
 from models.tasks.event_scores import EventList, event_based, runs, segment_based
 from models.tasks.psds import psds
 from tests.places import GOLDENS
@@ -99,3 +100,35 @@ def test_many_scores_are_tried_at_a_hundred_thresholds() -> None:
     finer = SCORES + 1e-3 * random.random(SCORES.shape)
     found = psds(finer, EDGES, TRUE, 10.0 * CLIPS)
     assert found == pytest.approx({name: GOLDEN[name] for name in found}, abs=0.03)
+
+
+def test_seconds_may_be_parted(monkeypatch: pytest.MonkeyPatch) -> None:
+    true, found = events((0, 0, 0.9, 2.1)), events((0, 0, 1.0, 2.0))
+    monkeypatch.setattr(event_scores, "RESOLUTION_S", 0.5)
+    assert segment_based(true, found, 1, 1).f1 == pytest.approx(2 * 2 / (2 * 2 + 2))
+    mask = event_scores.activity(events((1, 0, 0.5, 1.2), (0, 1, 2.0, 2.0)), (2, 6, 2))
+    assert np.argwhere(mask).tolist() == [[1, 1, 0], [1, 2, 0]]
+
+
+def test_ends_agree_within_the_collar_or_half_of_the_event() -> None:
+    true = events((0, 0, 10.0, 11.0))
+    for onset, offset, same in (
+        (10.2, 11.0, 1), (10.21, 11.0, 0), (9.8, 11.0, 1), (9.79, 11.0, 0), (10.0, 11.5, 1),
+        (10.0, 11.51, 0), (10.0, 10.5, 1), (10.0, 10.49, 0),
+    ):  # fmt: skip
+        near = events((0, 0, onset + 1e-9 * (10 - onset), offset + 1e-9 * (11 - offset)))
+        assert event_scores.matched(true, near) == same
+    short = events((0, 0, 10.0, 10.1))
+    assert event_scores.matched(short, events((0, 0, 10.0, 10.29))) == 1
+    assert event_scores.matched(short, events((0, 0, 10.0, 10.31))) == 0
+
+
+def test_events_are_grouped_by_clip_and_class() -> None:
+    true = events((1, 2, 0, 1), (0, 2, 0, 2), (1, 2, 3, 4), (1, 0, 0, 1))
+    found = events((1, 2, 5, 6), (0, 1, 0, 1), (1, 0, 7, 8))
+    groups = {
+        label: (one.onset.tolist(), other.onset.tolist())
+        for label, one, other in event_scores.by_clip_and_class(true, found)
+    }
+    assert groups == {2: ([0.0, 3.0], [5.0]), 0: ([0.0], [7.0])}
+    assert list(event_scores.by_clip_and_class(true, events())) == []

@@ -14,7 +14,9 @@ from models.contract.config import TaggingConfig
 from models.contract.report import Thresholds
 from models.data.clips import ClipData, open_clips
 from models.data.streaming import open_stream
+from models.tasks.event_scores import EventList
 from models.tasks.sound_events import (
+    SHARES,
     SOUND_EVENT_NAMES,
     TimedTags,
     Timeline,
@@ -124,3 +126,26 @@ def test_an_event_takes_the_tag_of_its_clip_and_the_share_of_its_threshold(clips
     assert not len(timed.detected(thresholds, 0.9))
     nothing = TimedTags.of(GRID, tags.scores, segments, replace(clips, sound_events=()), rows)
     assert fit_segment_share(nothing, thresholds) is None
+
+
+def test_class_is_heard_where_clip_and_segment_reach_their_thresholds() -> None:
+    nothing = EventList(
+        clip=np.zeros(0, np.int64), label=np.zeros(0, np.int64), onset=np.zeros(0),
+        offset=np.zeros(0),
+    )  # fmt: skip
+    timed = TimedTags(
+        clip=np.array([[0.5, 0.49]], np.float32), edges=np.array([0.0, 1.0, 2.0, 3.0]),
+        segments=np.array([[[0.25, 0.9], [0.24, 0.9], [0.75, 0.9]]], np.float32), true=nothing,
+    )  # fmt: skip
+    found = timed.detected(np.array([0.5, 0.5]), 0.5)
+    assert list(zip(found.label, found.onset, found.offset, strict=True)) == [
+        (0, 0.0, 1.0), (0, 2.0, 3.0)
+    ]  # fmt: skip
+    assert fit_segment_share(timed, np.array([0.5, 0.5])) is None
+
+
+def test_segments_have_their_middle_in_the_clip() -> None:
+    assert [GRID.segments(seconds) for seconds in (0.1, 0.5, 1.0, 1.01, 10.0)] == [1, 1, 1, 2, 19]
+    assert GRID.edges(30, 2.0).tolist() == [0.0, 0.75, 1.25, 2.0]
+    assert len(SHARES) == 31
+    assert (SHARES[0], SHARES[1], SHARES[-1]) == (0.0, 0.05, 1.5)

@@ -8,9 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from models.contract.config import TaggingConfig
+from models.contract.report import Calibration, Thresholds
 from models.data.clips import ClipData, open_clips
 from models.metrics import micro_scores
-from models.tasks import tagging
+from models.tasks import tagging, thresholds
+from models.tasks.calibration import calibrated
 from models.tasks.tagging import Tags
 from models.tasks.thresholds import best_threshold, class_thresholds, global_threshold
 from tests.places import GOLDENS
@@ -133,3 +135,28 @@ def test_one_score_is_its_own_threshold_or_lies_below_it(dtype: type) -> None:
     assert best_threshold(score, np.array([True])) == (0.5, 1.0)
     threshold, f1 = best_threshold(score, np.array([False]))
     assert (threshold, f1) == (np.nextafter(0.5, 1), 0.0)
+
+
+def test_probabilities_are_the_calibrated_scores_of_a_run() -> None:
+    scores = np.array([[0.2, 0.7]], np.float32)
+    calibration = Calibration(fitted_on="val", slope=2.0, offset=-1.0)
+    with_it = Thresholds(tuned_on="val", values=(0.5, 0.5), calibration=calibration)
+    found = tagging.probabilities_of(scores, with_it)
+    assert found is not None
+    np.testing.assert_array_equal(found, calibrated(scores, calibration))
+    without = Thresholds(tuned_on="val", values=(0.5, 0.5))
+    assert tagging.probabilities_of(scores, without) is None
+    assert tagging.probabilities_of(scores, None) is None
+
+
+def test_passes_over_the_classes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert thresholds.ROUNDS == 20
+    calls: list[int] = []
+
+    def never_settled(*_: object) -> tuple[float, float]:
+        calls.append(1)
+        return len(calls) / 1000, 2.0
+
+    monkeypatch.setattr(thresholds, "best_threshold", never_settled)
+    class_thresholds(*made_up(0))
+    assert len(calls) == 1 + 20 * 5

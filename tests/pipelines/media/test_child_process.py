@@ -124,12 +124,15 @@ def test_process_ends_when_its_line_is_closed(child: ChildProcess) -> None:
     assert process.wait(10) == 0
 
 
-def test_process_ends_with_its_parent(tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", [b"b\n", b"hang\n"])
+def test_process_ends_with_its_parent(last: bytes, tmp_path: Path) -> None:
     (tmp_path / "echoing.py").write_text(MODULE)
     script = (
         "import os, sys; from pipelines.media.child_process import ChildProcess\n"
         "child = ChildProcess('echoing'); print(child.ask(b'a', 60).decode(), flush=True)\n"
         "print(child.ask(b'spawn', 60).decode(), flush=True)\n"
+        f"child._process.stdin.write({last!r})\n"
+        "child._process.stdin.flush()\n"
         "os.kill(os.getpid(), 9)"
     )
     parent = psutil.Popen(
