@@ -84,7 +84,7 @@ def write(path: Path, clips: ClipData, split: str, decided: Decided, level: floa
         rows=rows, clip=np.zeros((len(rows), len(CLASSES)), np.float32), audio=sides["audio"],
         visual=sides["visual"], heard=decided["audio"], seen=decided["visual"],
     )  # fmt: skip
-    write_predictions(path, clips, {split: said})
+    write_predictions(path, clips, [(split, said)])
 
 
 def right(clips: ClipData, split: str) -> Decided:
