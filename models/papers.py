@@ -204,9 +204,12 @@ def board(ours: "Mapping[str, Sequence[RunResults]]", demo: Mapping[str, Any]) -
 
 
 def _on_board(experiment: Experiment, demo: Mapping[str, Any]) -> bool:
-    """Return whether an experiment has both Types in print, or was run on the demo world."""
-    printed_types = any(set(TYPES) <= row.numbers.keys() for row in experiment.rows)
-    return printed_types or experiment.name in demo.get("runs", {})
+    """Return whether a paper has it with both Types or none, or it was run on the demo world."""
+    of_a_paper = any(
+        set(TYPES) <= row.numbers.keys() or (not row.numbers and row.paper != "no paper")
+        for row in experiment.rows
+    )
+    return of_a_paper or experiment.name in demo.get("runs", {})
 
 
 def _board_row(
@@ -214,7 +217,8 @@ def _board_row(
     demo: Mapping[str, Any],
 ) -> list[str]:  # fmt: skip
     """Return the cells of a system after its year."""
-    needs = [*method.card.needs, *["pseudo_labels"] * method.pseudo_labels]
+    config = method.config.from_json(experiment.settings)
+    needs = [*method.features(config), *["pseudo_labels"] * method.pseudo_labels]
     paper: Mapping[str, float] = {}
     for row in experiment.rows:  # the last one is what later papers quote
         paper = row.numbers if set(TYPES) <= row.numbers.keys() else paper
