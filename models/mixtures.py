@@ -1,12 +1,14 @@
-"""Measure how well a run separates mixtures of two known sources of the demo world.
+"""Measure how well a run separates mixtures of two known sources.
 
-python -m models.mixtures --run runs/ncp_mil-audio-1 --sources demo
+python -m models.mixtures --run runs/ncp_mil-audio-1 --sources demo --level-db -5 0 5
+python -m models.mixtures --run runs/ncp_mil-audio-1 --sources recordings
+python -m models.mixtures --run runs/ncp_mil-audio-1 --pair bark.wav drum.wav --labels Dog Drum
 
-Two clean sources of different classes are mixed at equal level; each is separated out of the
-mixture with its label known, and with the labels that the run itself detects (a source whose label
-is not detected counts with the mixture as it is). Written are the mean gains in SI-SDR over the
-mixture, for hard and soft masks, and what the same components could reach when the truth picks
-them.
+Clean sources of two classes are mixed, and each is separated out of the mixture with its label
+known, and with the labels that the run itself detects (a source whose label is not detected
+counts with the mixture as it is). Written are the gain in SI-SDR over the mixture and SDR, SIR and
+SAR, for every mask, for two ways that need no run, and for what the same components could reach
+when the truth picks them.
 """
 
 if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
@@ -23,6 +25,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.contract.bounds import Seed, Share, Size, check
 from models.contract.masks import TAU
@@ -31,7 +34,13 @@ from models.runtime import files
 from models.runtime.console import console
 from schemas import UsageError
 
+if TYPE_CHECKING:
+    from models.applications.separation_baselines import Dictionaries
+    from models.applications.stems import Mixture
+
 PROGRAM = "models.mixtures"
+MOST_DB = 60
+"""Levels beyond this make one source inaudible under the other, in dB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +50,16 @@ class Options:
     run: Path | None = None
     """Run folder of a model that scores components of the audio."""
     sources: Path | None = None
-    """Folder of a demo world with clean sources (beam demo --sources)."""
+    """Folder of a demo world with clean sources (beam demo --sources), or one with a subfolder of
+    recordings for each class."""
+    pair: tuple[Path, Path] | None = None
+    """Two files to mix, instead of a folder."""
+    labels: tuple[str, str] | None = None
+    """Classes of the two files."""
     mixtures: Size = 24
-    """How many mixtures."""
-    level_db: float = 0.0
-    """Level of the first source over the second, in dB."""
+    """How many mixtures are drawn from a folder."""
+    level_db: tuple[float, ...] = (0.0,)
+    """Levels of the first source over the second, in dB; every mixture is made at each."""
     seed: Seed = 0
     """Which sources are mixed."""
     tau: Share = TAU
@@ -59,34 +73,66 @@ class Options:
 
     def __post_init__(self) -> None:
         check(self)
+        for level_db in self.level_db:
+            if not -MOST_DB <= level_db <= MOST_DB:
+                raise ValueError(
+                    f"level_db must be from -{MOST_DB} to {MOST_DB} dB, got {level_db}"
+                )
 
 
 def main(arguments: Sequence[str]) -> None:
     """Run the command; `UsageError` when it is used wrongly."""
     options = cli.read(Options, arguments, PROGRAM, __doc__)
-    if options.run is None or options.sources is None:
-        raise UsageError(f"say which run and which sources: {PROGRAM} --run RUN --sources DEMO")
+    if options.run is None or (options.sources is None) == (options.pair is None):
+        raise UsageError(
+            f"say which run, and which sources or which pair of files: {PROGRAM} --run RUN "
+            "--sources FOLDER"
+        )
+    if (options.pair is None) != (options.labels is None):
+        raise UsageError("--pair A B and --labels CLASS CLASS go together")
     cli.say_loading(PROGRAM)
+    measure(options, options.run)
+
+
+def measure(options: Options, folder: Path) -> None:
+    """Mix, separate, measure; write the JSON and show a table per level."""
     from models.applications import mixtures as measured  # with torch
     from models.applications.component_scores import refuse_other_models
     from models.applications.new_media import open_run
 
-    run = open_run(options.run)
+    run = open_run(folder)
     refuse_other_models(run)
-    mixtures = list(
-        measured.draw_mixtures(
-            options.sources, run.classes, options.mixtures, options.level_db, options.seed
-        )
-    )
-    gains = measured.measure_mixtures(
-        run, mixtures, options.tau, keep=options.sounds, weights_dir=options.weights_dir
-    )
-    report = {"mixtures": len(mixtures), "level_db": options.level_db, **measured.mean_gains(gains)}
-    path = options.out or options.run / "mixtures.json"
-    files.write_json(path, report)
-    screen = console()
-    screen.print(measured.gain_table(report))
+    mixtures, dictionaries = mixed(options, run.classes)
+    heard = measured.score_mixtures(run, mixtures, weights_dir=options.weights_dir)
+    screen, levels = console(), []
+    for level_db in options.level_db:
+        own = [index for index, one in enumerate(mixtures) if one.level_db == level_db]
+        scores = measured.measure_mixtures(
+            run, [mixtures[index] for index in own], [heard[index] for index in own],
+            options.tau, dictionaries,
+            keep=options.sounds and options.sounds / f"{level_db:g}dB",
+        )  # fmt: skip
+        levels.append({"level_db": level_db, "mixtures": len(own), **measured.mean_scores(scores)})
+        screen.print(measured.score_table(levels[-1]))
+    path = options.out or folder / "mixtures.json"
+    files.write_json(path, {"levels": levels})
     screen.print(f"Written: {path}")
+
+
+def mixed(
+    options: Options, classes: Sequence[str]
+) -> tuple["list[Mixture]", "Dictionaries | None"]:
+    """Return the mixtures, and the clean sources that are in none of them, to learn from."""
+    from models.applications import stems
+    from models.applications.separation_baselines import Dictionaries
+
+    if options.pair is not None and options.labels is not None:
+        pairs = stems.mix_files(options.pair, options.labels, classes, options.level_db)
+        return pairs, None
+    assert options.sources is not None
+    found = stems.find_stems(options.sources, classes)
+    drawn = list(stems.draw_mixtures(found, options.mixtures, options.level_db, options.seed))
+    return drawn, Dictionaries(found, frozenset(path for one in drawn for path in one.paths))
 
 
 if __name__ == "__main__":

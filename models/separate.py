@@ -3,8 +3,9 @@
 python models/separate.py --run runs/ncp_mil-audio-1 clip.mp4 --label Drum
 python models/separate.py --run runs/ncp_mil-audio-1 clip.wav
 
-Without --label every class that the model detects in the clip is separated. A page beside the
-waveforms plays each source, with the picture where there is one.
+Without --label every class that the model detects in the clip is separated. Waveforms have the rate
+and the channels of the clip. A page beside them plays each source, with the picture where there is
+one.
 """
 
 if __name__ == "__main__":  # import this checkout; a signal while it loads is no traceback
@@ -42,10 +43,12 @@ class Options:
     """Video or audio file."""
     run: Path | None = None
     """Run folder of a model that scores components of the audio, such as ncp_mil-audio."""
-    label: str | None = None
-    """Class to separate; left out: every class that the model detects in the clip."""
-    mask: MaskRule = "hard"
-    """hard: components from --tau on belong to the source in full; soft: by their score."""
+    label: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Class to separate, and another with a second --label; left out: every class that the model
+    detects in the clip."""
+    mask: MaskRule = "contest"
+    """contest: the classes compete for each component; hard: components from --tau on belong to the
+    source in full, as in the paper; soft: by their score."""
     tau: Share = TAU
     """Scaled score, 0 to 1, from which on a component belongs to the source of a hard mask."""
     out: Path | None = None
@@ -72,7 +75,7 @@ def separate(options: Options, folder: Path, media: Path) -> None:
     """Separate the sources of one media file; write a waveform and a figure per class."""
     from models.applications import new_media, sources  # with torch
     from models.applications.component_scores import refuse_other_models, score_components
-    from models.applications.media_files import read_waveform, shortened
+    from models.applications.media_files import read_audio, read_waveform, shortened
     from models.pages.clip_page import write_separation
 
     run = new_media.open_run(folder)
@@ -81,19 +84,20 @@ def separate(options: Options, folder: Path, media: Path) -> None:
     for place in (out, html.parent):
         files.refuse_unwritable(place)
     refuse_other_models(run)
-    if options.label is not None:
-        new_media.refuse_unknown_label(run, options.label)
+    for label in options.label:
+        new_media.refuse_unknown_label(run, label)
     with new_media.new_features([media], run, weights_dir=options.weights_dir) as features:
         scores = score_components(run, features.open(run), 0, media.name)
     waveform = read_waveform(media, scores.seconds)
     sources.refuse_silence(waveform, media)
-    labels = (
-        [options.label]
-        if options.label
-        else new_media.detected_labels(run, scores.clip, media.name)
-    )
+    audio = read_audio(media)
+    sources.warn_of_clipping(audio, media)
+    found = options.label or new_media.detected_labels(run, scores.clip, media.name)
+    labels = dict.fromkeys(found)
     columns = {label: run.classes.index(label) for label in labels}
-    separated = sources.separate_sources(waveform, scores, columns, options.mask, options.tau)
+    separated = sources.separate_sources(
+        waveform, audio, scores, columns, options.mask, options.tau
+    )
     sources.write_separation(out, waveform, separated, run.origin)
     write_separation(html, media, run, waveform, separated)
     screen = console()

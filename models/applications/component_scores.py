@@ -3,6 +3,7 @@
 Letters: K components, F bins, N spectrogram frames, C classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.applications.new_media import Run
-from models.applications.separation import component_weights
+from models.applications.separation import above, contest, scaled
 from models.contract.masks import MaskRule
 from models.data.clips import ClipData
 from models.data.parquet import read_table
@@ -29,15 +30,20 @@ class ComponentScores:
     h: Tensor
     """Activations of the components, [K, N]."""
     components: Tensor
-    """Score of each component for each class, [K, C]."""
+    """Score of each component for each class, [K, C]: its part of the clip's score."""
+    classes: Tensor
+    """The same before the weights of the components, [K, C]: above 0 for a class, below against."""
     clip: NDArray[np.float32]
     """Score of each class, [C]."""
     seconds: int
     """Length of the clip on the second grid."""
 
-    def weights(self, column: int, rule: MaskRule, tau: float) -> Tensor:
-        """Return the share of each component in the source of a class, [K]."""
-        return component_weights(self.components[:, column], rule, tau)
+    def shares(self, columns: Sequence[int], rule: MaskRule, tau: float) -> Tensor:
+        """Return the share of each component in the source of each of J classes, [J, K]."""
+        if rule == "contest":
+            return contest(self.classes[:, columns].T)
+        scores = self.components[:, columns].T
+        return above(scores, tau) if rule == "hard" else scaled(scores)
 
 
 def refuse_other_models(run: Run) -> None:
@@ -61,6 +67,7 @@ def score_components(run: Run, data: ClipData, row: int, name: str) -> Component
         w=w,
         h=h,
         components=outputs.extra["components"][0, : len(w)],
+        classes=outputs.extra["component_classes"][0, : len(w)],
         clip=outputs.clip[0].numpy(),
         seconds=seconds,
     )

@@ -1,12 +1,15 @@
 """Audio and frames of one media file, as the features job decodes them, for output and figures."""
 
+import io
 import os
 import subprocess
 import wave
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from schemas import SAMPLE_RATE, JobError, UsageError
@@ -65,15 +68,46 @@ def read_waveform(path: Path, seconds: int) -> NDArray[np.float32]:
 
     The samples are those that the features job sees. `JobError` when ffmpeg cannot read the file.
     """
-    raw = _run(
-        path, "-map", "0:a:0", "-f", "s16le", "-ac", "1", "-ar", str(SAMPLE_RATE),
-        "-af", "aresample=async=1:first_pts=0",
-    )  # fmt: skip
-    samples = np.frombuffer(raw, "<i2").astype(np.float32) / 32768.0
+    samples = read_mono(path)
     waveform = np.zeros(seconds * SAMPLE_RATE, np.float32)
     size = min(len(waveform), len(samples))
     waveform[:size] = samples[:size]
     return waveform
+
+
+def read_mono(path: Path) -> NDArray[np.float32]:
+    """Read mono audio at 16 kHz in -1..1, in its own length; `JobError` as `read_waveform`."""
+    raw = _run(
+        path, "-map", "0:a:0", "-f", "s16le", "-ac", "1", "-ar", str(SAMPLE_RATE),
+        "-af", "aresample=async=1:first_pts=0",
+    )  # fmt: skip
+    return np.frombuffer(raw, "<i2").astype(np.float32) / 32768.0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Audio:
+    """The audio of a media file as it is, in -1..1."""
+
+    samples: NDArray[np.float32]
+    """[D, S], D channels."""
+    rate: int
+    """Samples a second."""
+
+
+def read_audio(path: Path) -> Audio:
+    """Read the first audio track with its own rate and channels; `JobError` as `read_waveform`."""
+    raw = _run(
+        path, "-map", "0:a:0", "-c:a", "pcm_f32le", "-f", "wav",
+        "-af", "aresample=async=1:first_pts=0",
+    )  # fmt: skip
+    samples, rate = soundfile.read(io.BytesIO(raw), dtype="float32", always_2d=True)
+    return Audio(samples=np.ascontiguousarray(samples.T), rate=rate)
+
+
+def write_audio(path: Path, audio: Audio) -> None:
+    """Write audio as WAV with 16 bits, its own rate and channels; louder samples are clipped."""
+    samples = np.clip(audio.samples.T, -1.0, 1.0)
+    soundfile.write(path, samples, audio.rate, subtype="PCM_16", format="WAV")
 
 
 def read_frames(path: Path, seconds: int) -> list[NDArray[np.uint8]]:

@@ -1,101 +1,47 @@
-"""Mixtures of two known sources, and how well a run separates them.
+"""How well a run separates mixtures of two known sources, beside what needs no run.
 
-Letters: K components, F bins, S samples.
+Letters: K components, F bins, S samples, J = 2 sources.
 """
 
-import wave
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.table import Table
 from torch import Tensor
 
-from models.applications import separation
+from models.applications import separation, separation_baselines
 from models.applications.component_scores import ComponentScores, score_components
 from models.applications.media_files import write_waveform
 from models.applications.new_media import Run, new_features, scratch_folder
-from models.contract.masks import MaskRule
+from models.applications.separation_baselines import Dictionaries
+from models.applications.separation_scores import RATIOS, bss_eval, si_sdr
+from models.applications.stems import Mixture
+from models.contract.masks import MASK_RULES
+from models.runtime.console import progress_console
 from models.tasks import tagging
-from schemas import SAMPLE_RATE, JobError, UsageError
-from schemas.demo import SOURCES_FOLDER
+from schemas import JobError
 
-RULES: tuple[MaskRule, ...] = ("hard", "soft")
 Waveform = NDArray[np.float32]
+METHODS = (
+    *(f"known_{rule}" for rule in MASK_RULES), "alone_contest",
+    *(f"unknown_{rule}" for rule in MASK_RULES),
+    "hpss", "dictionary", "ideal",
+)  # fmt: skip
+"""Ways to separate, in the order of tables."""
+WORDS = {
+    "known": "both labels known", "alone": "one label known",
+    "unknown": "labels found by the run", "hpss": "harmonic or percussive",
+    "dictionary": "spectra of clean sources", "ideal": "truth picks the components",
+}  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Mixture:
-    """Two clean sources and their sum."""
-
-    labels: tuple[str, str]
-    """Classes of the sources."""
-    sources: tuple[Waveform, Waveform]
-    """The sources as they are in the mixture, [S] each."""
-
-    @property
-    def waveform(self) -> Waveform:
-        """The sum of the sources, [S]."""
-        return self.sources[0] + self.sources[1]
-
-
-def draw_mixtures(
-    folder: Path, classes: Sequence[str], count: int, level_db: float, seed: int
-) -> Iterator[Mixture]:
-    """Draw mixtures of two sources of different classes, the same for the same seed.
-
-    `UsageError` when the folder has no clean sources of two classes.
-    """
-    by_class: dict[str, list[Path]] = {}
-    for path in sorted((folder / SOURCES_FOLDER).glob("*.wav")):
-        for label in classes:
-            if path.stem.endswith(f"_{label}"):
-                by_class.setdefault(label, []).append(path)
-    if len(by_class) < 2:
-        raise UsageError(
-            f"{folder / SOURCES_FOLDER} has no clean sources of two of the run's classes; make "
-            "them with: beam demo --sources --media FOLDER"
-        )
-    random = np.random.default_rng(seed)
-    for _ in range(count):
-        labels = [str(label) for label in random.choice(sorted(by_class), 2, replace=False)]
-        paths = [by_class[label][random.integers(len(by_class[label]))] for label in labels]
-        sources = [read_wav(path) for path in paths]
-        yield mix(cast("tuple[str, str]", tuple(labels)), sources, level_db)
-
-
-def read_wav(path: Path) -> Waveform:
-    """Read a mono WAV of 16 bits at 16 kHz, in -1..1; `UsageError` for any other."""
-    with wave.open(str(path), "rb") as file:
-        kind = file.getnchannels(), file.getsampwidth(), file.getframerate()
-        if kind != (1, 2, SAMPLE_RATE):
-            raise UsageError(f"{path} is not mono with 16 bits at {SAMPLE_RATE} Hz")
-        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-    return samples.astype(np.float32) / 32768.0
-
-
-def mix(labels: tuple[str, str], sources: Sequence[Waveform], level_db: float) -> Mixture:
-    """Mix two sources at a level to each other, over their whole length, to a peak of 0.9."""
-    first, second = (source[: min(map(len, sources))] for source in sources)
-    ratio = np.sqrt((first**2).sum() / max(float((second**2).sum()), 1e-12))
-    second = second * np.float32(ratio * 10 ** (-level_db / 20))
-    scale = np.float32(0.9 / max(float(np.abs(first + second).max()), 1e-6))
-    return Mixture(labels=labels, sources=(first * scale, second * scale))
-
-
-def measure_mixtures(
-    run: Run,
-    mixtures: Sequence[Mixture],
-    tau: float,
-    *,
-    keep: Path | None = None,
-    weights_dir: Path | None = None,
-) -> list[dict[str, float]]:
-    """Return the gains of every source of all mixtures; `keep` is a folder for the waveforms."""
+def score_mixtures(
+    run: Run, mixtures: Sequence[Mixture], *, weights_dir: Path | None = None
+) -> list[ComponentScores]:
+    """Make the features of all mixtures and score their components; `JobError` when one fails."""
     with scratch_folder() as folder:
         paths = [folder / f"mixture{index:04d}.wav" for index in range(len(mixtures))]
         for path, mixture in zip(paths, mixtures, strict=True):
@@ -104,47 +50,93 @@ def measure_mixtures(
             if features.failures:
                 raise JobError(features.failures[0])
             data = features.open(run)
-            scores = [
+            return [
                 score_components(run, data, data.keys.index(key), path.name)
                 for key, path in features.media.items()
             ]
-    gains = []
-    for index, (mixture, heard) in enumerate(zip(mixtures, scores, strict=True)):
-        keep_waveform(keep, f"{index:04d}_mixture", mixture.waveform)
-        gains += list(measure(run, mixture, heard, tau, keep=keep, prefix=f"{index:04d}"))
+
+
+def measure_mixtures(
+    run: Run, mixtures: Sequence[Mixture], scores: Sequence[ComponentScores], tau: float,
+    dictionaries: Dictionaries | None = None, *, keep: Path | None = None,
+) -> list[dict[str, float]]:  # fmt: skip
+    """Return the scores of every source of all mixtures; `keep` is a folder for the waveforms."""
+    gains: list[dict[str, float]] = []
+    with progress_console().status("measuring") as status:
+        for index, (mixture, heard) in enumerate(zip(mixtures, scores, strict=True)):
+            status.update(f"measuring mixture {index + 1} of {len(mixtures)}")
+            keep_waveform(keep, f"{index:04d}_mixture", mixture.waveform)
+            estimates = separate_all(run, mixture, heard, tau, dictionaries)
+            for name, pair in estimates.items():
+                for label, estimate in zip(mixture.labels, pair, strict=True):
+                    keep_waveform(keep, f"{index:04d}_{label}_{name}", estimate)
+            found = detected(run, heard)
+            for label, scored in zip(mixture.labels, measure(mixture, estimates), strict=True):
+                gains.append({"label_found": float(run.classes.index(label) in found), **scored})
     return gains
 
 
-def measure(
-    run: Run,
-    mixture: Mixture,
-    scores: ComponentScores,
-    tau: float,
-    *,
-    keep: Path | None = None,
-    prefix: str = "",
-) -> Iterator[dict[str, float]]:
-    """Measure the gain in SI-SDR over the mixture of each source.
-
-    With its label known and as the run detects it, by hard and soft masks, and by ideal weights.
-    """
-    waveform = mixture.waveform
+def detected(run: Run, scores: ComponentScores) -> list[int]:
+    """Return the columns of the classes that the run finds in the mixture."""
     thresholds = tagging.cut_values(run.thresholds, len(run.classes))
-    for index, label in enumerate(mixture.labels):
-        source, column = mixture.sources[index], run.classes.index(label)
-        before = separation.si_sdr(waveform, source)
-        detected = scores.clip[column] >= thresholds[column]
-        gains = {"mixture": before, "label_found": float(detected)}
-        for rule in RULES:
-            weights = scores.weights(column, rule, tau)
-            estimate, _ = separation.separate(waveform, scores.w, scores.h, weights)
-            gains[f"known_{rule}"] = separation.si_sdr(estimate, source) - before
-            gains[f"unknown_{rule}"] = gains[f"known_{rule}"] if detected else 0.0
-            keep_waveform(keep, f"{prefix}_{label}_{rule}", estimate)
-        weights = ideal_weights(mixture, index, scores)
-        estimate, _ = separation.separate(waveform, scores.w, scores.h, weights)
-        gains["ideal"] = separation.si_sdr(estimate, source) - before
-        yield gains
+    return [int(column) for column in np.flatnonzero(scores.clip >= thresholds)]
+
+
+def separate_all(
+    run: Run, mixture: Mixture, scores: ComponentScores, tau: float,
+    dictionaries: Dictionaries | None,
+) -> dict[str, list[Waveform]]:  # fmt: skip
+    """Return the estimates [S] of both sources by every method that can be had here.
+
+    A source whose label the run has not found is the mixture as it is.
+    """
+    columns, labels = [run.classes.index(one) for one in mixture.labels], detected(run, scores)
+    found: dict[str, list[Waveform]] = {}
+
+    def estimates(shares: Iterable[Tensor]) -> list[Waveform]:
+        waveform = mixture.waveform
+        return [separation.separate(waveform, scores.w, scores.h, one)[0] for one in shares]
+
+    for rule in MASK_RULES:
+        found[f"known_{rule}"] = estimates(scores.shares(columns, rule, tau))
+        by_run = dict(zip(labels, scores.shares(labels, rule, tau), strict=True)) if labels else {}
+        found[f"unknown_{rule}"] = [
+            estimates([by_run[column]])[0] if column in by_run else mixture.waveform
+            for column in columns
+        ]
+    alone = [scores.shares([column], "contest", tau)[0] for column in columns]
+    found["alone_contest"] = estimates(alone)
+    found["hpss"] = separation_baselines.hpss(mixture)
+    if dictionaries is not None and all(map(dictionaries.knows, mixture.labels)):
+        found["dictionary"] = [
+            dictionaries.separate(mixture.waveform, label) for label in mixture.labels
+        ]
+    found["ideal"] = estimates([ideal_weights(mixture, index, scores) for index in range(2)])
+    return found
+
+
+def measure(
+    mixture: Mixture, estimates: Mapping[str, Sequence[Waveform]]
+) -> Iterator[dict[str, float]]:
+    """Yield the scores of each source: gain in SI-SDR, and SDR, SIR, SAR, of every method.
+
+    Names are METHOD for the gain and METHOD_RATIO for the others; `mixture` stands for the mixture
+    itself and its SI-SDR.
+    """
+    every = {"mixture": [mixture.waveform] * 2, **estimates}
+    ratios = {name: bss_eval(pair, mixture.sources) for name, pair in every.items()}
+    for index, source in enumerate(mixture.sources):
+        mixed = si_sdr(mixture.waveform, source)
+        scores = {"mixture": mixed}
+        for name, pair in estimates.items():
+            scores[name] = max(si_sdr(pair[index], source) - mixed, LEAST_GAIN_DB)
+        for name, found in ratios.items():
+            scores |= {f"{name}_{ratio}": value for ratio, value in found[index].items()}
+        yield scores
+
+
+LEAST_GAIN_DB = -40.0
+"""What a source counts of which nothing is left: its ratio is minus infinity."""
 
 
 def keep_waveform(folder: Path | None, name: str, waveform: Waveform) -> None:
@@ -156,43 +148,52 @@ def keep_waveform(folder: Path | None, name: str, waveform: Waveform) -> None:
 
 def ideal_weights(mixture: Mixture, index: int, scores: ComponentScores) -> Tensor:
     """Return 1 for each component, [K], in which the source has more energy than the other one."""
-    hann = torch.hann_window(separation.WINDOW)
     total = scores.w.T @ scores.h + separation.EPSILON
     energies = []
     for source in mixture.sources:
-        spectrum = torch.stft(
-            torch.from_numpy(source),
-            separation.WINDOW,
-            separation.HOP,
-            window=hann,
-            return_complex=True,
-        )
-        power = spectrum.abs() ** 2 / total
+        power = separation_baselines.magnitude(source) ** 2 / total
         energies.append((scores.w * (scores.h @ power.T)).sum(dim=1))
     return (energies[index] > energies[1 - index]).float()
 
 
-def mean_gains(gains: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """Return the mean of each gain over all sources, and its standard error."""
-    columns = {name: np.array([source[name] for source in gains]) for name in gains[0]}
+def mean_scores(scores: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Return the mean of each score over the sources that have it, and its standard error."""
+    names = dict.fromkeys(name for source in scores for name in source)
+    columns = {}
+    for name in names:
+        values = np.array([source.get(name, np.nan) for source in scores])
+        columns[name] = values[np.isfinite(values)]
     return {
-        "sources": len(gains),
-        "mean": {name: float(values.mean()) for name, values in columns.items()},
+        "sources": len(scores),
+        "mean": {name: float(v.mean()) if len(v) else None for name, v in columns.items()},
         "error": {
-            name: float(values.std(ddof=1) / np.sqrt(len(values)))
-            for name, values in columns.items()
+            name: float(v.std(ddof=1) / np.sqrt(len(v))) if len(v) > 1 else None
+            for name, v in columns.items()
         },
     }
 
 
-def gain_table(report: Mapping[str, Any]) -> Table:
-    """Return the gains in dB, mean and standard error, as a table."""
-    title = f"Gain in SI-SDR over the mixture, dB, {report['sources']} sources"
+def score_table(report: Mapping[str, Any]) -> Table:
+    """Return a line per method: gain in SI-SDR with standard error, SDR, SIR, SAR, all in dB."""
+    title = f"{report['sources']} sources at {report['level_db']:g} dB; gain over the mixture"
     table = Table(title=title, title_justify="left")
-    for head in ("label", "mask", "mean", "standard error"):
-        table.add_column(head, justify="left" if head in ("label", "mask") else "right")
-    for name in ("known_hard", "known_soft", "unknown_hard", "unknown_soft", "ideal"):
-        label, _, rule = name.partition("_")
-        mean, error = report["mean"][name], report["error"][name]
-        table.add_row(label, rule, f"{mean:+.2f}", f"{error:.2f}")
+    for head in ("", "mask", "SI-SDR gain", "standard error", *(name.upper() for name in RATIOS)):
+        table.add_column(head, justify="left" if head in ("", "mask") else "right")
+    for name in METHODS:
+        if name in report["mean"]:
+            kind, _, rule = name.partition("_")
+            numbers = [report["mean"][f"{name}_{ratio}"] for ratio in RATIOS]
+            table.add_row(
+                WORDS[kind], rule, decibels(report["mean"][name], "+"),
+                decibels(report["error"][name]), *map(decibels, numbers),
+            )  # fmt: skip
     return table
+
+
+def decibels(value: float | None, sign: str = "") -> str:
+    """Return a number of dB as tables show it, a dash where there is none.
+
+    >>> decibels(5.26, "+"), decibels(None)
+    ('+5.3', '-')
+    """
+    return "-" if value is None else f"{value:{sign}.1f}"

@@ -3,8 +3,9 @@
 Letters: K components, S samples.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from rich.table import Table
 from torch import Tensor
 
 from models.applications.component_scores import ComponentScores
-from models.applications.media_files import file_stems, write_waveform
+from models.applications.media_files import Audio, file_stems, write_audio
 from models.applications.separation import HOP, separate, spectrogram
 from models.contract.masks import MaskRule
 from models.runtime import files
@@ -25,6 +26,10 @@ from schemas.messages import printable
 from schemas.page import palette
 
 Waveform = NDArray[np.float32]
+FULL_SCALE, MOST_CLIPPED = 0.999, 1e-3
+"""From where on a sample counts as clipped, and the share of such samples that is worth a word."""
+LEAST = 0.01
+"""A component with less of a share is not counted as part of a source."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -38,9 +43,13 @@ class Source:
     weights: Tensor
     """Share of each component in the source, [K]."""
     waveform: Waveform
-    """The source, [S]."""
+    """The source as the extractor hears it, [S] at 16 kHz."""
     rest: Waveform
     """The mixture without it, [S]."""
+    audio: Audio
+    """The source with the rate and the channels of the media."""
+    audio_rest: Audio
+    """The media's audio without it."""
 
 
 def refuse_silence(waveform: Waveform, media: Path) -> None:
@@ -49,19 +58,35 @@ def refuse_silence(waveform: Waveform, media: Path) -> None:
         raise UsageError(f"{media} is silent from start to end: nothing to separate")
 
 
+def warn_of_clipping(audio: Audio, media: Path) -> None:
+    """Warn where a thousandth of the samples or more lie at full scale."""
+    share = float((np.abs(audio.samples) >= FULL_SCALE).mean())
+    if share >= MOST_CLIPPED:
+        logging.getLogger(__name__).warning(
+            "%s is clipped (%.1f %% of its samples lie at full scale); the sources carry the "
+            "distortion", media, 100 * share,
+        )  # fmt: skip
+
+
 def separate_sources(
-    mixture: Waveform, scores: ComponentScores, columns: Mapping[str, int], rule: MaskRule,
-    tau: float,
+    mixture: Waveform, audio: Audio, scores: ComponentScores, columns: Mapping[str, int],
+    rule: MaskRule, tau: float,
 ) -> list[Source]:  # fmt: skip
-    """Separate the source of each class from a mixture [S]; `columns` maps a class to its index."""
+    """Separate the source of each class; `columns` maps a class to its index.
+
+    Both from the mixture as the extractor hears it, [S], and from the audio as it is.
+    """
     sources = []
-    for label, column in columns.items():
-        weights = scores.weights(column, rule, tau)
+    shares = scores.shares(list(columns.values()), rule, tau)
+    for (label, column), weights in zip(columns.items(), shares, strict=True):
         waveform, rest = separate(mixture, scores.w, scores.h, weights)
-        score = float(scores.clip[column])
-        sources.append(
-            Source(label=label, score=score, weights=weights, waveform=waveform, rest=rest)
-        )
+        own, own_rest = separate(audio.samples, scores.w, scores.h, weights, audio.rate)
+        source = Source(
+            label=label, score=float(scores.clip[column]), weights=weights,
+            waveform=waveform, rest=rest, audio=replace(audio, samples=own),
+            audio_rest=replace(audio, samples=own_rest),
+        )  # fmt: skip
+        sources.append(source)
     return sources
 
 
@@ -82,8 +107,8 @@ def write_sources(out: Path, sources: Sequence[Source]) -> dict[str, str]:
     files.write_json(out / "separation.json", {"components": components})
     for source in sources:
         stem = stems[source.label]
-        for name, waveform in ((stem, source.waveform), (f"{stem}-rest", source.rest)):
-            files.write_whole(out / f"{name}.wav", partial(write_waveform, waveform=waveform))
+        for name, audio in ((stem, source.audio), (f"{stem}-rest", source.audio_rest)):
+            files.write_whole(out / f"{name}.wav", partial(write_audio, audio=audio))
     return stems
 
 
@@ -118,7 +143,7 @@ def source_table(sources: Sequence[Source]) -> Table:
     for head in ("class", "score", "components", "level, dB", "rest, dB"):
         table.add_column(head, justify="left" if head == "class" else "right")
     for source in sources:
-        used = int((source.weights > 0).sum())
+        used = int((source.weights >= LEAST).sum())
         levels = [
             f"{10 * np.log10(np.mean(waveform**2) + 1e-12):.1f}"
             for waveform in (source.waveform, source.rest)

@@ -15,7 +15,7 @@ import numpy as np
 from models.applications.localisation import InstanceScores, by_second, scaled
 from models.applications.new_media import Run
 from models.applications.separation import spectrogram
-from models.applications.sources import Source, Waveform
+from models.applications.sources import LEAST, Source, Waveform
 from models.contract.report import TimelineRow
 from models.contract.shown_clip import MOST_STEPS, ShownClip, pooled_row
 from models.pages import copies
@@ -126,7 +126,7 @@ def write_separation(
     copy = _copy(media, MOST_BYTES)
     room, sounds = MOST_BYTES - len(copy.address), []
     for source in sources:
-        used = int((source.weights > 0).sum())
+        used = int((source.weights >= LEAST).sum())
         said = f"score {source.score:.2f}; {used} of {len(source.weights)} components"
         for name, waveform, words in (
             (source.label, source.waveform, said),

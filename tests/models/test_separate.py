@@ -65,7 +65,7 @@ def test_run_of_another_kind_is_refused(tmp_path: Path) -> None:
         ("--mixtures", 0, "mixtures must be at least 1, got 0"),
         ("--seed", -1, "seed must be from 0 to 4294967295, got -1"),
         ("--tau", 2, "tau must be from 0 to 1, got 2.0"),
-        ("--level-db", "nan", "level_db must be finite, got nan"),
+        ("--level-db", "nan", "level_db must be from -60 to 60 dB, got nan"),
     ],
 )
 def test_impossible_mixtures_are_refused(option: str, value: object, sentence: str) -> None:
@@ -75,4 +75,6 @@ def test_impossible_mixtures_are_refused(option: str, value: object, sentence: s
 
 def test_mixtures_need_clean_sources(components_run: Path, tmp_path: Path) -> None:
     complaint = refused(mixtures.main, "--run", components_run, "--sources", tmp_path)
-    assert "has no clean sources of two of the run's classes; make them with: beam" in complaint
+    assert (
+        "has clean sources of 0 of the run's 4 classes, and a mixture needs two; make" in complaint
+    )

@@ -32,12 +32,14 @@ def spectra(*waveforms: Waveform) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def component_scores(
-    *waveforms: Waveform, components: list[list[float]], clip: list[float]
-) -> ComponentScores:
+    *waveforms: Waveform, components: list[list[float]], clip: list[float],
+    classes: list[list[float]] | None = None,
+) -> ComponentScores:  # fmt: skip
     """Return scores of one component per waveform for the classes of the made-up stores."""
     w, h = spectra(*waveforms)
     assert len(components[0]) == len(clip) == len(CLASSES)
     return ComponentScores(
-        w=w, h=h, components=torch.tensor(components), clip=np.array(clip, np.float32),
-        seconds=SECONDS,
+        w=w, h=h, components=torch.tensor(components),
+        classes=torch.tensor(components if classes is None else classes),
+        clip=np.array(clip, np.float32), seconds=SECONDS,
     )  # fmt: skip

@@ -109,16 +109,19 @@ class Scorer(Standardised):
         """Take mean and standard deviation of each value from instances [n, width]."""
         self.set_statistics(instances.mean(dim=0), instances.std(dim=0).clamp_min(1e-3))
 
-    def forward(self, instances: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
-        """Map [B, P, width], bool [B, P] to scores of instances [B, P, C] and of clips [B, C]."""
+    def forward(self, instances: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map [B, P, width], bool [B, P] to scores of clips [B, C] and of instances [B, P, C].
+
+        Those of instances with the weights of instances, then without.
+        """
         hidden = self.embed(self.standardise(instances))
         classify = self.classify(hidden)
         if self.pooling == "one-stream":
             scores = classify * present[:, :, None]
-            return scores, mil.log_sum_exp(scores, present, self.sharpness)
+            return mil.log_sum_exp(scores, present, self.sharpness), scores, scores
         rule = mil.wsddn if self.pooling == "wsddn" else mil.two_stream
         scores = rule(classify, self.locate(hidden), present)
-        return scores, scores.sum(dim=1)
+        return scores.sum(dim=1), scores, classify
 
 
 class Model(nn.Module):
@@ -135,12 +138,15 @@ class Model(nn.Module):
         """Map tables of instances [B, P, width] to `clip` [B, C].
 
         `extra` holds the clip's score before the sigmoid as `score` [B, C], the scores of the
-        instances under the name of their table, [B, P, C], and where audio segments are scored
+        instances under the name of their table, [B, P, C], those of components without their
+        weights as `component_classes`, and where audio segments are scored
         `heard` [B, P, C], 0 to 1: the probability of the clip, scaled by those of its segments.
         """
         extra, total = {}, None
         for name, scorer in self.scorers.items():
-            extra[name], clip = scorer(batch.features[name], batch.present[name])
+            clip, extra[name], classes = scorer(batch.features[name], batch.present[name])
+            if name == "components":
+                extra["component_classes"] = classes
             clip = mil.l2_normalised(clip) if self.normalised else clip
             total = clip if total is None else total + clip
         score = cast(Tensor, total)

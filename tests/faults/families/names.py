@@ -15,13 +15,13 @@ import torch
 
 from models.applications import event_detection as detection
 from models.applications.event_figures import save_predictions
-from models.applications.media_files import shortened
+from models.applications.media_files import Audio, shortened
 from models.applications.sources import Source, source_table, write_sources
 from models.data.clips import ClipData
 from models.runtime import files
 from models.runtime.console import console
 from models.tasks.parsing import Predictions
-from schemas import StoreManifest, Vocabulary
+from schemas import SAMPLE_RATE, StoreManifest, Vocabulary
 from tests.faults.family import Family, Outcome
 
 SPLINTERS = (
@@ -106,10 +106,14 @@ def run_figures(case: Names, folder: Path) -> Outcome:
 def run_sources(case: Names, folder: Path) -> Outcome:
     """Write the sources of all classes; none overwrites another one."""
     waveform = np.zeros(1024, np.float32)
+    audio = Audio(samples=waveform[None], rate=SAMPLE_RATE)
     sources = [
-        Source(label=name, score=1.0, weights=torch.ones(2), waveform=waveform, rest=waveform)
+        Source(
+            label=name, score=1.0, weights=torch.ones(2), waveform=waveform, rest=waveform,
+            audio=audio, audio_rest=audio,
+        )
         for name in case.classes
-    ]
+    ]  # fmt: skip
     write_sources(folder, sources)
     components = json.loads((folder / "separation.json").read_text())["components"]
     waveforms = len(list(folder.glob("*.wav")))

@@ -6,18 +6,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.applications import component_scores, separation
-from models.applications.media_files import read_waveform
+from models.applications import component_scores
+from models.applications.media_files import Audio, read_audio
 from models.applications.new_media import open_run
+from models.applications.separation_scores import si_sdr
 from models.applications.sources import (
     refuse_silence,
     separate_sources,
     source_table,
+    warn_of_clipping,
     write_separation,
 )
 from models.data.clips import open_clips
 from schemas import UsageError
-from tests.models.waveforms import SECONDS, tone
+from tests.models.waveforms import RATE, SECONDS, tone
 from tests.models.waveforms import component_scores as scores_of
 from tests.stores.bags import write_bag_store
 from tests.stores.parsing import CLASSES
@@ -29,12 +31,14 @@ def test_source_is_written_as_waveform_figure_and_shares(tmp_path: Path) -> None
         low, high, components=[[0.9, 0.0, 0.0, 0.0], [0.1, 0.8, 0.0, 0.0]],
         clip=[0.9, 0.8, 0.1, 0.1],
     )  # fmt: skip
-    sources = separate_sources(low + high, scores, {CLASSES[0]: 0}, "hard", 0.2)
+    audio = Audio(samples=np.stack([low + high, low]), rate=RATE)
+    sources = separate_sources(low + high, audio, scores, {CLASSES[0]: 0}, "hard", 0.2)
     write_separation(tmp_path, low + high, sources, "data set x")
     names = {f"{CLASSES[0]}.wav", f"{CLASSES[0]}-rest.wav", f"{CLASSES[0]}.png", "separation.json"}
     assert {path.name for path in tmp_path.iterdir()} == names
-    source = read_waveform(tmp_path / f"{CLASSES[0]}.wav", SECONDS)
-    assert separation.si_sdr(source, low) > separation.si_sdr(low + high, low) + 10
+    source = read_audio(tmp_path / f"{CLASSES[0]}.wav")
+    assert (source.rate, source.samples.shape) == (RATE, (2, SECONDS * RATE))
+    assert si_sdr(source.samples[0], low) > si_sdr(low + high, low) + 10
     assert json.loads((tmp_path / "separation.json").read_text()) == {
         "components": {CLASSES[0]: [1.0, 0.0]}
     }
@@ -46,7 +50,9 @@ def test_classes_may_have_any_name(tmp_path: Path) -> None:
     scores = scores_of(low, components=[[0.9, 0.8, 0.7, 0.6]], clip=[0.9, 0.8, 0.7, 0.6])
     names = ("$\\frac$", "rest", "$/frac", "x" * 4000 + "\x00")
     columns = {name: index for index, name in enumerate(names)}
-    sources = separate_sources(low, scores, columns, "soft", 0.1)
+    sources = separate_sources(
+        low, Audio(samples=low[None], rate=RATE), scores, columns, "soft", 0.1
+    )
     write_separation(tmp_path, low, sources, "data set x")
     assert len(list(tmp_path.glob("*.wav"))) == 2 * len(names)
     assert len(list(tmp_path.glob("*.png"))) == len(names)
@@ -59,11 +65,20 @@ def test_silence_is_refused() -> None:
         refuse_silence(np.zeros(16_000, np.float32), Path("a.wav"))
 
 
+def test_clipped_media_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    loud = np.clip(5 * tone(440, 0, 3), -1, 1)
+    warn_of_clipping(Audio(samples=loud[None], rate=RATE), Path("a.wav"))
+    assert "a.wav is clipped (" in caplog.text
+    caplog.clear()
+    warn_of_clipping(Audio(samples=tone(440, 0, 3)[None], rate=RATE), Path("a.wav"))
+    assert not caplog.text
+
+
 def test_clip_without_audio_is_refused(components_run: Path, tmp_path: Path) -> None:
     run = open_run(components_run)
     data = open_clips(write_bag_store(tmp_path), run.needs, classes=run.classes)
     scores = component_scores.score_components(run, data, 0, "film.mp4")
-    assert scores.components.shape == (6, len(CLASSES))
+    assert scores.components.shape == scores.classes.shape == (6, len(CLASSES))
     assert np.isfinite(scores.clip).all()
     data.present["components"][0] = False
     with pytest.raises(UsageError, match=r"film\.mp4 has no audio track, so there"):

@@ -9,6 +9,7 @@ import pytest
 
 from models import localise, predict
 from models.applications.localisation import InstanceScores
+from models.applications.media_files import Audio
 from models.applications.new_media import Run, open_run
 from models.applications.sources import separate_sources
 from models.contract.shown_clip import MOST_STEPS, ShownClip, pooled_row, surest_rows
@@ -16,7 +17,7 @@ from models.pages import clip_page, copies
 from schemas.machine.ffmpeg import ffmpeg_binary
 from tests.models.commands import refused, run_command
 from tests.models.test_report import EVIL, Reader, read
-from tests.models.waveforms import component_scores, tone
+from tests.models.waveforms import RATE, component_scores, tone
 
 CLASSES = (EVIL, "Car", "Speech", "Violin")
 
@@ -135,7 +136,9 @@ def test_every_source_and_rest_can_be_heard(run: Run, film: Path, tmp_path: Path
         low, high, components=[[0.9, 0.0, 0.0, 0.0], [0.1, 0.8, 0.0, 0.0]],
         clip=[0.9, 0.8, 0.1, 0.1],
     )  # fmt: skip
-    sources = separate_sources(low + high, scores, {EVIL: 0, "Car": 1}, "hard", 0.2)
+    audio = Audio(samples=(low + high)[None], rate=RATE)
+    columns = {EVIL: 0, "Car": 1}
+    sources = separate_sources(low + high, audio, scores, columns, "hard", 0.2)
     clip_page.write_separation(tmp_path / "a.html", film, run, low + high, sources)
     page = read(tmp_path / "a.html")
     assert played(page) == ["video/mp4", *["audio/mp4"] * 4]

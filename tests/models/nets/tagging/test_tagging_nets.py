@@ -95,6 +95,7 @@ def test_each_kind_of_instances_has_scores_that_sum_to_its_clip(streams: str) ->
     outputs = model.eval()(batch)
     kinds = two_stream.STREAMS[streams]
     heard = {"heard"} if "segments" in kinds else set()
+    heard |= {"component_classes"} if "components" in kinds else set()
     assert set(outputs.extra) == {"score", *kinds, *heard}
     total = sum(outputs.extra[kind].sum(dim=1) for kind in kinds)
     torch.testing.assert_close(outputs.extra["score"], total)
