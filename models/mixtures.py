@@ -35,8 +35,8 @@ from models.runtime.console import console
 from schemas import UsageError
 
 if TYPE_CHECKING:
-    from models.applications.separation_baselines import Dictionaries
-    from models.applications.stems import Mixture
+    from models.applications.separation.baselines import Dictionaries
+    from models.applications.separation.stems import Mixture
 
 PROGRAM = "models.mixtures"
 MOST_DB = 60
@@ -96,9 +96,9 @@ def main(arguments: Sequence[str]) -> None:
 
 def measure(options: Options, folder: Path) -> None:
     """Mix, separate, measure; write the JSON and show a table per level."""
-    from models.applications import mixtures as measured  # with torch
-    from models.applications.component_scores import refuse_other_models
     from models.applications.new_media import open_run
+    from models.applications.separation import mixtures as measured  # with torch
+    from models.applications.separation.components import refuse_other_models
 
     run = open_run(folder)
     refuse_other_models(run)
@@ -123,8 +123,8 @@ def mixed(
     options: Options, classes: Sequence[str]
 ) -> tuple["list[Mixture]", "Dictionaries | None"]:
     """Return the mixtures, and the clean sources that are in none of them, to learn from."""
-    from models.applications import stems
-    from models.applications.separation_baselines import Dictionaries
+    from models.applications.separation import stems
+    from models.applications.separation.baselines import Dictionaries
 
     if options.pair is not None and options.labels is not None:
         pairs = stems.mix_files(options.pair, options.labels, classes, options.level_db)

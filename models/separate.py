@@ -73,9 +73,10 @@ def main(arguments: Sequence[str]) -> None:
 
 def separate(options: Options, folder: Path, media: Path) -> None:
     """Separate the sources of one media file; write a waveform and a figure per class."""
-    from models.applications import new_media, sources  # with torch
-    from models.applications.component_scores import refuse_other_models, score_components
+    from models.applications import new_media  # with torch
     from models.applications.media_files import read_audio, read_waveform, shortened
+    from models.applications.separation import sources
+    from models.applications.separation.components import refuse_other_models, score_components
     from models.pages.clip_page import write_separation
 
     run = new_media.open_run(folder)

@@ -14,8 +14,8 @@ import numpy as np
 
 from models.applications.localisation import InstanceScores, by_second, scaled
 from models.applications.new_media import Run
-from models.applications.separation import spectrogram
-from models.applications.sources import LEAST, Source, Waveform
+from models.applications.separation.sources import LEAST, Source, Waveform
+from models.applications.separation.wiener import spectrogram
 from models.contract.report import TimelineRow
 from models.contract.shown_clip import MOST_STEPS, ShownClip, pooled_row
 from models.pages import copies

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.applications.component_scores import ComponentScores
-from models.applications.separation import HOP, WINDOW
+from models.applications.separation.components import ComponentScores
+from models.applications.separation.wiener import HOP, WINDOW
 from tests.stores.parsing import CLASSES
 
 SECONDS, RATE = 3, 16_000

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-import soundfile  # type: ignore[import-untyped]
+import soundfile
 
 from tests.models.recordings import KINDS, RATE, recording
 

@@ -16,7 +16,7 @@ import torch
 from models.applications import event_detection as detection
 from models.applications.event_figures import save_predictions
 from models.applications.media_files import Audio, shortened
-from models.applications.sources import Source, source_table, write_sources
+from models.applications.separation.sources import Source, source_table, write_sources
 from models.data.clips import ClipData
 from models.runtime import files
 from models.runtime.console import console

@@ -11,7 +11,7 @@ from models import localise, predict
 from models.applications.localisation import InstanceScores
 from models.applications.media_files import Audio
 from models.applications.new_media import Run, open_run
-from models.applications.sources import separate_sources
+from models.applications.separation.sources import separate_sources
 from models.contract.shown_clip import MOST_STEPS, ShownClip, pooled_row, surest_rows
 from models.pages import clip_page, copies
 from schemas.machine.ffmpeg import ffmpeg_binary

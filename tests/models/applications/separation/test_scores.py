@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.applications.separation_scores import bss_eval, si_sdr
+from models.applications.separation.scores import bss_eval, si_sdr
 
 
 def test_si_sdr_is_what_it_says() -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.applications import component_scores
 from models.applications.media_files import Audio, read_audio
 from models.applications.new_media import open_run
-from models.applications.separation_scores import si_sdr
-from models.applications.sources import (
+from models.applications.separation import components
+from models.applications.separation.scores import si_sdr
+from models.applications.separation.sources import (
     refuse_silence,
     separate_sources,
     source_table,
@@ -77,9 +77,9 @@ def test_clipped_media_are_named(caplog: pytest.LogCaptureFixture) -> None:
 def test_clip_without_audio_is_refused(components_run: Path, tmp_path: Path) -> None:
     run = open_run(components_run)
     data = open_clips(write_bag_store(tmp_path), run.needs, classes=run.classes)
-    scores = component_scores.score_components(run, data, 0, "film.mp4")
+    scores = components.score_components(run, data, 0, "film.mp4")
     assert scores.components.shape == scores.classes.shape == (6, len(CLASSES))
     assert np.isfinite(scores.clip).all()
     data.present["components"][0] = False
     with pytest.raises(UsageError, match=r"film\.mp4 has no audio track, so there"):
-        component_scores.score_components(run, data, 0, "film.mp4")
+        components.score_components(run, data, 0, "film.mp4")

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from rich.table import Table
 from torch import Tensor
 
-from models.applications.component_scores import ComponentScores
 from models.applications.media_files import Audio, file_stems, write_audio
-from models.applications.separation import HOP, separate, spectrogram
+from models.applications.separation.components import ComponentScores
+from models.applications.separation.wiener import HOP, separate, spectrogram
 from models.contract.masks import MaskRule
 from models.runtime import files
 from models.runtime.figures import literal, save, titled

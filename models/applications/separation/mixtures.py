@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from rich.table import Table
 from torch import Tensor
 
-from models.applications import separation, separation_baselines
-from models.applications.component_scores import ComponentScores, score_components
 from models.applications.media_files import write_waveform
 from models.applications.new_media import Run, new_features, scratch_folder
-from models.applications.separation_baselines import Dictionaries
-from models.applications.separation_scores import RATIOS, bss_eval, si_sdr
-from models.applications.stems import Mixture
+from models.applications.separation import baselines, wiener
+from models.applications.separation.baselines import Dictionaries
+from models.applications.separation.components import ComponentScores, score_components
+from models.applications.separation.scores import RATIOS, bss_eval, si_sdr
+from models.applications.separation.stems import Mixture
 from models.contract.masks import MASK_RULES
 from models.runtime.console import progress_console
 from models.tasks import tagging
@@ -95,7 +95,7 @@ def separate_all(
 
     def estimates(shares: Iterable[Tensor]) -> list[Waveform]:
         waveform = mixture.waveform
-        return [separation.separate(waveform, scores.w, scores.h, one)[0] for one in shares]
+        return [wiener.separate(waveform, scores.w, scores.h, one)[0] for one in shares]
 
     for rule in MASK_RULES:
         found[f"known_{rule}"] = estimates(scores.shares(columns, rule, tau))
@@ -106,7 +106,7 @@ def separate_all(
         ]
     alone = [scores.shares([column], "contest", tau)[0] for column in columns]
     found["alone_contest"] = estimates(alone)
-    found["hpss"] = separation_baselines.hpss(mixture)
+    found["hpss"] = baselines.hpss(mixture)
     if dictionaries is not None and all(map(dictionaries.knows, mixture.labels)):
         found["dictionary"] = [
             dictionaries.separate(mixture.waveform, label) for label in mixture.labels
@@ -148,10 +148,10 @@ def keep_waveform(folder: Path | None, name: str, waveform: Waveform) -> None:
 
 def ideal_weights(mixture: Mixture, index: int, scores: ComponentScores) -> Tensor:
     """Return 1 for each component, [K], in which the source has more energy than the other one."""
-    total = scores.w.T @ scores.h + separation.EPSILON
+    total = scores.w.T @ scores.h + wiener.EPSILON
     energies = []
     for source in mixture.sources:
-        power = separation_baselines.magnitude(source) ** 2 / total
+        power = baselines.magnitude(source) ** 2 / total
         energies.append((scores.w * (scores.h @ power.T)).sum(dim=1))
     return (energies[index] > energies[1 - index]).float()
 

@@ -21,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.applications.separation import EPSILON, HOP, WINDOW
-from models.applications.separation_scores import si_sdr
-from models.applications.stems import Mixture, read_stem
+from models.applications.separation.scores import si_sdr
+from models.applications.separation.stems import Mixture, read_stem
+from models.applications.separation.wiener import EPSILON, HOP, WINDOW
 
 SPECTRA, FREE, UPDATES = 10, 10, 100
 """Spectra of a class, free components beside them, multiplicative updates."""

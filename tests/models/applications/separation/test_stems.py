@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.applications import stems
 from models.applications.media_files import Audio, write_audio, write_waveform
+from models.applications.separation import stems
 from schemas import UsageError
 from schemas.demo import SOURCES_FOLDER
 from tests.models.waveforms import RATE, tone

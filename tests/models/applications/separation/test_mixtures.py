@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.applications import mixtures
 from models.applications.media_files import write_waveform
 from models.applications.new_media import open_run
-from models.applications.separation_baselines import Dictionaries, hpss
-from models.applications.separation_scores import si_sdr
-from models.applications.stems import Mixture
+from models.applications.separation import mixtures
+from models.applications.separation.baselines import Dictionaries, hpss
+from models.applications.separation.scores import si_sdr
+from models.applications.separation.stems import Mixture
 from tests.models.waveforms import RATE, SECONDS, component_scores, tone
 from tests.stores.parsing import CLASSES
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.applications.new_media import Run
-from models.applications.separation import above, contest, scaled
+from models.applications.separation.wiener import above, contest, scaled
 from models.contract.masks import MaskRule
 from models.data.clips import ClipData
 from models.data.parquet import read_table

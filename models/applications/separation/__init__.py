@@ -1,0 +1,1 @@
+"""A source of one class out of a mixture: components, masks, waveforms, and how well it works."""
