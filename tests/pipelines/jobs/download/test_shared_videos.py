@@ -1,5 +1,6 @@
 """Clips of one video: one unit, one start, one fetch, and each clip its own record."""
 
+import json
 from pathlib import Path
 
 from pipelines.store.units import ClipTask, into_units_by_video
@@ -49,6 +50,8 @@ def test_clips_of_one_video_are_one_start_and_one_fetch(
     assert asked[f"/watch/{whole}"] == asked[f"/watch/{parts}"] == 1
     assert asked["/film.mp4"] == 4  # for each of the two videos its beginning, and all of it
     assert max(times for path, times in asked.items() if path.startswith("/hls/")) == 1
+    (state,) = (tmp_path / "state").glob("*.json")
+    assert json.loads(state.read_text())["asked"] == 3  # of nine clips
     rows = read_media(media)
     assert len(rows) == 7
     assert {row["identity"] for row in rows.values()} == {"default"}
