@@ -15,6 +15,7 @@ from models.data.source import ClipSource
 from models.metrics import PRESENCE
 from models.pages import frames
 from models.pages.scores import class_table, paper_numbers, score_rows, score_table
+from models.pages.yardsticks import reports_beside
 from models.runtime import distributed as parallel
 from models.runtime import files
 from models.tasks.timelines import shown_split
@@ -95,8 +96,7 @@ def attempt(path: Path, write: Callable[[], object]) -> None:
 
 def facts(run: RunFacts, clips: ClipSource | None, media: Path | None) -> dict[str, Any]:
     """Return what the template shows."""
-    results, task = run.results, run.method.card.task
-    published = paper_numbers(results)
+    results = run.results
     split = shown_split(results.reports) or ""
     timelines, said = timelines_of(run, clips)
     return {
@@ -104,12 +104,8 @@ def facts(run: RunFacts, clips: ClipSource | None, media: Path | None) -> dict[s
         "run": run,
         "head": head(run),
         "splits": [
-            {
-                "name": name,
-                "rows": score_rows(task, report, published if name == "test" else {}),
-                "table": score_table(task, report, published if name == "test" else {}),
-            }
-            for name, report in sorted(results.reports.items(), key=lambda item: item[0] != "test")
+            scores_of(run, name)
+            for name in sorted(results.reports, key=lambda name: (name != "test", name))
         ],
         "charts": charts(run),
         "split": split,
@@ -122,6 +118,16 @@ def facts(run: RunFacts, clips: ClipSource | None, media: Path | None) -> dict[s
         "rows_of_paper": results.paper.get("rows", ()),
         "differences": run.method.card.differences,
     }
+
+
+def scores_of(run: RunFacts, split: str) -> dict[str, Any]:
+    """Return the scores of a split as dots and as a table, beside what they are compared with."""
+    task, report = run.method.card.task, run.results.reports[split]
+    published = paper_numbers(run.results) if split == "test" else {}
+    baselines = reports_beside(run.folder, run.results, split)
+    rows = score_rows(task, report, published, baselines)
+    heads, table = score_table(task, report, published, baselines)
+    return {"name": split, "rows": rows, "heads": heads, "table": table, "baselines": baselines}
 
 
 def head(run: RunFacts) -> list[tuple[str, str]]:

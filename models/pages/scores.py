@@ -23,15 +23,18 @@ class ScoreRow:
     label: str
     value: str
     dots: Sequence[tuple[str, float, str]]
-    """Kind (`ours`, `floor`, `paper`), place, what to say."""
+    """Kind (`ours`, `floor`, `paper`, or a baseline's name), place, what to say."""
     interval: tuple[float, float] | None
     """Start and width of the 95 % interval."""
 
 
 def score_rows(
-    task: Task[Any, Any], report: SplitReport, published: Mapping[str, float]
+    task: Task[Any, Any],
+    report: SplitReport,
+    published: Mapping[str, float],
+    baselines: Mapping[str, SplitReport] | None = None,
 ) -> list[ScoreRow]:
-    """Return our scores with interval, those of predicting nothing, and the paper's."""
+    """Return our scores with interval, beside predicting nothing, baselines and the paper."""
     rows = []
     for name, value in report.metrics.items():
         if value is None or name in OFF_AXIS:
@@ -42,6 +45,11 @@ def score_rows(
         if floor is not None:
             nothing = task.printed(name, floor)
             dots.insert(0, ("floor", nothing, f"predicting nothing {nothing:.2f}"))
+        for baseline, other in (baselines or {}).items():
+            reached = other.metrics.get(name)
+            if reached is not None:
+                place = task.printed(name, reached)
+                dots.insert(0, (baseline, place, f"{baseline} {place:.2f}"))
         if name in published:
             dots.append(("paper", published[name], f"paper {printed(published[name])}"))
         low_high = (report.intervals or {}).get(name)
@@ -51,9 +59,16 @@ def score_rows(
 
 
 def score_table(
-    task: Task[Any, Any], report: SplitReport, published: Mapping[str, float]
-) -> list[list[Cell]]:
-    """Return a row per score: name, ours, interval, predicting nothing, paper."""
+    task: Task[Any, Any],
+    report: SplitReport,
+    published: Mapping[str, float],
+    baselines: Mapping[str, SplitReport],
+) -> tuple[list[tuple[str, bool]], list[list[Cell]]]:
+    """Return heads, and a row per score: ours, interval, predicting nothing, baselines, paper."""
+    heads = [
+        ("score", False), ("ours", True), ("95 % interval", False), ("predicting nothing", True),
+        *((name, True) for name in baselines), ("paper", True),
+    ]  # fmt: skip
     rows = []
     for name, value in report.metrics.items():
         interval = (report.intervals or {}).get(name)
@@ -62,9 +77,10 @@ def score_table(
         paper = published.get(name)
         rows.append(
             [(name, name), number(shown(task, name, value)), (between, ""), number(floor),
+             *(number(shown(task, name, one.metrics.get(name))) for one in baselines.values()),
              (printed(paper), "" if paper is None else paper)]
         )  # fmt: skip
-    return rows
+    return heads, rows
 
 
 def class_table(report: SplitReport) -> tuple[list[tuple[str, bool]], list[list[Cell]]]:

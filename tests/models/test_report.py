@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 
 from models import report, train
 from models.pages import run_page
+from models.pages.yardsticks import reports_beside
 from models.tasks import timelines
+from models.training.results import RunResults
 from tests.models.commands import refused, run_command
 from tests.stores.parsing import ParsingRows
 from tests.stores.tagging import write_tagging_store
@@ -105,6 +108,30 @@ def test_dots_stand_at_their_numbers(parsed: Path) -> None:
     assert places[f"paper {paper:.1f}"] == f"left:{paper:.2f}%"
     ours = results["metrics"]["test"]["segment_audio"]
     assert places[f"ours {ours:.2f}"] == f"left:{ours:.2f}%"
+
+
+def test_baselines_beside_a_run_stand_on_its_axis(parsed: Path, tmp_path: Path) -> None:
+    def lay(name: str, value: float, subset: str | None = None) -> None:
+        held = json.loads((parsed / "results.json").read_text())
+        held["features"]["subset_id"] = subset or held["features"]["subset_id"]
+        held["experiment"] = name.rpartition("-")[0]
+        held["metrics"]["test"]["segment_audio"] = value
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text(json.dumps(held))
+
+    shutil.copytree(parsed, tmp_path / "han-0")
+    lay("video-level-0", 12.34)
+    lay("second-probe-0", 56.78, "another")
+    (tmp_path / "second-probe-1").mkdir()
+    (tmp_path / "second-probe-1" / "results.json").write_text("{half")
+    run_page.write_report(tmp_path / "han-0")
+    page = read(tmp_path / "han-0" / "report.html")
+    places = {held.get("title"): held["style"] for tag, held in page.tags if tag == "i"
+              and held.get("class") == "dot video-level"}  # fmt: skip
+    assert places["video-level 12.34"] == "left:12.34%"
+    assert "second-probe" not in page.words()
+    results = RunResults.read(tmp_path / "video-level-0" / "results.json")
+    assert reports_beside(tmp_path / "video-level-0", results, "test") == {}
 
 
 def test_settings_that_differ_from_the_papers_are_marked(parsed: Path) -> None:
