@@ -32,21 +32,20 @@ def coverage_words(split: str, coverage: Mapping[str, Any]) -> str:
     return f"{share['present']:,} of {share['clips']:,} clips ({part:.1f} %{why}; counted {date})"
 
 
-def score_table(
-    task: Task[Any, Any],
-    split: str,
-    report: SplitReport,
-    published: Mapping[str, float],
-    covered: str = "",
-) -> Table:
-    """Return the scores of a split: ours, 95 % interval, floor, the paper's where comparable.
+def score_title(split: str, report: SplitReport, covered: str = "") -> str:
+    """Return what stands above a split's scores; `covered` is of `coverage_words`.
 
-    `covered` says how much of the split there is (`coverage_words`).
+    A line of its own: the title of a narrow table would be folded to its width.
     """
     title = f"Scores on split {split!r}" + (f", {covered}" if covered else "")
     if report.ranked is not None and report.ranked["counted"] < report.ranked["classes"]:
         title += ", means over {counted} of {classes} classes".format(**report.ranked)
-    table = Table(title=escape(title), title_justify="left")
+    return title
+
+
+def score_table(task: Task[Any, Any], report: SplitReport, published: Mapping[str, float]) -> Table:
+    """Return the scores of a split: ours, 95 % interval, floor, the paper's where comparable."""
+    table = Table()
     table.add_column("score")
     table.add_column("ours", justify="right")
     floor, intervals = report.floor, report.intervals
@@ -79,7 +78,8 @@ def print_results(out: Console, results: Evaluation, card: ModelCard) -> None:
     for split, report in results.reports.items():
         covered = coverage_words(split, features.get("coverage", {}))
         numbers = published if split == "test" else {}
-        out.print(score_table(card.task, split, report, numbers, covered))
+        out.print(score_title(split, report, covered), markup=False)
+        out.print(score_table(card.task, report, numbers))
     if not results.reports:
         out.print("No clip outside the training split, so there is nothing to score.")
     if not comparable:

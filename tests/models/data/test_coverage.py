@@ -3,21 +3,15 @@
 import json
 from pathlib import Path
 
-import pytest
-
 from models.contract.report import SplitReport
 from models.data.clips import open_clips
-from models.nets.tagging import two_stream
-from models.runtime.console import console
 from models.training import results
-from models.training.tables import coverage_words, score_table
+from models.training.tables import coverage_words, score_title
 from schemas import read_store_manifest
 from tests.stores.parsing import ParsingRows
 
 
-def test_coverage_stands_beside_the_scores(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_coverage_stands_beside_the_scores(tmp_path: Path) -> None:
     root = ParsingRows().write(tmp_path / "store")
     share = {"clips": 20, "present": 15, "missing": {"gone": 4, "private": 1}, "classes": {}}
     told = {
@@ -33,8 +27,7 @@ def test_coverage_stands_beside_the_scores(
     words = coverage_words("test", found)
     assert words == "15 of 20 clips (75.0 %; missing: gone 4, private 1; counted 2026-11-21)"
     report = SplitReport(metrics={"map": 0.5})
-    console().print(score_table(two_stream.CARD.task, "test", report, {}, words))
-    assert "15 of 20 clips" in " ".join(capsys.readouterr().out.split())
+    assert score_title("test", report, words) == f"Scores on split 'test', {words}"
 
 
 def test_coverage_of_other_clips_is_not_shown(tmp_path: Path) -> None:
