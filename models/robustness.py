@@ -57,8 +57,10 @@ def main(arguments: Sequence[str]) -> None:
         raise UsageError(f"say which runs to look at: python {PROGRAM} --run DIR [DIR ...]")
     cli.say_loading(PROGRAM)
     from models.applications.new_media import open_run
+    from models.contract.report import origin
     from models.degraded import figure, scores
     from models.training.run_folder import read_config
+    from schemas import read_store_manifest
 
     files.refuse_unwritable(options.out)
     opened = [open_run(folder) for folder in options.run]
@@ -76,7 +78,8 @@ def main(arguments: Sequence[str]) -> None:
     said = {"split": options.split, "seed": options.seed, "features": str(features)}
     records = [dict(zip(map(str, head), line, strict=True)) for line in lines]
     files.write_json(place.with_suffix(".json"), {**said, "points": records})
-    figure.save_figure(place.with_suffix(".png"), points, opened[0].origin)
+    source = origin(read_store_manifest(features).data)
+    figure.save_figure(place.with_suffix(".png"), points, source)
     console().print(f"Written: {place}.png, .csv, .json ({len(points)} points)", markup=False)
 
 

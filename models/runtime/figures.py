@@ -31,7 +31,7 @@ def titled(figure: Figure, title: str, source: str) -> None:
 def whole_numbers(ax: Axes, axis: str) -> None:
     """Label an axis, `x` or `y`, with whole numbers only."""
     side = ax.xaxis if axis == "x" else ax.yaxis
-    side.set_major_locator(MaxNLocator(integer=True))
+    side.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def legend_outside(ax: Axes, columns: int = 1, **options: Any) -> None:

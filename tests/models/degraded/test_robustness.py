@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from models import evaluate, robustness, train
 from models.applications.new_media import open_run
 from models.data.clips import ClipData
 from models.degraded import scores
+from models.degraded.figure import robustness_figure
 from tests.models.commands import refused, run_command
 from tests.stores.tagging import CLASSES, write_tagging_store
 from tests.stores.writer import RECIPE
@@ -73,6 +75,26 @@ def test_one_command_draws_every_run_over_every_degradation(
     with (tmp_path / "robustness.csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(points)
     assert (tmp_path / "robustness.png").stat().st_size > 5000
+
+
+def test_a_run_has_one_colour_in_every_panel_and_the_legend_names_all() -> None:
+    given = (("audio", "no audio", 0.9), ("both", "no audio", 1.0), ("visual", "no video", 0.4),
+             ("both", "no video", 0.8))  # fmt: skip
+    points = [
+        scores.Point(run=run, kind=kind, level=level, scores={"map": value})
+        for run, kind, value in given for level in (0.0, 1.0)
+    ]  # fmt: skip
+    drawn = robustness_figure(points, "data set demo")
+    colours: dict[object, set[object]] = defaultdict(set)
+    for ax in drawn.axes:
+        for line in ax.lines:
+            colours[line.get_label()].add(line.get_color())
+    assert all(len(each) == 1 for each in colours.values())
+    assert len(set.union(*colours.values())) == 3
+    legend = drawn.axes[0].get_legend()
+    assert legend is not None
+    assert {text.get_text() for text in legend.get_texts()} == set(colours)
+    assert max(drawn.axes[0].get_ylim()) > 100
 
 
 def test_missing_seconds_are_zero_and_marked(runs: dict[str, Path], store: Path) -> None:

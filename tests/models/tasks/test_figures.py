@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from models.metrics import PRESENCE
+from models.runtime.figures import whole_numbers
 from models.tasks.figures import (
     class_scores,
     confusion_table,
@@ -178,3 +179,11 @@ def test_confusion_has_a_bar_of_colours_and_a_title() -> None:
     assert bar.get_ylabel() == "share of the row"
     assert "seconds of classes, test clips" in figure.get_suptitle()
     assert "store x" in figure.get_suptitle()
+
+
+@pytest.mark.parametrize("ends", [(0.95, 1.05), (0, 1), (0, 200)])
+def test_axes_of_counts_have_whole_numbers_only(ends: tuple[float, float]) -> None:
+    ax = Figure().subplots()
+    ax.set_xlim(*ends)
+    whole_numbers(ax, "x")
+    assert all(tick == int(tick) for tick in ax.get_xticks())
