@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -32,7 +31,7 @@ from models.training import results
 from pipelines.demo import DemoOptions, demo_folder, generate
 from pipelines.demo.figure import decode as decode_all
 from schemas import RECIPES
-from schemas.page import palette
+from tests.bench.pictures import draw
 from tests.places import BENCHMARKS
 
 DOCS = BENCHMARKS
@@ -189,7 +188,7 @@ def test_parsing_against_baselines_and_ablations(store: Path, tmp_path: Path) ->
     record("schedule", " ".join(SCHEDULE))
     record("parsing", found)
     record("orderings", orderings(found))
-    draw(found, DOCS / "demo.png")
+    draw("demo.png")
     for metric in ("segment_type_av", "event_type_av"):
         mean, std = found["han"][metric]
         for other in ("all-zero", "video-level", "second-probe"):
@@ -241,27 +240,3 @@ def ious(boxes: NDArray[np.float32], box: NDArray[np.float64]) -> NDArray[np.flo
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     union = areas + (box[2:] - box[:2]).prod() - inside
     return np.asarray(inside / union, dtype=np.float64)
-
-
-def draw(found: dict[str, Any], path: Path) -> None:
-    """Bars of segment and event Type@AV with the spread of the seeds."""
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(12, 4))
-    found = {name: one for name, one in found.items() if "segment_type_av" in one}
-    places = np.arange(len(found))
-    bars: tuple[tuple[float, str], ...] = ((-0.2, "segment_type_av"), (0.2, "event_type_av"))
-    for (shift, metric), colour in zip(bars, palette.SERIES, strict=False):
-        mean, std = np.array([found[name][metric] for name in found]).T
-        axes.bar(places + shift, mean, 0.4, yerr=std, color=colour, label=metric)
-    axes.set_xticks(places, list(found), rotation=35, ha="right", fontsize=8)
-    axes.set_title(
-        "parsing models, mean and deviation of the seeds\n"
-        "data set demo, 48 test clips, weights seeded", pad=22,
-    )  # fmt: skip
-    axes.set_ylabel("F on the demo test split, %")
-    axes.legend(fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
-    plt.close(figure)

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -24,8 +23,8 @@ from pipelines.store.feature_store import FeatureStore
 from pipelines.store.receipts import Receipt
 from pipelines.store.units import ClipTask, Unit
 from schemas import RECIPES, Clip, Recipe, tensor_shape, tensor_values
-from schemas.page import palette
 from tests.bench.machine import describe, peak_tflops
+from tests.bench.pictures import draw
 from tests.bench.plain import Plain
 from tests.places import BENCHMARKS
 
@@ -161,28 +160,5 @@ def test_extraction_against_plain_scripts(media: Path, tmp_path: Path) -> None:
     full = recipe(auto, RECIPES["llp-eccv20"].extractors)
     report["every_extractor"] = {auto: our_seconds(media, tmp_path / "full", full)}
     (BENCHMARKS / "extract.json").write_text(json.dumps(report, indent=1) + "\n")
-    draw(report, BENCHMARKS / "extract.png")
+    draw("extract.png")
     assert all(one["times_faster_than_plain"] > 1 for one in report["ours"].values())
-
-
-def draw(report: dict[str, Any], path: Path) -> None:
-    """Stacked bars: where the seconds of one clip go."""
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    bars = {"plain scripts, fp32": report["plain"]}
-    bars |= {f"earsight, {name}": one["seconds"] for name, one in report["ours"].items()}
-    stages = [s for s in ("frames", *THREE, "write") if any(s in b for b in bars.values())]
-    figure, axes = plt.subplots(figsize=(8, 3))
-    left = np.zeros(len(bars))
-    for stage, colour in zip(stages, palette.SERIES, strict=False):
-        width = np.array([bar.get(stage, 0.0) for bar in bars.values()])
-        axes.barh(list(bars), width, left=left, color=colour, label=stage)
-        left += width
-    axes.invert_yaxis()
-    axes.set_xlabel("seconds for one 10 s clip")
-    axes.set_title("where the seconds of one clip go\ntest card of 10 s, weights seeded", pad=22)
-    axes.legend(ncols=len(stages), fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
-    plt.close(figure)

@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from models import localise, mixtures, train
 from models.contract.report import origin
-from models.runtime.figures import legend_outside, titled
 from models.training import results
 from pipelines.demo import DemoOptions, demo_folder, generate
-from schemas.page import palette
 from tests.bench.machine import describe
+from tests.bench.pictures import draw
 from tests.places import BENCHMARKS
 
 SEEDS = (1, 2, 3)
@@ -99,28 +97,9 @@ def test_rows_and_classes(runs: Path) -> None:
     }
     record("average_precision_of_groups", groups)
     record("origin", origin(found[0]["features"]))
-    draw(classes, origin(found[0]["features"]), BENCHMARKS / "parekh-classes.png")
+    draw("parekh-classes.png")
     best = max(scores[name]["map"][0] for name in ("two_stream-audio", "two_stream-video"))
     assert scores["two_stream"]["map"][0] > best
-
-
-def draw(classes: dict[str, dict[str, list[float]]], source: str, path: Path) -> None:
-    """Average precision of each class with sound, with the picture, and with both."""
-    names = {"two_stream-audio": "sound", "two_stream-video": "picture", "two_stream": "both"}
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
-    ax, colours = figure.subplots(), iter(palette.SERIES)
-    places = np.arange(len(classes["two_stream"]))
-    for shift, (name, label) in zip((-0.27, 0.0, 0.27), names.items(), strict=True):
-        mean, std = np.array(list(classes[name].values())).T
-        within = np.stack([np.minimum(std, mean), np.minimum(std, 1 - mean)])
-        colour = next(colours)
-        ax.bar(places + shift, mean, 0.27, yerr=within, color=colour, label=label)
-    ax.set_xticks(places, list(classes["two_stream"]), rotation=30, ha="right")
-    ax.set_ylabel("average precision")
-    ax.set_ylim(0, 1)
-    legend_outside(ax, columns=3)
-    titled(figure, "classes of the demo's test clips, mean and deviation of the seeds", source)
-    figure.savefig(path, dpi=110, metadata={"Software": None})
 
 
 @pytest.mark.bench

@@ -9,9 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
-from models.runtime.figures import legend_outside
 from pipelines.commands.preemption import Workload
 from pipelines.jobs.features.command import Options
 from pipelines.jobs.features.worker import Runtime, UnitWorker, load_extractors
@@ -19,8 +17,8 @@ from pipelines.media.media_index import MediaFile
 from pipelines.store.feature_store import FeatureStore
 from pipelines.store.units import ClipTask, Unit
 from schemas import RECIPES, Clip
-from schemas.page import palette
 from tests.bench.machine import describe
+from tests.bench.pictures import draw
 from tests.bench.scheduler import played, wasted
 from tests.places import BENCHMARKS
 from tests.stores.units import WIDTHS, add_units
@@ -124,7 +122,7 @@ def test_waste_against_unit_size(media: Path, tmp_path: Path) -> None:
         for seconds in (0.1, 0.3, 1.0, 3.0, 7.2)
     }
     (BENCHMARKS / "preemption.json").write_text(json.dumps(report, indent=1) + "\n")
-    draw(curves, default, BENCHMARKS / "preemption.png")
+    draw("preemption.png")
 
 
 def waste(work: Workload, curve: list[float], default: int) -> dict[str, Any]:
@@ -150,23 +148,3 @@ def idle_share(work: Workload, unit_size: int) -> float:
     """Share of the paid time in which workers wait for the last units."""
     spent = played(work, clips=11_849, unit_size=unit_size, workers=100)
     return spent["idle"] / sum(spent.values())
-
-
-def draw(curves: dict[int, tuple[Workload, list[float]]], default: int, path: Path) -> None:
-    """Waste against unit size: the formula as lines, the simulation as dots."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    sizes = np.unique(np.geomspace(SIZES[0], SIZES[-1], 200).astype(int))
-    for place, (hours, (work, seen)) in enumerate(curves.items()):
-        shares = [100 * work.share_wasted(int(size)) for size in sizes]
-        axes.plot(sizes, shares, color=palette.SERIES[place], label=f"mean life {hours} h")
-        axes.plot(SIZES, 100 * np.array(seen), "o", color=palette.SERIES[place], markersize=4)
-    axes.axvline(default, color="grey", linestyle=":", label=f"default, {default} clips")
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(SIZES, [str(size) for size in SIZES])
-    axes.set_ylim(0, 30)
-    axes.set_xlabel("clips in a unit")
-    axes.set_ylabel("per cent of the paid time wasted")
-    legend_outside(axes, columns=2)
-    figure.suptitle("time lost when workers are taken away; simulated, no data set")
-    figure.savefig(path, dpi=110, metadata={"Software": None})

@@ -11,13 +11,11 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from matplotlib.figure import Figure
 
 from models.data.streaming import StreamedClips, open_stream
 from models.nets.tagging.fayek_audio import Config
-from models.runtime.figures import legend_outside
-from schemas.page import palette
 from tests.bench.machine import describe
+from tests.bench.pictures import draw
 from tests.places import BENCHMARKS
 from tests.stores.tagging import CLASSES, write_tagging_store
 
@@ -97,29 +95,7 @@ def test_streaming_100_000_clips(tmp_path: Path) -> None:
         **found,
     }
     (BENCHMARKS / "stream.json").write_text(json.dumps(report, indent=1) + "\n")
-    draw(found, BENCHMARKS / "stream.png")
+    draw("stream.png")
     for name, one in found.items():
         early, late = one["memory_mb"][MARKS // 4], max(one["memory_mb"][MARKS // 4 :])
         assert late < early + 150, name
-
-
-def draw(found: dict[str, Any], path: Path) -> None:
-    """Memory over the epoch, and clips a second."""
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for colour, (name, one) in zip(palette.SERIES, found.items(), strict=False):
-        percent = np.linspace(0, 100, len(one["memory_mb"]))
-        left.plot(percent, one["memory_mb"], color=colour, label=name)
-    left.set_xlabel("per cent of the epoch")
-    left.set_ylabel("memory, MB")
-    left.set_ylim(bottom=0)
-    legend_outside(left)
-    right.barh(
-        list(found),
-        [one["clips_a_second"] for one in found.values()],
-        color=list(palette.SERIES[: len(found)]),
-    )
-    right.invert_yaxis()
-    right.set_xlabel("clips a second")
-    figure.suptitle("one epoch of 100,000 clips of log-mel; random features, no weights")
-    figure.savefig(path, dpi=110, metadata={"Software": None})
