@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
@@ -33,14 +34,13 @@ def test_legend_covers_nothing(figure: Figure) -> None:
 def test_what_is_drawn_stays_within_the_axes(figure: Figure) -> None:
     for ax in figure.axes:
         low, high = sorted(ax.get_xlim())
-        ends = [
-            x for lines in ax.collections for path in lines.get_paths() for x in path.vertices[:, 0]
-        ]  # type: ignore[attr-defined]
-        dots = [
-            x for line in ax.lines if line.get_transform() == ax.transData for x in line.get_xdata()
-        ]
-        assert all(low <= x <= high for x in [*ends, *map(float, dots)])
-        assert ax.dataLim.y1 <= max(ax.get_ylim())
+        held: Any = ax
+        xs = [x for lines in held.collections for path in lines.get_paths()
+              for x in path.vertices[:, 0]]  # fmt: skip
+        xs += [x for line in held.lines if line.get_transform() == ax.transData
+               for x in line.get_xdata()]  # fmt: skip
+        assert all(low <= float(x) <= high for x in xs)
+        assert held.dataLim.y1 <= max(ax.get_ylim())
 
 
 def test_it_is_written_as_a_file(tmp_path: Path) -> None:
