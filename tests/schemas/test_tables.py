@@ -141,6 +141,7 @@ COLUMNS = {
     "frames": "clip_key snippet_index frame_index width height image",
     "failures": "clip_key step reason detail attempts retryable at",
     "events": "clip_key modality onset_s offset_s label",
+    "pseudo_labels": "clip_key snippet_index modality label score",
 }
 
 

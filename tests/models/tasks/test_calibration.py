@@ -93,6 +93,13 @@ def test_targets_of_few_pairs_stay_off_zero_and_one() -> None:
     assert fitted.fitted_on == "val"
 
 
+def test_bins_are_fifteen_of_equal_width() -> None:
+    scores, labels = np.array([0.065, 0.068]), np.array([True, False])
+    assert expected_calibration_error(scores, labels) == pytest.approx((0.935 + 0.068) / 2)
+    within = np.array([0.068, 0.13])
+    assert expected_calibration_error(within, labels) == pytest.approx((1 - 0.198) / 2)
+
+
 def test_logits_are_finite_and_scores_far_out_do_not_overflow() -> None:
     assert to_logits(np.array([0.5, 0.0, 1.0])) == pytest.approx([0.0, -13.8155, 13.8155], abs=1e-3)
     steep = Calibration(fitted_on="val", slope=1e9, offset=0.0)

@@ -116,6 +116,8 @@ def test_scores_are_those_of_the_modalities_that_are_parsed(clips: ClipData) -> 
     assert (BOTH.selection_metric, HEARD_ONLY.selection_metric) == (
         "segment_type_av", "segment_audio"
     )  # fmt: skip
+    chosen = replace(BOTH, selected_by="event_audio")
+    assert chosen.selection_metric == "event_audio"
     assert set(BOTH.curves) == {name for name in AVVP_NAMES if name.startswith("segment_")}
     assert HEARD_ONLY.curves == ("segment_audio",)
     assert BOTH.printed("segment_audio", 41.5) == 41.5

@@ -219,3 +219,15 @@ def test_classes_are_drawn_where_there_are_scores_of_them(clips: ClipData, tmp_p
     TASK.draw(tmp_path / "none", clips, {}, {})
     TASK.draw(tmp_path / "none", clips, {}, {"test": NO_CLASSES})
     assert not list((tmp_path / "none").iterdir())
+
+
+def test_classes_that_count_in_the_means_are_counted(clips: ClipData) -> None:
+    labels = clips.labels.clone()
+    labels[:, 0] = 0
+    lacking = replace(clips, labels=labels)
+    thresholds = Thresholds(tuned_on="val", values=(0.5,) * len(CLASSES))
+    report = TASK.evaluate(guesses(lacking, "test"), lacking, "test", CONFIG, thresholds)
+    assert report.classes is not None
+    defined = [value for value in report.classes["auc"].values() if value is not None]
+    assert 0 < len(defined) < len(CLASSES)
+    assert report.ranked == {"classes": len(CLASSES), "counted": len(defined)}
