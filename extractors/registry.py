@@ -13,7 +13,7 @@ EXTRACTORS = {
     "r2plus1d": "extractors.r2plus1d:R2Plus1D",  # Tran et al., CVPR 2018
     "logmel": "extractors.logmel:LogMel",  # Fayek & Kumar, IJCAI 2020
     "segments": "extractors.segments:Segments",  # Parekh et al., CVPRW 2018
-    "proposals": "extractors.edgeboxes:EdgeBoxes",  # Zitnick & Dollar, ECCV 2014
+    "proposals": "extractors.proposals:RegionProposals",  # Parekh et al., TASLP 2019
     "ncp": "extractors.ncp:NCP",  # Parekh et al., TASLP 2019
     "clip": "extractors.clip:CLIP",  # Radford et al., ICML 2021
     "clap": "extractors.clap:CLAP",  # Wu et al., ICASSP 2023

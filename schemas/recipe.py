@@ -15,6 +15,8 @@ from schemas.features import DEFAULT_EXTRACTORS, FEATURES, SNIPPETS, Feature
 
 FRAME_SETTINGS: tuple[str, ...] = ("frames_format", "frames_side", "frames_rate")
 """Settings of extractor `frames` alone."""
+BOX_SETTINGS: tuple[str, ...] = ("proposals_source", "proposals_choice", "proposals_overlap")
+"""Settings of extractor `proposals` that its recipes did not say before there was a choice."""
 BYTES_PER_PIXEL = {"jpeg": 0.25, "webp": 0.15}
 """Size of a stored frame, for estimates: measured on real clips of 320x240 and 480x360, where it
 was 0.17 to 0.30 and 0.08 to 0.18."""
@@ -74,6 +76,13 @@ class Recipe:
     """Apply AudioSet's PCA and 8-bit quantisation to VGGish."""
     proposals_per_snippet: int = 10
     """Boxes kept for each second's middle frame."""
+    proposals_source: Literal["edgeboxes", "selective-search"] = "edgeboxes"
+    """Where boxes come from: EdgeBoxes, or selective search."""
+    proposals_choice: Literal["spread", "best"] = "spread"
+    """Which boxes are kept: of several hundred those that do not overlap much, of every size, with
+    the whole frame among them; or the best of the source, as before there was a choice."""
+    proposals_overlap: float = 0.6
+    """Intersection over union above which spread keeps the better one of two boxes."""
     proposals_edges: Literal["gradient", "structured"] = "gradient"
     """Edge map under EdgeBoxes: image gradient, or the structured-edge model given by its file."""
     logmel_type: Literal["float32", "float16"] = "float32"
@@ -104,6 +113,11 @@ class Recipe:
                 f"recipe {self.name}: sampler {self.sampler!r} with jpeg={self.jpeg} is not made; "
                 "ffmpeg-r goes with JPEG, timestamp without"
             )
+        if not 0.0 < self.proposals_overlap <= 1.0:
+            raise ValueError(
+                f"recipe {self.name}: proposals_overlap is {self.proposals_overlap}; allowed is "
+                "above 0 to 1"
+            )
         if self.degrade:
             read_degradation(self.degrade)
 
@@ -123,8 +137,8 @@ class Recipe:
 
         Those of stored frames count where there are some, type and windows of log-mel where they
         are not float32 and 16 ms, `degrade` where something was done, `ncp_windows` where there
-        are components over other windows than before there was a choice: recipes without them keep
-        their hash.
+        are components over other windows than before there was a choice, the choice of boxes where
+        there are boxes and it is another than before: recipes without them keep their hash.
         """
         unused = () if self.stores_frames else FRAME_SETTINGS
         unused += () if self.degrade else ("degrade",)
@@ -132,7 +146,17 @@ class Recipe:
         unused += ("logmel_windows",) if self.logmel_windows == "16ms" else ()
         chosen = "ncp" in self.extractors and self.ncp_windows != "loudest"
         unused += () if chosen else ("ncp_windows",)
+        unused += self._unused_of_boxes()
         return {name: value for name, value in asdict(self).items() if name not in unused}
+
+    def _unused_of_boxes(self) -> tuple[str, ...]:
+        boxes = "proposals" in self.extractors
+        spread = boxes and self.proposals_choice == "spread"
+        other_source = boxes and self.proposals_source != "edgeboxes"
+        return (
+            *(() if spread else ("proposals_choice", "proposals_overlap")),
+            *(() if other_source else ("proposals_source",)),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return all settings that count and the hash, ready for `manifest.json`."""
@@ -144,6 +168,8 @@ class Recipe:
         settings = {key: value for key, value in data.items() if key != "hash"}
         if "ncp" in settings.get("extractors", ()):
             settings.setdefault("ncp_windows", "loudest")
+        if "proposals" in settings.get("extractors", ()):
+            settings.setdefault("proposals_choice", "best")
         try:
             recipe = cls(**{**settings, "extractors": tuple(settings["extractors"])})
         except (TypeError, KeyError) as error:

@@ -19,7 +19,7 @@ from schemas import UsageError
 from schemas.checked_json import Record
 from schemas.features import WITHOUT_WEIGHTS
 from schemas.messages import printable
-from schemas.recipe import FRAME_SETTINGS
+from schemas.recipe import BOX_SETTINGS, FRAME_SETTINGS
 
 CONFIG, RESULTS, PREDICTIONS = "config.json", "results.json", "predictions.parquet"
 CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
@@ -125,6 +125,14 @@ def refuse_other_features(
         )
 
 
+BEFORE_CHOICE = {
+    "ncp_windows": "loudest",
+    "proposals_source": "edgeboxes",
+    "proposals_choice": "best",
+}
+"""Settings that recipes of before they were one do not say."""
+
+
 def other_setting(
     ours: Mapping[str, Any], theirs: Mapping[str, Any], needs: Sequence[str]
 ) -> str | None:
@@ -136,7 +144,9 @@ def other_setting(
         ignored.update(FRAME_SETTINGS)
     if "components" not in needs:
         ignored.add("ncp_windows")
-    before = {"ncp_windows": "loudest"}  # recipes of before this setting do not say it
+    if "proposals" not in needs:
+        ignored.update(BOX_SETTINGS)
+    before = BEFORE_CHOICE
     ours, theirs = {**before, **ours}, {**before, **theirs}
     differing = (
         name

@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.preprocessing import StandardScaler
 
-from extractors.edgeboxes import EdgeBoxes
+from extractors.proposals import RegionProposals
 from models import train
 from models.data import streaming
 from models.data.clips import ClipData, in_memory, open_clips
@@ -215,7 +215,7 @@ def test_loss_on_the_clip_alone_when_pictures_say_little(
 def test_recall_of_region_proposals() -> None:
     options = DemoOptions(clips=600, seed=SEED)
     folder = generate(options, demo_folder(options))
-    finder = EdgeBoxes(RECIPES["llp-eccv20"].with_(proposals_per_snippet=100))
+    finder = RegionProposals(RECIPES["llp-eccv20"].with_(proposals_per_snippet=100))
     hits: dict[int, list[bool]] = {10: [], 50: [], 100: []}
     for number in range(60):
         key = options.clip_key(number)

@@ -124,12 +124,12 @@ KNOWN = (
         (("round((frame.rotation or 0) / 90) % 4", "round(-(frame.rotation or 0) / 90) % 4"),),
     ),
     Known(
-        "boxes half a cell off", "extractors/edgeboxes.py", ("tests/extractors/test_edgeboxes.py",),
+        "boxes half a cell off", "extractors/proposals.py", ("tests/extractors/test_proposals.py",),
         (("aligned=True", "aligned=False"),),
     ),
     Known(
-        "edges turned by a right angle", "extractors/edgeboxes.py",
-        ("tests/extractors/test_edgeboxes.py",),
+        "edges turned by a right angle", "extractors/regions/edgeboxes.py",
+        ("tests/extractors/regions/test_edgeboxes.py",),
         (("np.mod(across + np.pi / 2, np.pi)", "np.mod(across, np.pi)"),),
     ),
     Known(

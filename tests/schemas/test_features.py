@@ -46,7 +46,7 @@ def test_order_of_recipes_and_columns_stays() -> None:
     assert DEFAULT_EXTRACTORS == (
         "vggish", "resnet152", "r2plus1d", "logmel", "segments", "proposals"
     )  # fmt: skip
-    assert RECIPE.hash == "60052174e494"
+    assert RECIPE.hash == "7b73275313af"
     assert table_schema(SNIPPETS, RECIPE.with_(extractors=("logmel",))).names == [
         "clip_key", "snippet_index", "start_s", "valid", "vggish", "resnet152", "r2plus1d",
         "logmel",
@@ -59,6 +59,8 @@ def test_every_setting_is_in_the_hash() -> None:
         {"sampler": "timestamp", "jpeg": False}, {"resnet152_resize": 240},
         {"resnet152_frames": "keep"}, {"vggish_relu": False}, {"vggish_pca": True},
         {"proposals_per_snippet": 3}, {"proposals_edges": "structured"},
+        {"proposals_source": "selective-search"}, {"proposals_choice": "best"},
+        {"proposals_overlap": 0.5},
         {"extractors": ("vggish",)}, {"weights": "seeded:0"}, {"precision": "bf16"},
         {"logmel_type": "float16"}, {"logmel_windows": "64ms"}, {"degrade": "noise:10"},
     ]  # fmt: skip
@@ -80,6 +82,7 @@ def test_every_setting_is_in_the_hash() -> None:
         "logmel_windows",
         "ncp_windows",
         "degrade",
+        "proposals_source",
     }
     assert all(
         Recipe.from_json(RECIPE.with_(**change).to_json()).hash in hashes for change in changes
@@ -92,6 +95,22 @@ def test_components_of_before_are_those_of_the_loudest_windows() -> None:
     assert Recipe.from_json(loudest.to_json()) == loudest
     every = RECIPE.with_(extractors=("ncp",))
     assert Recipe.from_json(every.to_json()) == every
+
+
+def test_boxes_of_before_are_the_best_ones() -> None:
+    best = RECIPE.with_(proposals_choice="best", proposals_overlap=0.3)
+    assert best.hash == "60052174e494"
+    assert "proposals_choice" not in best.to_json()
+    assert Recipe.from_json(best.to_json()) == RECIPE.with_(proposals_choice="best")
+    assert Recipe.from_json(RECIPE.to_json()) == RECIPE
+    without = RECIPE.with_(extractors=("vggish",))
+    assert without.with_(proposals_choice="best", proposals_overlap=0.2).hash == without.hash
+
+
+@pytest.mark.parametrize("overlap", [0.0, -0.1, 1.1, float("nan")])
+def test_overlap_of_boxes_is_a_share(overlap: float) -> None:
+    with pytest.raises(ValueError, match=r"proposals_overlap is .*; allowed is above 0 to 1"):
+        RECIPE.with_(proposals_overlap=overlap)
 
 
 @pytest.mark.parametrize(("sampler", "jpeg"), [("ffmpeg-r", False), ("timestamp", True)])

@@ -279,8 +279,8 @@ CARD = ModelCard(
         "Boxes carry ResNet-152 features from the feature store, not fine-tuned CaffeNet layers; "
         "one hidden layer of 512 with ReLU and dropout stands between features and streams, as "
         "the paper's new layer does for the audio.",
-        "Edges under EdgeBoxes come from the image gradient unless the store was made with "
-        "--proposals-edges structured.",
+        "Edges under EdgeBoxes come from the image gradient unless the model file of structured "
+        "edges was there when the store was made.",
         "The paper does not give loss, threshold, optimiser or number of boxes in what is openly "
         "readable: hinge on the summed scores, one threshold tuned for micro F1 on the validation "
         "clips, Adam at 1e-5 for 25 epochs, 24 clips a step and 10 boxes a second are ours.",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pipelines.jobs.options import ClipOptions
 from schemas.features import DEFAULT_EXTRACTORS
-from schemas.settings.bounds import AtLeast, Between
+from schemas.settings.bounds import Above, AtLeast, AtMost, Between
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +33,16 @@ class Options(ClipOptions):
     """Store the mean of a second's 8 ResNet-152 vectors, or each of them."""
     proposals: Annotated[int, AtLeast(1)] = 10
     """Region proposals per second."""
-    proposals_edges: Literal["gradient", "structured"] = "gradient"
-    """Edges under the proposals: image gradient, or OpenCV's structured-edge model (model.yml.gz in
-    --weights-dir)."""
+    proposals_source: Literal["edgeboxes", "selective-search"] = "edgeboxes"
+    """Where region proposals come from."""
+    proposals_choice: Literal["spread", "best"] = "spread"
+    """Which are kept: of 400 those that overlap little, of every size, the whole frame among them;
+    or simply the best, as in stores of before."""
+    proposals_overlap: Annotated[float, Above(0), AtMost(1)] = 0.6
+    """Overlap (intersection over union) above which spread keeps the better of two boxes."""
+    proposals_edges: Literal["auto", "gradient", "structured"] = "auto"
+    """Edges under EdgeBoxes: image gradient, or OpenCV's structured-edge model (model.yml.gz in
+    --weights-dir or the cache folder); auto takes the model where its file is there."""
     logmel_type: Literal["float32", "float16"] = "float32"
     """Numbers that log-mel is stored in: float16 takes half the room and is read many times as fast
     (docs/audioset.md)."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from extractors.nets.precision import choose_device, resolve_precision
-from extractors.nets.weights import find_weights, weights_of
+from extractors.nets.weights import WEIGHTS, find_weights, missing_weights, weights_of
 from pipelines.demo import DemoOptions, demo_folder, generate
 from pipelines.jobs.features.arrangement import arrange_clips, usable_cores, usable_memory
 from pipelines.jobs.features.command import Options
@@ -142,7 +142,7 @@ def make_recipe(options: Options, store: FeatureStore) -> Recipe:
         extractors=names,
         resnet152_frames=options.resnet152_frames,
         proposals_per_snippet=options.proposals,
-        proposals_edges=options.proposals_edges,
+        **_box_settings(options, store),
         logmel_type=options.logmel_type,
         logmel_windows=options.logmel_windows,
         degrade=_checked_degradation(options.degrade),
@@ -160,6 +160,28 @@ def _checked_degradation(text: str) -> str:
     except ValueError as error:
         raise UsageError(f"--degrade {error}") from None
     return f"{kind}:{level:g}" if kind else ""
+
+
+def _box_settings(options: Options, store: FeatureStore) -> dict[str, Any]:
+    """Return how boxes are found and chosen.
+
+    Edges `auto` are those of the store where it is begun already, so that a job goes on as it
+    began; else structured ones where the nets have published weights and the model file is there.
+    """
+    edges, identity = options.proposals_edges, store.identity()
+    if edges == "auto" and identity is not None:
+        edges = identity.recipe.proposals_edges
+    elif edges == "auto":
+        folder = Path(options.weights_dir) if options.weights_dir else None
+        pretrained = _read_weights(options) == "pretrained"
+        there = pretrained and not missing_weights(WEIGHTS["structured_edges"], folder)
+        edges = "structured" if there else "gradient"
+    return {
+        "proposals_source": options.proposals_source,
+        "proposals_choice": options.proposals_choice,
+        "proposals_overlap": options.proposals_overlap,
+        "proposals_edges": edges,
+    }
 
 
 def _frame_settings(options: Options, names: Collection[str]) -> dict[str, Any]:

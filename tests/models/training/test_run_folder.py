@@ -273,3 +273,17 @@ def test_components_over_other_windows_are_other_features() -> None:
         assert said == "ncp_windows"
         assert runs.other_setting(one.to_json(), other.to_json(), ("segments",)) is None
     assert runs.other_setting(before.to_json(), before.to_json(), ("components",)) is None
+
+
+def test_boxes_that_are_chosen_otherwise_are_other_features() -> None:
+    spread = RECIPES["llp-eccv20"]
+    before = spread.with_(proposals_choice="best")  # says nothing of it
+    searched = spread.with_(proposals_source="selective-search")
+    for one, other, setting in (
+        (spread, before, "proposals_choice"),
+        (before, spread, "proposals_choice"),
+        (spread, searched, "proposals_source"),
+        (spread, spread.with_(proposals_overlap=0.4), "proposals_overlap"),
+    ):
+        assert runs.other_setting(one.to_json(), other.to_json(), ("proposals",)) == setting
+        assert runs.other_setting(one.to_json(), other.to_json(), ("segments",)) is None

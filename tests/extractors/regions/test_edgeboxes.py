@@ -1,15 +1,17 @@
 """Edges and boxes of one frame: where they are, and that they are the same every time."""
 
-from typing import cast
-
 import numpy as np
-import torch
+import pytest
 from numpy.typing import NDArray
-from torch import Tensor
 
-from extractors.edgeboxes import EdgeBoxes, edge_boxes, gradient_edges
 from extractors.nets.calibration_inputs import draw_frames
-from extractors.nets.shared import Net
+from extractors.regions.edgeboxes import (
+    BEST,
+    SPREAD,
+    EdgeBoxesSettings,
+    edge_boxes,
+    gradient_edges,
+)
 
 
 def square() -> NDArray[np.uint8]:
@@ -42,30 +44,9 @@ def test_angle_is_that_of_the_edge_not_of_the_gradient() -> None:
     np.testing.assert_allclose(np.minimum(off_level, np.pi - off_level), 0.0, atol=0.05)
 
 
-class Ramp:
-    """A net whose map holds each cell's column in one channel and its row in the other."""
-
-    device = torch.device("cpu")
-
-    def __call__(self, frames: Tensor) -> Tensor:
-        row, column = torch.meshgrid(torch.arange(7.0), torch.arange(9.0), indexing="ij")
-        return torch.stack([column, row]).expand(len(frames), -1, -1, -1)
-
-
-def test_feature_of_a_box_is_the_mean_of_the_map_under_it() -> None:
-    """Cell k of the map covers k to k + 1 and has its value at k + 0.5."""
-    extractor = EdgeBoxes()
-    extractor._net = cast(Net, Ramp())
-    ((kept, feature),) = extractor.compute([[extractor.reduce(square())]])
-    inside = ((kept.boxes > 0.12) & (kept.boxes < 0.88)).all(axis=1)
-    assert inside.any()
-    x0, y0, x1, y1 = kept.boxes[inside].T
-    expected = np.stack([(x0 + x1) / 2 * 9 - 0.5, (y0 + y1) / 2 * 7 - 0.5], axis=1)
-    np.testing.assert_allclose(feature[inside], expected, atol=1e-3)
-
-
-def test_one_of_the_boxes_is_the_square() -> None:
-    boxes, score = edge_boxes(*gradient_edges(square()), most=10)
+@pytest.mark.parametrize("settings", [BEST, SPREAD])
+def test_one_of_the_boxes_is_the_square(settings: EdgeBoxesSettings) -> None:
+    boxes, score = edge_boxes(square(), 10, settings)
     assert len(boxes) == len(score) <= 10
     assert (np.diff(score) <= 0).all()
     true = np.array([60 / 320, 70 / 240, 160 / 320, 150 / 240])
@@ -76,10 +57,19 @@ def test_one_of_the_boxes_is_the_square() -> None:
     assert (common / union).max() > 0.7
 
 
-def test_flat_frame_gives_the_whole_frame() -> None:
-    boxes, score = edge_boxes(*gradient_edges(np.full((120, 160, 3), 90, np.uint8)), most=10)
-    assert boxes.tolist() == [[0.0, 0.0, 1.0, 1.0]]
-    assert score.tolist() == [0.0]
+def test_flat_frame_gives_no_box() -> None:
+    boxes, score = edge_boxes(np.full((120, 160, 3), 90, np.uint8), 10, BEST)
+    assert boxes.shape == (0, 4)
+    assert score.shape == (0,)
+
+
+def test_spread_settings_let_larger_boxes_through() -> None:
+    frame = draw_frames(1, 240, seed=3)[0]
+    areas = {}
+    for settings in (BEST, SPREAD):
+        boxes, _ = edge_boxes(frame, 50, settings)
+        areas[settings] = float(np.median(np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)))
+    assert areas[SPREAD] > 1.3 * areas[BEST]
 
 
 def test_edges_do_not_depend_on_where_arrays_lie() -> None:
