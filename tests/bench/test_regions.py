@@ -173,7 +173,8 @@ def test_coverage_of_real_frames() -> None:
         with av.open(str(path)) as container:
             for number, frame in enumerate(container.decode(video=0)):
                 if number % 150 == 75:
-                    frames.append((frame.to_ndarray(format="rgb24"), np.zeros((0, 4), np.float32)))
+                    image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                    frames.append((image, np.zeros((0, 4), np.float32)))
     chosen = ("best, as before", "spread", "selective search")
     record("real_frames", len(frames))
     record("real", {name: of_frames(FINDERS[name], frames) for name in chosen})
