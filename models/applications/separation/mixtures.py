@@ -132,6 +132,8 @@ def measure(
             scores[name] = max(si_sdr(pair[index], source) - mixed, LEAST_GAIN_DB)
         for name, found in ratios.items():
             scores |= {f"{name}_{ratio}": value for ratio, value in found[index].items()}
+            if np.array_equal(every[name][index], mixture.waveform):
+                scores[f"{name}_sar"] = float("nan")  # nothing was done that could leave artefacts
         yield scores
 
 

@@ -42,6 +42,8 @@ def test_gain_counts_nothing_for_a_label_that_is_not_detected(components_run: Pa
         assert second[f"unknown_{rule}"] == 0.0
         assert second[f"unknown_{rule}_sir"] == pytest.approx(second["mixture_sir"])
         assert first[f"known_{rule}_sir"] > first["mixture_sir"] + 15
+    assert np.isnan(second["unknown_hard_sar"])
+    assert np.isnan(second["mixture_sar"])
     assert (first["label_found"], second["label_found"]) == (1.0, 0.0)
     assert first["ideal"] == pytest.approx(first["known_hard"])
     means = mixtures.mean_scores([first, second])
