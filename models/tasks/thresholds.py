@@ -77,4 +77,4 @@ def _micro_f1(
 ) -> float:
     tp, fp, fn = others
     hits = tp + int((predicted & true).sum())
-    return 2 * hits / max(1, hits + int(predicted.sum()) + tp + fp + int(true.sum()) + fn)
+    return 2 * hits / max(1, int(predicted.sum()) + int(true.sum()) + 2 * tp + fp + fn)

@@ -41,7 +41,7 @@ EQUIVALENT: Sequence[Equivalent] = (
     ),
     Equivalent(
         "models/tasks/thresholds.py",
-        "return 2 * hits / max(1, hits + int(predicted.sum()) + tp + fp + int(true.sum()) + fn)",
+        "return 2 * hits / max(1, int(predicted.sum()) + int(true.sum()) + 2 * tp + fp + fn)",
         "1", "2", "where the sum is 1 there is no hit, and 0 / 2 is 0 / 1",
     ),
     Equivalent(

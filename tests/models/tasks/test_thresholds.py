@@ -160,3 +160,10 @@ def test_passes_over_the_classes_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(thresholds, "best_threshold", never_settled)
     class_thresholds(*made_up(0))
     assert len(calls) == 1 + 20 * 5
+
+
+def test_other_classes_are_counted_in() -> None:
+    predicted, true = np.array([True, True, False]), np.array([True, False, True])
+    assert thresholds._micro_f1(predicted, true, (0, 0, 0)) == 0.5
+    assert thresholds._micro_f1(predicted, true, (3, 1, 2)) == pytest.approx(8 / 13)
+    assert thresholds._micro_f1(~predicted & predicted, true, (0, 0, 0)) == 0.0
