@@ -20,9 +20,9 @@ DATASETS = {
     "dcase2017": "schemas.manifests.dcase2017",  # Mesaros et al., DCASE 2017
     "ave": "schemas.manifests.ave",  # Tian et al., ECCV 2018
     "kinetics-instruments": "schemas.manifests.kinetics_instruments",  # Kay et al., 2017
-    "esc10": "schemas.manifests.esc10",  # Piczak, ACM Multimedia 2015
-    "esc50": "schemas.manifests.esc50",
-    "urbansound8k": "schemas.manifests.urbansound8k",  # Salamon et al., ACM Multimedia 2014
+    "esc10": "schemas.manifests.sound_archives.esc10",  # Piczak, ACM Multimedia 2015
+    "esc50": "schemas.manifests.sound_archives.esc50",
+    "urbansound8k": "schemas.manifests.sound_archives.urbansound8k",  # Salamon et al., 2014
     "folder": "schemas.manifests.folder",
 }
 """Every data set and the module that reads it."""

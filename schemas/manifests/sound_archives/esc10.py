@@ -6,8 +6,8 @@ from pathlib import Path
 from schemas.clip import Clip
 from schemas.events import Event
 from schemas.labels import Vocabulary
-from schemas.manifests.esc50 import HOME as HOME
-from schemas.manifests.esc50 import esc_table
+from schemas.manifests.sound_archives.esc50 import HOME as HOME
+from schemas.manifests.sound_archives.esc50 import esc_table
 
 TABLE = esc_table("esc10", ten=True)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from schemas.clip import Clip
 from schemas.events import Event
 from schemas.labels import Vocabulary
-from schemas.manifests.fold_tables import FoldTable, Row
+from schemas.manifests.sound_archives.fold_tables import FoldTable, Row
 
 HOME = "published at github.com/karolpiczak/ESC-50"
 """Where the files come from, for error messages."""
