@@ -149,6 +149,7 @@ def score(run: "Run", options: Options) -> None:
     screen = console()
     if "boxes" in measures:
         screen.print(localisation_scores.box_table(measures["boxes"]))
+        screen.print(localisation_scores.class_table(measures["box_classes"]))
     for name, what in (("sight", "Boxes"), ("sound", "Audio")):
         if name in measures:
             screen.print(localisation_scores.time_table(measures[name], what))

@@ -28,8 +28,6 @@ from schemas import UsageError
 from schemas.features import SEGMENT_S
 from schemas.messages import printable
 
-OVERLAP = 0.5
-"""Intersection over union from which on a box counts as a hit."""
 EDGES = ("x0", "y0", "x1", "y1")
 """Edges of a box, as shares of the frame."""
 
@@ -160,19 +158,19 @@ def area(boxes: Values) -> Values:
 
 def hits(
     boxes: Values, seconds: NDArray[np.int64], truth: Mapping[int, Values]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return whether each box points into a true box of its second and overlaps one, [P] each.
+) -> tuple[NDArray[np.bool_], Values]:
+    """Return whether each box points into a true box of its second, and its best overlap, [P] each.
 
     `truth` maps a second to the true boxes [Q, 4] of the class in it; a box of any other second
-    hits nothing. A box points at what its centre lies in.
+    hits nothing. A box points at what its centre lies in; overlap is intersection over union.
     """
-    pointed, overlaps = np.zeros(len(boxes), np.bool_), np.zeros(len(boxes), np.bool_)
+    pointed, overlaps = np.zeros(len(boxes), np.bool_), np.zeros(len(boxes), np.float32)
     for second, true in truth.items():
         rows = np.flatnonzero(seconds == second)
         centre = (boxes[rows, :2] + boxes[rows, 2:]) / 2
         inside = (centre[:, None] >= true[None, :, :2]) & (centre[:, None] <= true[None, :, 2:])
         pointed[rows] = (inside.sum(axis=2) == 2).max(axis=1)
-        overlaps[rows] = overlap(boxes[rows], true).max(axis=1) >= OVERLAP
+        overlaps[rows] = overlap(boxes[rows], true).max(axis=1)
     return pointed, overlaps
 
 

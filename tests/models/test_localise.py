@@ -46,7 +46,12 @@ def world(instances_run: Path, folder: Path, box: tuple[float, ...]) -> Path:
 
 def test_top_box_finds_what_the_class_looks_like(instances_run: Path, tmp_path: Path) -> None:
     truth = world(instances_run, tmp_path / "world", LEFT)
-    boxes = measured(instances_run, truth, tmp_path)["boxes"]
+    measures = measured(instances_run, truth, tmp_path)
+    boxes, of_classes = measures["boxes"], measures["box_classes"].values()
+    for name in ("top_pointing", "top_iou30", "top_iou50", "top_iou"):
+        shares = [rates["cases"] * rates[name] for rates in of_classes]
+        assert sum(shares) / 14 == pytest.approx(boxes["clip"][name])
+    assert boxes["clip"]["any_iou"] >= boxes["clip"]["top_iou"] > boxes["clip"]["random_iou"]
     for kind in ("clip", "event"):
         assert boxes[kind]["cases"] == 14
         assert boxes[kind]["any_iou50"] == 1.0

@@ -59,7 +59,7 @@ def test_hits_need_the_right_second() -> None:
     truth = {4: np.array([(0.1, 0.1, 0.45, 0.45)], np.float32)}
     pointed, overlaps = localisation.hits(boxes, np.array([4, 5, 4, 4]), truth)
     assert pointed.tolist() == [True, False, False, False]
-    assert overlaps.tolist() == [True, False, False, False]
+    np.testing.assert_allclose(overlaps, [0.09 / 0.1225, 0.0, 0.0, 0.1225], atol=1e-6)
 
 
 def test_table_has_a_row_per_instance_and_class(instances_run: Path, tmp_path: Path) -> None:
