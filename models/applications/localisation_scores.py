@@ -253,9 +253,7 @@ def event_table(scores: Mapping[str, float | None], task: Task[Any, Any]) -> Tab
 
 def box_table(measures: Mapping[str, Any]) -> Table:
     """Return the rates of the boxes as a table."""
-    result = Table(
-        title="Boxes: right ones and mean overlap, per cent", title_justify="left"
-    )
+    result = Table(title="Boxes: right ones and mean overlap, per cent", title_justify="left")
     for head in ("out of", "measure", "top box", "random box", "largest box", "any box", "cases"):
         result.add_column(head, justify="left" if head in ("out of", "measure") else "right")
     for kind, rates in measures.items():
