@@ -28,6 +28,7 @@ def name_of(requirement: str) -> str:
 
 DECLARED = {name_of(requirement) for requirement in PROJECT["dependencies"]}
 EXTRAS = {
+    "extractors/nets/contrastive.py": {"transformers"},
     "models/training/trackers.py": {"tensorboardX", "wandb", "mlflow"},
     "models/applications/export/file.py": {"onnx", "onnxruntime"},
     "models/sweep/study.py": {"optuna", "sqlalchemy"},

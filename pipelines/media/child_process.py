@@ -140,10 +140,13 @@ def answer_requests(
         prepare()
     answers.write(b"ready\n")
     answers.flush()
-    for line in sys.stdin.buffer:
-        answers.write(answer(line.rstrip(b"\n")) + b"\n")
-        answers.flush()
-    _kill_children()
+    try:
+        with suppress(BrokenPipeError):  # the parent has ended and wants no answer
+            for line in sys.stdin.buffer:
+                answers.write(answer(line.rstrip(b"\n")) + b"\n")
+                answers.flush()
+    finally:
+        _kill_children()
 
 
 def _end_with_parent() -> None:

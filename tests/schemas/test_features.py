@@ -157,6 +157,8 @@ PLACES = {
     "proposals": ("visual", "proposals", "feature", "box", 1.0, None, ("frame_index", "rank")),
     "ncp": ("audio", "components", "vggish", "component", 1.0, None, ("component_index",)),
     "frames": ("visual", "frames", "image", "frame", 1.0, None, ("frame_index",)),
+    "clip": ("visual", "snippets", "clip", "snippet", 1.0, 1.0, ("snippet_index",)),
+    "clap": ("audio", "snippets", "clap", "snippet", 1.0, 1.0, ("snippet_index",)),
 }
 """By extractor: modality, table, column, unit, window, hop and key."""
 
@@ -174,12 +176,17 @@ def test_places_and_grids_of_features() -> None:
 def test_nets_and_precision_of_features() -> None:
     assert {name: f.net for name, f in FEATURES.items() if f.net} == {
         "vggish": "vggish", "resnet152": "resnet152", "r2plus1d": "r2plus1d", "segments": "vggish",
-        "proposals": "resnet152", "ncp": "vggish",
+        "proposals": "resnet152", "ncp": "vggish", "clip": "clip", "clap": "clap",
     }  # fmt: skip
     half = {name for name, f in FEATURES.items() if f.half_precision}
     assert half == {"resnet152", "r2plus1d", "proposals"}
     assert {name for name, f in FEATURES.items() if f.per_frame} == {"resnet152"}
-    assert {name for name, f in FEATURES.items() if not f.default} == {"ncp", "frames"}
+    assert {name for name, f in FEATURES.items() if not f.default} == {
+        "ncp",
+        "frames",
+        "clip",
+        "clap",
+    }
     assert {"logmel", "frames"} == WITHOUT_WEIGHTS
     assert {"frames"} == IMAGE_TABLES
 
@@ -201,5 +208,6 @@ def test_names_by_which_models_ask() -> None:
     assert {f.need: name for name, f in FEATURES.items()} == {
         "vggish": "vggish", "resnet152": "resnet152", "r2plus1d": "r2plus1d", "logmel": "logmel",
         "segments": "segments", "proposals": "proposals", "components": "ncp", "frames": "frames",
+        "clip": "clip", "clap": "clap",
     }  # fmt: skip
     assert extractor_of("unknown") == "unknown"

@@ -13,6 +13,8 @@ RECIPE = RECIPES["llp-eccv20"]
 
 def test_named_recipes_stay_what_they_are() -> None:
     assert {name: recipe.hash for name, recipe in RECIPES.items()} == HASHES
+    best = {name: one.with_(proposals_choice="best").hash for name, one in RECIPES.items()}
+    assert best == BEFORE
     assert all(recipe.name == name for name, recipe in RECIPES.items())
     assert RECIPES["clean"].frames_per_second == 8
     assert RECIPES["quick"].frames_per_second == 1
@@ -20,16 +22,21 @@ def test_named_recipes_stay_what_they_are() -> None:
         "name": "llp-eccv20", "version": 2, "frames_per_second": 8, "sampler": "ffmpeg-r",
         "jpeg": True, "sample_rate": 16_000, "resnet152_resize": 256, "resnet152_frames": "mean",
         "vggish_relu": True, "vggish_pca": False, "proposals_per_snippet": 10,
-        "proposals_edges": "gradient",
+        "proposals_choice": "spread", "proposals_overlap": 0.6, "proposals_edges": "gradient",
         "extractors": ("vggish", "resnet152", "r2plus1d", "logmel", "segments", "proposals"),
         "weights": "pretrained", "precision": "fp32",
     }  # fmt: skip
 
 
 HASHES = {
+    "llp-eccv20": "7b73275313af", "clean": "d8a319ccaad7", "quick": "681e62985992",
+    "audioset-vggish": "fdf720146aa8",
+}  # fmt: skip
+BEFORE = {
     "llp-eccv20": "60052174e494", "clean": "cb7e8d2b06cf", "quick": "bc8e96e0baee",
     "audioset-vggish": "e8e713422ed6",
 }  # fmt: skip
+"""Of the same recipes with the boxes that stores of version 1 hold."""
 
 
 def test_settings_that_change_nothing_do_not_count() -> None:

@@ -88,6 +88,10 @@ class Config(TrainConfig):
     mixup_alpha: Rate = 1.7
     """Both parameters of the beta distribution that a mixture's share is drawn from."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_heads(self.hidden, self.heads)
+
 
 class Projection(nn.Module):
     """One or more linear layers with ReLU between them."""
@@ -206,11 +210,6 @@ def prepare(training: Training) -> None:
     loss.frequency.copy_(torch.stack(shares))
 
 
-def check(config: Config, clips: object) -> None:
-    """Raise ValueError for heads that do not divide the width."""
-    refuse_heads(config.hidden, config.heads)
-
-
 def _ablation(
     name: str, row: str, segment: tuple[float, ...], event: tuple[float, ...], **settings: Any
 ) -> Experiment:
@@ -276,6 +275,6 @@ CARD = ModelCard(
 )  # fmt: skip
 
 METHOD = NetMethod[Config](
-    card=CARD, config=Config, build=Model, loss=Loss, check=check, prepare=prepare,
+    card=CARD, config=Config, build=Model, loss=Loss, prepare=prepare,
     pseudo_labels=True,
 )  # fmt: skip

@@ -71,6 +71,10 @@ class Config(TrainConfig):
     inputs: Literal["vggish", "clap"] = "vggish"
     """What is read of audio and frames: vggish and resnet152, or clap and clip; r2plus1d always."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_heads(self.hidden, self.heads)
+
 
 class AlternatingAttention(nn.Module):
     """Layers of hybrid attention that update the audio first, then the video from that audio."""
@@ -132,11 +136,6 @@ class Loss(nn.Module):
 def needs(config: Config) -> tuple[str, ...]:
     """Return the features that are read with these settings."""
     return (*INPUTS[config.inputs], "r2plus1d")
-
-
-def check(config: Config, clips: object) -> None:
-    """Raise ValueError for heads that do not divide the width."""
-    refuse_heads(config.hidden, config.heads)
 
 
 def refuse_heads(hidden: int, heads: int) -> None:
@@ -219,5 +218,5 @@ CARD = ModelCard(
 )  # fmt: skip
 
 METHOD = NetMethod[Config](
-    card=CARD, config=Config, build=Model, loss=Loss, needs=needs, check=check, pseudo_labels=True
+    card=CARD, config=Config, build=Model, loss=Loss, needs=needs, pseudo_labels=True
 )

@@ -185,12 +185,12 @@ def refuted_labels(model: Model, data: ClipSource, config: Config) -> tuple[Tens
 def foreign_partners(labels: Tensor, seed: int, block: int = 512) -> Tensor:
     """Draw for each clip another one without a common class; -1 where none exists.
 
-    `labels` is [N, C] of zeros and ones, the result int64 [N].
+    `labels` is [N, C], bool or of zeros and ones, the result int64 [N].
     """
     generator = torch.Generator().manual_seed(seed)
-    drawn = []
+    there, drawn = labels.float(), []
     for first in range(0, len(labels), block):
-        shared = labels[first : first + block] @ labels.T
+        shared = there[first : first + block] @ there.T
         lot = torch.rand(shared.shape, generator=generator).masked_fill(shared > 0, -1.0)
         best, index = lot.max(dim=1)
         drawn.append(torch.where(best >= 0, index, -1))

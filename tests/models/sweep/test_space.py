@@ -38,7 +38,7 @@ def test_a_range_within_one_magnitude_is_searched_evenly() -> None:
         (["learning-rate=0..1"], "learning_rate must be above 0"),
         (["learning-rate=1e-5..nan"], "give low..high"),
         (["batch-size=1.5,2"], "'1.5', which is no value of it"),
-        (["schedule=step,steps"], "'steps', which is no value of it (step, cosine)"),
+        (["schedule=step,steps"], "'steps', which is no value of it (step, cosine, warmup-cosine)"),
         (["schedule=cosine..step"], "no numbers from low to high"),
         (["batch-size=16,16"], "gives a value twice"),
         (["batch-size=16", "batch-size=32"], "names 'batch_size' twice"),
