@@ -52,6 +52,10 @@ class Config(TrainConfig):
     """As in the authors' program, whose audio outputs are those of the video stream and the other
     way round; each stream attends to the other, so it trains all the same."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_heads(self.hidden, self.heads)
+
 
 class MultiHeadAttention(nn.Module):
     """Attention with four projections, over all seconds or those within `reach`."""
@@ -277,11 +281,6 @@ class Loss(nn.Module):
         return with_total({"video": video, **guided_terms(outputs, targets)})
 
 
-def check(config: Config, clips: object) -> None:
-    """Raise ValueError for heads that do not divide the width."""
-    refuse_heads(config.hidden, config.heads)
-
-
 LEVELS = 4
 """Levels of the authors' program, for the names in its files of weights."""
 CARD = ModelCard(
@@ -330,4 +329,4 @@ CARD = ModelCard(
     ),
 )
 
-METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss, check=check)
+METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss)

@@ -62,6 +62,5 @@ def test_store_without_labels_is_refused_before_anything_is_written(
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:
     for name in ("valor", "uwav", "mm_pyramid"):
         method = load(name)
-        config = replace(method.config(), hidden=30)
         with pytest.raises(ValueError, match="hidden must be a multiple of heads, got 30"):
-            method.check(config, None)
+            replace(method.config(), hidden=30)
