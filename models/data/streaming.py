@@ -121,14 +121,6 @@ def read_ahead(
             thread.shutdown(wait=True, cancel_futures=True)
 
 
-def most_held(size: int, part_of: NDArray[np.int64]) -> int:
-    """Return how many clips a reader holds, so that two buffers, old and new, fit in it.
-
-    A buffer has whole parts, so it is larger than `size` clips by up to one part.
-    """
-    return 2 * (max(1, size) + int(np.bincount(part_of).max()))
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StreamedClips(ClipSource):
     """All clips of a store with their features on disk."""
@@ -212,8 +204,8 @@ class StreamedClips(ClipSource):
         return replace(self, device=device, quality=quality)
 
     def _own_reader(self) -> Reader:
-        """Return a reader for one thread."""
-        most = most_held(self.buffer_clips // self.workers, self.part_of)
+        """Return a reader for one thread: two buffers, old and new, fit in it."""
+        most = 2 * self.buffer_clips // self.workers
         return Reader(self.parts, self.part_of, self.keys, self.needs, self.seconds, most)
 
     def _batch(self, tensors: Tensors, rows: Tensor, progress: float = 0.0) -> Batch:
@@ -286,8 +278,7 @@ def open_stream(
     table = read_clip_table(root)
     paths = table.manifest.paths("snippets")
     parts, part_of = find_parts(root, paths, table.keys)
-    most = most_held(buffer_clips, part_of)
-    reader = Reader(parts, part_of, table.keys, tuple(needs), table.seconds, most)
+    reader = Reader(parts, part_of, table.keys, tuple(needs), table.seconds, 2 * buffer_clips)
     logger.info("%d clips in %d files are streamed", len(table.keys), len(paths))
     dense = read_truth(table, annotations)
     return StreamedClips(
