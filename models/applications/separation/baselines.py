@@ -23,7 +23,7 @@ from torch import Tensor
 
 from models.applications.separation.scores import si_sdr
 from models.applications.separation.stems import Mixture, read_stem
-from models.applications.separation.wiener import EPSILON, HOP, WINDOW
+from models.applications.separation.wiener import EPSILON, HOP, WINDOW, magnitude, separate
 
 SPECTRA, FREE, UPDATES = 10, 10, 100
 """Spectra of a class, free components beside them, multiplicative updates."""
@@ -71,23 +71,9 @@ class Dictionaries:
     def separate(self, waveform: Waveform, label: str) -> Waveform:
         """Return the source [S] of a class in a mixture [S]."""
         held = self.of(label)
-        hann = torch.hann_window(WINDOW)
-        spectrum = torch.stft(
-            torch.from_numpy(waveform), WINDOW, HOP, window=hann, return_complex=True
-        )
-        w, h = factor(spectrum.abs(), held, FREE)
-        own = held.shape[1]
-        mask = (w[:, :own] @ h[:own]) / (w @ h + EPSILON)
-        source = torch.istft(spectrum * mask, WINDOW, HOP, window=hann, length=len(waveform))
-        estimate: Waveform = source.numpy()
-        return estimate
-
-
-def magnitude(waveform: Waveform) -> Tensor:
-    """Return the magnitude [F, N] of a waveform [S]."""
-    hann = torch.hann_window(WINDOW)
-    samples = torch.from_numpy(waveform)
-    return torch.stft(samples, WINDOW, HOP, window=hann, return_complex=True).abs()
+        w, h = factor(magnitude(waveform), held, FREE)
+        own = (torch.arange(w.shape[1]) < held.shape[1]).float()
+        return separate(waveform, w.T, h, own)[0]
 
 
 def factor(heard: Tensor, held: Tensor, free: int) -> tuple[Tensor, Tensor]:

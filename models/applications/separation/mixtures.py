@@ -153,7 +153,7 @@ def ideal_weights(mixture: Mixture, index: int, scores: ComponentScores) -> Tens
     total = scores.w.T @ scores.h + wiener.EPSILON
     energies = []
     for source in mixture.sources:
-        power = baselines.magnitude(source) ** 2 / total
+        power = wiener.magnitude(source) ** 2 / total
         energies.append((scores.w * (scores.h @ power.T)).sum(dim=1))
     return (energies[index] > energies[1 - index]).float()
 

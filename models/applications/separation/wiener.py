@@ -127,10 +127,15 @@ def fitted_spectra(magnitude: Tensor, h: Tensor) -> Tensor:
     return w
 
 
+def magnitude(waveform: NDArray[np.float32]) -> Tensor:
+    """Return the magnitude [F, N] of a waveform [S] at 16 kHz."""
+    samples = torch.from_numpy(waveform)
+    return torch.stft(
+        samples, WINDOW, HOP, window=torch.hann_window(WINDOW), return_complex=True
+    ).abs()
+
+
 def spectrogram(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the magnitude in dB, [F, N], for figures."""
-    hann = torch.hann_window(WINDOW)
-    samples = torch.from_numpy(waveform)
-    magnitude = torch.stft(samples, WINDOW, HOP, window=hann, return_complex=True).abs()
-    decibels: NDArray[np.float32] = (20 * magnitude.clamp_min(1e-5).log10()).numpy()
+    decibels: NDArray[np.float32] = (20 * magnitude(waveform).clamp_min(1e-5).log10()).numpy()
     return decibels

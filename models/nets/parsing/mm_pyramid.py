@@ -310,7 +310,7 @@ CARD = ModelCard(
     ),
     differences=(
         "The authors' program stacks the video stream where its loss and its scores take the "
-        "audio's, and the other way round; so it is here, --swap-streams no sets it right.",
+        "audio's, and the other way round; so it is here, --no-swap-streams sets it right.",
     ),
     released=ReleasedWeights(
         unused=(

@@ -4,12 +4,6 @@
 `meta/esc50.csv` and `audio/1-100032-A-0.wav`.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-
-from schemas.clip import Clip
-from schemas.events import Event
-from schemas.labels import Vocabulary
 from schemas.manifests.sound_archives.fold_tables import FoldTable, Row
 
 HOME = "published at github.com/karolpiczak/ESC-50"
@@ -31,18 +25,4 @@ def esc_table(dataset: str, ten: bool) -> FoldTable:
 
 
 TABLE = esc_table("esc50", ten=False)
-
-
-def read_clips(folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
-    """Return the clips of one fold or of all; `repair` changes nothing."""
-    return TABLE.clips(folder, split)
-
-
-def read_events(folder: Path, split: str | None, repair: bool) -> Iterator[Event]:
-    """Return no events: labels are of whole files."""
-    return TABLE.events(split)
-
-
-def vocabulary(folder: Path) -> Vocabulary:
-    """Return the class names in the order of their numbers."""
-    return TABLE.vocabulary(folder)
+read_clips, read_events, vocabulary = TABLE.read_clips, TABLE.read_events, TABLE.vocabulary

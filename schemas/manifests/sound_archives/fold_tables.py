@@ -93,8 +93,11 @@ class FoldTable:
         """Return the names of the folds, which are those of the splits."""
         return tuple(map(str, range(1, self.folds + 1)))
 
-    def clips(self, folder: Path, split: str | None) -> Iterator[Clip]:
-        """Return the clips in the order of the table; an unknown fold shows at once."""
+    def read_clips(self, folder: Path, split: str | None, repair: bool) -> Iterator[Clip]:
+        """Return the clips of one fold or of all, in the order of the table.
+
+        An unknown fold shows at once; `repair` changes nothing.
+        """
         require_split(self.dataset, split, self.fold_names())
         rows = self.rows(folder)
         return (
@@ -103,7 +106,7 @@ class FoldTable:
             if split in (None, row.fold)
         )
 
-    def events(self, split: str | None) -> Iterator[Event]:
+    def read_events(self, folder: Path, split: str | None, repair: bool) -> Iterator[Event]:
         """Return no events: labels are of whole files."""
         require_split(self.dataset, split, self.fold_names())
         return iter(())
