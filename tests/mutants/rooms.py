@@ -83,7 +83,10 @@ ROOMS = {
         {
             "intervals": ("tests/models/tasks/test_bootstrap_intervals.py",),
             "psds": ("tests/models/tasks/test_event_scores.py",),
-            "tagging": ("tests/models/tasks/test_thresholds.py",),
+            "tagging": (
+                "tests/models/tasks/test_thresholds.py", "tests/models/tasks/test_sound_events.py",
+                "tests/models/tasks/test_calibration.py",
+            ),
         },
     ),
 }  # fmt: skip

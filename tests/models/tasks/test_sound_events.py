@@ -14,7 +14,8 @@ from models.contract.config import TaggingConfig
 from models.contract.report import Thresholds
 from models.data.clips import ClipData, open_clips
 from models.data.streaming import open_stream
-from models.tasks.event_scores import EventList
+from models.tasks.event_scores import EventList, event_based, segment_based
+from models.tasks.psds import psds
 from models.tasks.sound_events import (
     SHARES,
     SOUND_EVENT_NAMES,
@@ -22,6 +23,7 @@ from models.tasks.sound_events import (
     Timeline,
     fit_segment_share,
     has_sound_events,
+    sound_event_scores,
 )
 from models.tasks.tagging import Tagging, Tags
 
@@ -149,3 +151,25 @@ def test_segments_have_their_middle_in_the_clip() -> None:
     assert GRID.edges(30, 2.0).tolist() == [0.0, 0.75, 1.25, 2.0]
     assert len(SHARES) == 31
     assert (SHARES[0], SHARES[1], SHARES[-1]) == (0.0, 0.05, 1.5)
+
+
+def test_scores_are_those_of_their_definitions(clips: ClipData) -> None:
+    rows = clips.rows("test")
+    shape = (len(rows), SEGMENTS, len(clips.vocabulary))
+    segments = np.random.default_rng(0).random(shape).astype(np.float32)
+    segments += 0.1 * truth_over_time(clips, rows)
+    timed = TASK.timed(Tags(rows=rows, scores=segments.max(axis=1), segments=segments), clips)
+    assert timed is not None
+    cuts = np.full(shape[2], 0.8)
+    found, by_class = sound_event_scores(timed, cuts, 0.5, seconds=100)
+    events = timed.detected(cuts, 0.5)
+    pooled = segment_based(timed.true, events, len(rows), shape[2])
+    matched = event_based(timed.true, events, shape[2])
+    areas = psds(timed.segments, timed.edges, timed.true, len(rows) * 100.0)
+    assert psds(timed.segments, timed.edges, timed.true, 1.0) != areas
+    assert found == areas | {
+        "sed_segment_f1": pooled.f1, "sed_segment_er": pooled.error_rate,
+        "sed_event_f1": matched.f1,
+    }  # fmt: skip
+    np.testing.assert_array_equal(by_class["sed_segment_f1"], pooled.class_f1)
+    np.testing.assert_array_equal(by_class["sed_event_f1"], matched.class_f1)

@@ -16,9 +16,12 @@ from models.contract.config import TaggingConfig
 from models.contract.report import Scores, SplitReport, Thresholds
 from models.data.clips import ClipData, open_clips
 from models.tasks import tagging
+from models.tasks.ontology_scores import ontology_scores
 from models.tasks.tagging import TAGGING_NAMES, Tagging, Tags
 from models.tasks.thresholds import class_thresholds
 from schemas import UsageError
+from schemas.manifests.ontology import Ontology
+from tests.stores.sound_classes import write_class_files
 from tests.stores.tagging import CLASSES, write_tagging_store
 
 TASK = Tagging(modalities=("visual",), selection_metric="map")
@@ -231,3 +234,48 @@ def test_classes_that_count_in_the_means_are_counted(clips: ClipData) -> None:
     defined = [value for value in report.classes["auc"].values() if value is not None]
     assert 0 < len(defined) < len(CLASSES)
     assert report.ranked == {"classes": len(CLASSES), "counted": len(defined)}
+
+
+def test_batches_hold_64_clips(clips: ClipData) -> None:
+    net = Shares()
+    tagging.predict_tags(net, clips, clips.rows("train")[:1].repeat(130))
+    assert net.sizes == [64, 64, 2]
+
+
+def test_many_tags_are_written_in_row_groups(clips: ClipData, tmp_path: Path) -> None:
+    rows = clips.rows("test")[:1].repeat(20_000)
+    tags = Tags(rows=rows, scores=np.zeros((len(rows), len(CLASSES)), np.float32))
+    tagging.write_tags(tmp_path / "tags.parquet", clips, [("test", tags)], HALVES)
+    held = pq.ParquetFile(tmp_path / "tags.parquet").metadata
+    assert [held.row_group(group).num_rows for group in range(held.num_row_groups)] == [
+        16_384, 3_616
+    ]  # fmt: skip
+
+
+def test_classes_without_clips_are_named_five_of_them(
+    clips: ClipData, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = np.zeros((4, len(CLASSES)), bool)
+    tagging.warn_of_absent(~labels, clips, "val")
+    assert not caplog.records
+    tagging.warn_of_absent(labels, clips, "val")
+    said = caplog.records[0].getMessage()
+    assert said.startswith("6 of 6 classes have no clip in split 'val'")
+    assert [name in said for name in CLASSES] == [True] * 5 + [False]
+    labels[1, 1:] = True
+    tagging.warn_of_absent(labels, clips, "val")
+    assert "1 of 6 classes have no clip in split 'val' (Bell)" in caplog.text
+
+
+def test_scores_of_an_ontology_stand_where_one_is_set(clips: ClipData, tmp_path: Path) -> None:
+    tags = guesses(clips, "test")
+    cuts = Thresholds(tuned_on="val", values=tuple(HALVES))
+    assert TASK.evaluate(tags, clips, "test", CONFIG, cuts).ontology is None
+    children = {"Thing": ("Engine", "Bell"), "Nature": ("Dog",), **dict.fromkeys(CLASSES, ())}
+    folder = write_class_files(tmp_path, children, CLASSES, {})
+    config = replace(CONFIG, ontology=str(folder / "ontology.json"))
+    report = TASK.evaluate(tags, clips, "test", config, cuts)
+    truth = tagging.truth(tags, clips)
+    known, lists = ontology_scores(tags.scores, truth, Ontology(children), CLASSES)
+    assert {name: report.metrics[name] for name in known} == pytest.approx(known)
+    assert report.ontology == lists
