@@ -89,7 +89,7 @@ def omap_by_level(
     ranks = [np.argsort(-scores[:, column], kind="stable") for column in usable]
     found = []
     for level in range(longest + 1):
-        scale = np.where(apart > level, apart, 0.0).mean() if len(apart) else 0.0
+        scale = apart[apart > level].sum() / max(1, len(apart))
         weights = np.where(near > level, near, 0) / (scale or 1.0)
         values = [
             weighted_precision(scores[order, one], labels[order, one], weights[order, one])

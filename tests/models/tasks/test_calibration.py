@@ -106,3 +106,17 @@ def test_logits_are_finite_and_scores_far_out_do_not_overflow() -> None:
     with np.errstate(all="raise"):
         low, middle, high = calibrated(np.array([0.1, 0.5, 0.9]), steep)
     assert (low < 1e-200, middle, high) == (True, 0.5, 1.0)
+
+
+@pytest.mark.parametrize("label", [False, True])
+def test_labels_that_are_all_alike_fit_nothing_whatever_the_scores(label: bool) -> None:
+    for seed in range(8):
+        scores = np.random.default_rng(seed).random((30, 2))
+        assert fit_calibration(scores, np.full(scores.shape, label), "val") is None
+
+
+def test_probabilities_end_where_a_double_can_still_be_squared() -> None:
+    steep = Calibration(fitted_on="val", slope=1e6, offset=0.0)
+    low, high = calibrated(np.array([0.0, 1.0]), steep)
+    assert low == pytest.approx(np.exp(-500.0), rel=1e-9)
+    assert high == 1.0

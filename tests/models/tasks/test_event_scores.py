@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.tasks import event_scores
-from models.tasks.event_scores import EventList, event_based, runs, segment_based
+from models.tasks.event_scores import EventList, activity, event_based, runs, segment_based
 from models.tasks.psds import psds
 from tests.places import GOLDENS
 
@@ -132,3 +132,17 @@ def test_events_are_grouped_by_clip_and_class() -> None:
     }
     assert groups == {2: ([0.0, 3.0], [5.0]), 0: ([0.0], [7.0])}
     assert list(event_scores.by_clip_and_class(true, events())) == []
+
+
+def test_activity_has_the_seconds_that_are_asked_for() -> None:
+    found = activity(events((0, 1, 1.5, 4.0)), (1, 4, 2))
+    assert found.shape == (1, 4, 2)
+    assert found[0, :, 1].tolist() == [False, True, True, True]
+    assert not found[0, :, 0].any()
+
+
+def test_onsets_a_whole_collar_apart_agree() -> None:
+    assert event_scores.COLLAR_S == 0.2
+    true = events((0, 0, 0.0, 1.0))
+    assert event_scores.matched(true, events((0, 0, 0.2, 1.0))) == 1
+    assert event_scores.matched(true, events((0, 0, np.nextafter(0.2, 1), 1.0))) == 0

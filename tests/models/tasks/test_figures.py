@@ -43,7 +43,7 @@ def test_truth_is_drawn_above_prediction_for_the_classes_of_either(ax: Axes) -> 
     truth, predicted = np.zeros((2, 10, 5), bool)
     truth[2:4, 1] = True
     predicted[9, 3] = True
-    plot_timeline(predicted, truth, NAMES, ax)
+    assert plot_timeline(predicted, truth, NAMES, ax) is ax
     assert bars(ax) == [
         (2, 3, 0.05, 0.45), (3, 4, 0.05, 0.45),
         (9, 10, 1.5, 1.9),
@@ -65,7 +65,7 @@ def test_timeline_has_a_line_for_each_of_many_classes(ax: Axes) -> None:
 
 def test_confusion_has_counts_and_shares_of_each_row(ax: Axes) -> None:
     counts = [[6000, 2000, 0, 0], [0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0]]
-    plot_confusion(counts, ax)
+    assert plot_confusion(counts, ax) is ax
     said = {text.get_position(): text for text in ax.texts}
     assert len(said) == 16
     assert said[0, 0].get_text() == "6,000\n75%"
@@ -121,7 +121,7 @@ def test_scores_of_classes_are_dots_in_rows(ax: Axes) -> None:
     scores: dict[str, dict[str, float | None]] = {
         "F1": {"a": 0.5, "b": None}, "AP": {"a": 0.25, "b": 1.0}
     }  # fmt: skip
-    plot_classes(scores, ("a", "b"), ax)
+    assert plot_classes(scores, ("a", "b"), ax) is ax
     first, second = ax.lines
     assert [first.get_label(), second.get_label()] == ["F1", "AP"]
     assert [line.get_marker() for line in ax.lines] == ["o", "D"]

@@ -63,6 +63,10 @@ def test_confusions_with_neighbours_cost_less() -> None:
     assert one[0] > other[0]
     assert one[1] == 1.0 > other[1]
     assert (len(one), one[-1], other[-1]) == (7, 1.0, 1.0)
+    whole = 6 / (26 / 6)  # distance of the false positive over the mean of 1, 6, 1, 6, 6, 6
+    beyond = 6 / (24 / 6)  # at level 1 the pairs at distance 1 count nothing
+    wanted = [(2 + (1 + 2 / (2 + weight)) / 2) / 3 for weight in (whole, beyond)]
+    assert other[:2] == pytest.approx(wanted, abs=1e-12)
 
 
 def test_weight_of_a_false_positive_is_counted_as_so_many_clips() -> None:

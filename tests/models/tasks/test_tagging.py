@@ -167,6 +167,7 @@ def test_clips_that_can_be_learned_from(clips: ClipData) -> None:
     assert not TASK.can_validate(replace(clips, splits=np.full(len(clips.keys), "train")))
     assert TASK.hold_out(clips) is clips
     assert TASK.written_splits(clips) == ["test", "val", "train"]
+    assert TASK.partial_gradients is False
 
 
 def test_split_that_tells_no_classes_apart_is_warned_of(

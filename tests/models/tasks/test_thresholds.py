@@ -167,3 +167,16 @@ def test_other_classes_are_counted_in() -> None:
     assert thresholds._micro_f1(predicted, true, (0, 0, 0)) == 0.5
     assert thresholds._micro_f1(predicted, true, (3, 1, 2)) == pytest.approx(8 / 13)
     assert thresholds._micro_f1(~predicted & predicted, true, (0, 0, 0)) == 0.0
+
+
+def test_no_other_threshold_of_one_class_is_better_even_between_neighbouring_numbers() -> None:
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        labels = random.random((12, 3)) < 0.4
+        scores = 1 + np.spacing(1.0) * (random.integers(0, 4, labels.shape) + labels)
+        cuts = class_thresholds(scores, labels)
+        reached = micro_scores(scores >= cuts, labels)["micro_f1"]
+        for column in range(3):
+            for cut in (*np.unique(scores), 2.0):
+                other = np.where(np.arange(3) == column, cut, cuts)
+                assert micro_scores(scores >= other, labels)["micro_f1"] <= reached + 1e-12
