@@ -34,6 +34,9 @@ CANDIDATES = 400
 """Boxes of which `proposals_choice` spread keeps some."""
 NET_SIDE = 224
 """Shorter side of the frame that the net sees, in pixels."""
+CONTEXT = 1.8
+"""How many times as wide and high a box is with its surroundings, as in Kantorov, Oquab, Cho,
+Laptev, "ContextLocNet", ECCV 2016."""
 ROI_BINS = 3
 """RoIAlign takes this many bins each way before the mean."""
 CPU_BATCH = 5
@@ -103,15 +106,21 @@ class RegionProposals(FrameExtractor):
         return (boxes, score) if len(boxes) else whole_frame()
 
     def compute(self, seconds: Sequence[Sequence[_FrameBoxes]]) -> list[tuple[_FrameBoxes, Array]]:
-        """Return each frame's boxes with their features [P, 2048]."""
+        """Return each frame's boxes with their features [P, 1, 2048]; [P, 2, 2048] with context."""
         frames = [kept for (kept,) in seconds]
         size = CPU_BATCH if self.net.device.type == "cpu" else len(frames)
         return [row for part in batches(frames, size) for row in self._features(part)]
 
     def _features(self, frames: Sequence[_FrameBoxes]) -> list[tuple[_FrameBoxes, Array]]:
         feature_map = self.net(normalised(np.stack([kept.small for kept in frames])))
-        features = region_features(feature_map, [kept.boxes for kept in frames])
-        return [(kept, own.numpy()) for kept, own in zip(frames, features, strict=True)]
+        seen = [[kept.boxes for kept in frames]]
+        if self.recipe.proposals_context != "none":
+            seen.append([enlarged(kept.boxes, CONTEXT) for kept in frames])
+        found = [region_features(feature_map, boxes) for boxes in seen]
+        return [
+            (kept, torch.stack(own, dim=1).numpy())
+            for kept, own in zip(frames, zip(*found, strict=True), strict=True)
+        ]
 
     def join(self, parts: Sequence[list[tuple[_FrameBoxes, Array]]], media: ClipMedia) -> Proposals:
         """Return all boxes of the clip."""
@@ -119,14 +128,16 @@ class RegionProposals(FrameExtractor):
         counts = [len(kept.score) for kept, _ in seconds]
         second = np.repeat(np.arange(len(seconds), dtype=np.int32), counts)
         (offset,) = self.frame_offsets(media.per_snippet)
-        feature = np.concatenate([feature for _, feature in seconds])
+        found = np.concatenate([features for _, features in seconds])
+        feature, *context = finite(found, media.clip_key, self.name).swapaxes(0, 1)
         return Proposals(
             snippet_index=second,
             frame_index=(second * media.per_snippet + offset).astype(np.int32),
             rank=np.concatenate([np.arange(n, dtype=np.int32) for n in counts]),
             boxes=np.concatenate([kept.boxes for kept, _ in seconds]),
             score=np.concatenate([kept.score for kept, _ in seconds]),
-            feature=finite(feature, media.clip_key, self.name),
+            feature=feature,
+            context=context[0] if context else None,
         )
 
 
@@ -138,6 +149,13 @@ def reduced(frame: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
         return frame
     size = max(16, round(width * shrink)), max(16, round(height * shrink))
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def enlarged(boxes: Array, scale: float) -> Array:
+    """Return boxes [P, 4] so many times as wide and high about their centre, cut at the frame."""
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]) / 2 * scale
+    return np.concatenate([centre - half, centre + half], axis=1).clip(0.0, 1.0)
 
 
 def region_features(feature_map: Tensor, boxes: Sequence[Array]) -> list[Tensor]:

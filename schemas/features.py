@@ -21,6 +21,11 @@ SEGMENT_S, SEGMENT_HOP_S = 0.96, 0.48
 PRESENCE: Mapping[Modality, str] = {"audio": "has_audio", "visual": "has_video"}
 """Column of `clips` that says whether the clip has a modality."""
 
+BOX_CONTEXTS, BOXES = "proposal_contexts", "proposal_boxes"
+"""Names by which models ask for the features of the boxes' surroundings, and for the boxes."""
+BOX_EDGES = ("x0", "y0", "x1", "y1")
+"""Columns of a box's edges, shares of the frame."""
+
 _F32, _I32 = pa.float32(), pa.int32()
 
 
@@ -50,6 +55,10 @@ class Feature:
     """Seconds from one row's start to the next's; None for rows on no regular grid."""
     columns: Mapping[str, pa.DataType] = field(default_factory=dict)
     """Further columns of a table of rows on no regular grid, in order, before `column`."""
+    paired: str = ""
+    """A second column of the same shape and type, where the recipe asks for one."""
+    also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Further names by which models ask for columns of its table, and these columns."""
     key: tuple[str, ...] = ()
     """Columns that tell the rows of a clip apart; left out: `<unit>_index`."""
     per_frame: bool = False
@@ -89,7 +98,7 @@ class Feature:
     def row_bytes(self) -> float:
         """Bytes of one row's values before compression."""
         width = 0 if pa.types.is_binary(self.dtype) else self.dtype.bit_width // 8
-        return math.prod(self.shape) * width
+        return (2 if self.paired else 1) * math.prod(self.shape) * width
 
     def stored_bytes(self, clips: float, seconds: float) -> float:
         """Return bytes before compression of so many clips that last `seconds` together."""
@@ -98,8 +107,8 @@ class Feature:
 
 
 _BOX = {
-    "snippet_index": _I32, "frame_index": _I32, "rank": _I32, "x0": _F32, "y0": _F32, "x1": _F32,
-    "y1": _F32, "score": _F32,
+    "snippet_index": _I32, "frame_index": _I32, "rank": _I32, **dict.fromkeys(BOX_EDGES, _F32),
+    "score": _F32,
 }  # fmt: skip
 _FRAME = {"snippet_index": _I32, "frame_index": _I32, "width": _I32, "height": _I32}
 _COMPONENT = {"component_index": _I32, "w": pa.list_(_F32), "h": pa.list_(_F32)}
@@ -136,6 +145,7 @@ FEATURES: dict[str, Feature] = {
             extractor="proposals", modality="visual", shape=(2048,), net="resnet152",
             half_precision=True, table="proposals", column="feature", unit="box", hop_s=None,
             columns=_BOX, key=("frame_index", "rank"), other_bytes=32,
+            also={BOX_CONTEXTS: ("context",), BOXES: ("frame_index", *BOX_EDGES, "score")},
             about="the middle frame of each second; the net sees it at shorter side 224",
         ),
         Feature(
@@ -179,11 +189,19 @@ def feature_tables() -> tuple[str, ...]:
     return tuple(feature.table for feature in FEATURES.values() if feature.table != SNIPPETS)
 
 
+def feature_of(need: str) -> Feature | None:
+    """Return what holds the values that models ask for under a name; None for an unknown name."""
+    for feature in FEATURES.values():
+        if need == feature.need or need in feature.also:
+            return feature
+    return None
+
+
 def extractor_of(need: str) -> str:
     """Return the extractor that makes what models ask for under a name; an unknown one as it is.
 
-    >>> extractor_of("components"), extractor_of("logmel")
-    ('ncp', 'logmel')
+    >>> extractor_of("components"), extractor_of("proposal_boxes"), extractor_of("logmel")
+    ('ncp', 'proposals', 'logmel')
     """
-    makers = {feature.need: feature.extractor for feature in FEATURES.values()}
-    return makers.get(need, need)
+    feature = feature_of(need)
+    return need if feature is None else feature.extractor

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.features import BOX_EDGES
+
 ColumnValues = NDArray[Any] | Sequence[Any]
 """Values of one column, one per row; for a feature column [R, *shape]."""
 
@@ -92,13 +94,16 @@ class Proposals:
     """[P] objectness."""
     feature: NDArray[np.float32]
     """[P, 2048] RoI feature."""
+    context: NDArray[np.float32] | None = None
+    """[P, 2048] the same of the box enlarged 1.8 times, where the recipe asks for it."""
 
     def columns(self) -> Mapping[str, ColumnValues]:
         """Return the columns of table `proposals`."""
-        sides = dict(zip(("x0", "y0", "x1", "y1"), self.boxes.T, strict=True))
+        sides = dict(zip(BOX_EDGES, self.boxes.T, strict=True))
+        around = {} if self.context is None else {"context": self.context}
         return {
             "snippet_index": self.snippet_index, "frame_index": self.frame_index,
-            "rank": self.rank, **sides, "score": self.score, "feature": self.feature,
+            "rank": self.rank, **sides, "score": self.score, "feature": self.feature, **around,
         }  # fmt: skip
 
 

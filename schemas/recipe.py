@@ -85,6 +85,10 @@ class Recipe:
     """Intersection over union above which spread keeps the better one of two boxes."""
     proposals_edges: Literal["gradient", "structured"] = "gradient"
     """Edge map under EdgeBoxes: image gradient, or the structured-edge model given by its file."""
+    proposals_context: Literal["none", "1.8x"] = "none"
+    """Whether a box has the feature of its surroundings too: of the box enlarged 1.8 times."""
+    proposals_type: Literal["float32", "float16"] = "float32"
+    """Numbers that the features of boxes are stored in; half precision takes half the room."""
     logmel_type: Literal["float32", "float16"] = "float32"
     """Numbers that log-mel is stored in; half precision takes half the room."""
     logmel_windows: Literal["16ms", "64ms"] = "16ms"
@@ -135,10 +139,11 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """Return all settings that count.
 
-        Those of stored frames count where there are some, type and windows of log-mel where they
-        are not float32 and 16 ms, `degrade` where something was done, `ncp_windows` where there
-        are components over other windows than before there was a choice, the choice of boxes where
-        there are boxes and it is another than before: recipes without them keep their hash.
+        Those of stored frames count where there are some, types of numbers and windows of log-mel
+        where they are not float32 and 16 ms, `degrade` where something was done, `ncp_windows`
+        where there are components over other windows than before there was a choice, the choice of
+        boxes where there are boxes and it is another than before: recipes without them keep their
+        hash.
         """
         unused = () if self.stores_frames else FRAME_SETTINGS
         unused += () if self.degrade else ("degrade",)
@@ -153,9 +158,13 @@ class Recipe:
         boxes = "proposals" in self.extractors
         spread = boxes and self.proposals_choice == "spread"
         other_source = boxes and self.proposals_source != "edgeboxes"
+        context = boxes and self.proposals_context != "none"
+        half = boxes and self.proposals_type != "float32"
         return (
             *(() if spread else ("proposals_choice", "proposals_overlap")),
             *(() if other_source else ("proposals_source",)),
+            *(() if context else ("proposals_context",)),
+            *(() if half else ("proposals_type",)),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -188,7 +197,12 @@ class Recipe:
             half = self.logmel_type == "float16"
             return replace(feature, shape=shape, dtype=pa.float16() if half else feature.dtype)
         if extractor == "proposals":
-            return replace(feature, rows_per_second=self.proposals_per_snippet)
+            return replace(
+                feature,
+                rows_per_second=self.proposals_per_snippet,
+                paired="" if self.proposals_context == "none" else "context",
+                dtype=pa.float16() if self.proposals_type == "float16" else feature.dtype,
+            )
         if extractor == "frames":
             bytes_each = BYTES_PER_PIXEL[self.frames_format] * self.frames_side**2 * 4 / 3
             return replace(feature, rows_per_second=self.frames_rate, other_bytes=bytes_each)

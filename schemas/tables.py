@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -137,6 +138,8 @@ def table_schema(table: TableName, recipe: Recipe = RECIPES["llp-eccv20"]) -> pa
         grid = {f"{feature.unit}_index": _I32, "start_s": _F64}
         further = feature.columns if feature.hop_s is None else grid
         columns = [*_record(clip_key=_TEXT, **further), _feature_field(feature)]
+        if feature.paired:
+            columns.append(_feature_field(replace(feature, column=feature.paired)))
     else:
         columns = _RECORDS[table]
     return pa.schema(columns, metadata={"earsight_schema_version": str(SCHEMA_VERSION)})

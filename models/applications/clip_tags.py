@@ -18,7 +18,7 @@ from models.data.pixels import PixelClips
 from models.data.source import ClipTable
 from models.tasks.sound_events import Timeline
 from models.tasks.tagging import BATCH, Tagging
-from schemas.features import FEATURES
+from schemas.features import feature_of
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -97,8 +97,7 @@ def of_one_length(
 
 def lacking(run: Run) -> str:
     """Say what a clip lacks of which a run can read nothing."""
-    by_need = {feature.need: feature.modality for feature in FEATURES.values()}
-    kinds = sorted({by_need[name] for name in run.needs if name in by_need})
+    kinds = sorted({held.modality for held in map(feature_of, run.needs) if held is not None})
     words = {"audio": "audio", "visual": "pictures"}
     what = " and no ".join(words[kind] for kind in kinds) or "feature"
     return f"has no {what}, and {run.card.name} reads nothing else"

@@ -25,11 +25,8 @@ from models.contract.task import Modality
 from models.data.clips import ClipData
 from models.data.parquet import read_table
 from schemas import UsageError
-from schemas.features import SEGMENT_S
+from schemas.features import BOX_EDGES, SEGMENT_S
 from schemas.messages import printable
-
-EDGES = ("x0", "y0", "x1", "y1")
-"""Edges of a box, as shares of the frame."""
 
 Values = NDArray[np.float32]
 
@@ -68,7 +65,7 @@ class Locator:
     def __init__(self, run: Run, data: ClipData) -> None:
         self.run, self.data = run, data
         columns = {
-            "proposals": ["clip_key", "snippet_index", *EDGES],
+            "proposals": ["clip_key", "snippet_index", *BOX_EDGES],
             "segments": ["clip_key", "start_s"],
         }
         self.tables: dict[str, pa.Table] = {
@@ -90,9 +87,9 @@ class Locator:
         }  # fmt: skip
         return InstanceScores(
             clip=outputs.clip[0].numpy(),
-            boxes=np.array([[box[edge] for edge in EDGES] for box in boxes], np.float32).reshape(
-                -1, 4
-            ),
+            boxes=np.array(
+                [[box[edge] for edge in BOX_EDGES] for box in boxes], np.float32
+            ).reshape(-1, 4),
             box_seconds=np.array([box["snippet_index"] for box in boxes], np.int64),
             box_scores=scores["proposals"],
             segment_starts=np.array([segment["start_s"] for segment in segments], np.float64),

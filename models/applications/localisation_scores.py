@@ -32,6 +32,7 @@ from models.tasks.sound_events import SOUND_EVENT_NAMES
 from models.training.tables import shown
 from schemas import UsageError
 from schemas.demo import BOXES_FILE, FRAME_RATE
+from schemas.features import BOX_EDGES
 from schemas.messages import printable
 
 MIDDLE = FRAME_RATE // 2
@@ -60,7 +61,7 @@ def read_boxes(folder: Path) -> Truth:
     for row in pq.read_table(path).to_pylist():
         second, frame = divmod(row["frame_index"], FRAME_RATE)
         if frame == MIDDLE and row["visible_share"] > 0:
-            box = [row[edge] for edge in ("x0", "y0", "x1", "y1")]
+            box = [row[edge] for edge in BOX_EDGES]
             seconds = by_class.setdefault((row["clip_key"], row["label"]), {})
             seconds.setdefault(second, []).append(box)
     return {

@@ -316,6 +316,8 @@ def features_command(
         "proposals-source": recipe.proposals_source,
         "proposals-choice": recipe.proposals_choice,
         "proposals-overlap": str(recipe.proposals_overlap),
+        "proposals-context": recipe.proposals_context,
+        "proposals-type": recipe.proposals_type,
         "logmel-type": recipe.logmel_type,
         "logmel-windows": recipe.logmel_windows,
         "ncp-windows": recipe.ncp_windows,

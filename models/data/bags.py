@@ -6,7 +6,9 @@ mask says which instances there are.
 Letters: N clips, P instances of the largest bag.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,44 +18,78 @@ from torch import Tensor
 
 from models.data.integrity import refuse_miscounted
 from models.data.parquet import allocate, clip_indices, open_part, refuse_nan
-from schemas import FEATURES, SNIPPETS, StoreManifest, TableName, tensor_values
-from schemas.features import IMAGE_TABLES
+from schemas import FEATURES, SNIPPETS, StoreManifest, TableName, UsageError, tensor_values
+from schemas.features import BOX_CONTEXTS, IMAGE_TABLES
 
-BAGS = {
-    feature.table: feature
-    for feature in FEATURES.values()
-    if feature.table not in (SNIPPETS, *IMAGE_TABLES)
-}
-"""What an instance is, by the table of the instances."""
+
+@dataclass(frozen=True, kw_only=True)
+class Instances:
+    """What an instance is made of: one tensor, or several numbers."""
+
+    table: TableName
+    columns: tuple[str, ...]
+    shape: tuple[int, ...]
+
+
+def _instances() -> Iterator[tuple[str, Instances]]:
+    for feature in FEATURES.values():
+        if feature.table in (SNIPPETS, *IMAGE_TABLES):
+            continue
+        own = {feature.table: (feature.column,), **feature.also}
+        for name, columns in own.items():
+            shape = feature.shape if len(columns) == 1 else (len(columns),)
+            yield name, Instances(table=feature.table, columns=columns, shape=shape)
+
+
+BAGS: Mapping[str, Instances] = dict(_instances())
+"""What an instance is, by the name under which models ask for it."""
 
 ROWS = 1024
 """Rows of a table that are in memory at once."""
 
 
-def read_bags(
-    manifest: StoreManifest, table: TableName, keys: Sequence[str]
-) -> tuple[Tensor, Tensor]:
+def read_bags(manifest: StoreManifest, name: str, keys: Sequence[str]) -> tuple[Tensor, Tensor]:
     """Read the instances of every clip: float32 [N, P, width], and presence, bool [N, P].
 
-    Instances keep the order of the table. A clip without any has none present. `UsageError` when
-    the store holds a value that is not finite.
+    `name` is one of `BAGS`. Instances keep the order of the table. A clip without any has none
+    present. `UsageError` when the store has no such column or a value that is not finite.
     """
-    order = pa.array(keys)
-    column, shape = BAGS[table].column, BAGS[table].shape
-    refuse_miscounted(manifest, table)
-    sizes = _sizes(manifest, table, order)
+    order, kind = pa.array(keys), BAGS[name]
+    refuse_miscounted(manifest, kind.table)
+    sizes = _sizes(manifest, kind.table, order)
     there = np.zeros((len(keys), max(1, int(sizes.max()))), np.bool_)
-    values = allocate((*there.shape, *shape))
+    values = allocate((*there.shape, *kind.shape))
     used = np.zeros(len(keys), np.int64)
-    for path in manifest.paths(table):
-        for rows in open_part(path).iter_batches(ROWS, columns=["clip_key", column]):
+    for path in manifest.paths(kind.table):
+        part = open_part(path)
+        _refuse_lacking(manifest, kind, part.schema_arrow)
+        for rows in part.iter_batches(ROWS, columns=["clip_key", *kind.columns]):
             clip = clip_indices(path, rows["clip_key"], order)
-            features, present = tensor_values(rows[column], shape)
+            features, present = _values(rows, kind)
             instance = used[clip] + _repeats(clip)
             values[clip, instance], there[clip, instance] = features, present
             used += np.bincount(clip, minlength=len(keys))
-    refuse_nan(manifest, table, values, keys)
+    refuse_nan(manifest, name, values, keys)
     return torch.from_numpy(values), torch.from_numpy(there)
+
+
+def _values(rows: pa.RecordBatch, kind: Instances) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return the values of R instances, [R, *shape], and whether they are there, bool [R]."""
+    columns = [rows[name] for name in kind.columns]
+    if len(columns) == 1:
+        return tensor_values(columns[0], kind.shape)
+    present = np.ones(len(rows), np.bool_)
+    return np.stack([column.to_numpy(zero_copy_only=False) for column in columns], 1), present
+
+
+def _refuse_lacking(manifest: StoreManifest, kind: Instances, schema: pa.Schema) -> None:
+    if set(kind.columns) <= set(schema.names):
+        return
+    option = " and --proposals-context 1.8x" * (kind == BAGS[BOX_CONTEXTS])
+    raise UsageError(
+        f"{manifest.root} has no {', '.join(kind.columns)} in table {kind.table}; run the features "
+        f"job again, with another --out{option}"
+    )
 
 
 def _sizes(manifest: StoreManifest, table: TableName, order: pa.Array) -> NDArray[np.int64]:

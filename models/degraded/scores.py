@@ -20,8 +20,7 @@ from models.metrics import micro_scores, tagging_scores
 from models.tasks.tagging import Tagging
 from models.training import run_folder as runs
 from schemas import UsageError, read_store_manifest
-from schemas.events import Modality
-from schemas.features import FEATURES
+from schemas.features import feature_of
 from schemas.recipe import read_degradation
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -86,7 +85,7 @@ def points(
     clean one.
     """
     clean = open_split(run, store, split)
-    modalities = {FEATURES_BY_NEED[need] for need in run.needs if need in FEATURES_BY_NEED}
+    modalities = {held.modality for held in map(feature_of, run.needs) if held is not None}
     for modality, kind in (("audio", "no audio"), ("visual", "no video")):
         for share in SHARES if modality in modalities else ():
             lacking = without_modality(clean, modality, share, seed)
@@ -105,12 +104,6 @@ def points(
         yield Point(run=name, kind=kind, level=level, scores=score(run, data))
     for kind in sorted(kinds):
         yield Point(run=name, kind=kind, level=None if kind == "noise" else 0.0, scores=whole)
-
-
-FEATURES_BY_NEED: dict[str, Modality] = {
-    feature.need: feature.modality for feature in FEATURES.values()
-}
-"""Modality of each feature that a model may ask for."""
 
 
 def degradation_of(folder: Path, clean: Path) -> tuple[str, float]:
@@ -170,7 +163,8 @@ def without(data: Any, modality: str, gone: Any) -> Any:
     """
     features, present = dict(data.features), dict(data.present)
     for name in features:
-        if FEATURES_BY_NEED.get(name) != modality:
+        held = feature_of(name)
+        if held is None or held.modality != modality:
             continue
         there = present[name]
         if name in BAGS and gone.shape[1] > 1:

@@ -25,7 +25,7 @@ from schemas import (
     tensor_shape,
     tensor_values,
 )
-from schemas.features import IMAGE_TABLES
+from schemas.features import BOX_EDGES, IMAGE_TABLES
 from schemas.labels import PSEUDO_LABELS, find_label_problem
 from schemas.manifest import subset_id
 from schemas.messages import printable
@@ -206,7 +206,7 @@ def _check_part(name: TableName, path: Path, table: pa.Table) -> Iterator[str]:
     if name in IMAGE_TABLES:
         yield from find_image_problems(path, table)
     if name == "proposals":
-        x0, y0, x1, y1 = (table[side].to_numpy() for side in ("x0", "y0", "x1", "y1"))
+        x0, y0, x1, y1 = (table[side].to_numpy() for side in BOX_EDGES)
         inside = (x0 >= 0) & (x0 < x1) & (x1 <= 1) & (y0 >= 0) & (y0 < y1) & (y1 <= 1)
         if not inside.all():
             yield f"{path}: {int((~inside).sum())} boxes are empty or leave the frame"

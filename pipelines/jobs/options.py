@@ -20,6 +20,7 @@ OPTION_GROUPS = {
     **dict.fromkeys(("resnet152_frames", "proposals", "proposals_edges"), _WEIGHTS),
     **dict.fromkeys(("logmel_type", "logmel_windows", "ncp_windows", "degrade"), _WEIGHTS),
     **dict.fromkeys(("proposals_source", "proposals_choice", "proposals_overlap"), _WEIGHTS),
+    **dict.fromkeys(("proposals_context", "proposals_type"), _WEIGHTS),
     **dict.fromkeys(("frames_side", "frames_rate", "frames_format"), _WEIGHTS),
     **dict.fromkeys(("retry", "max_failed", "unit_size", "clip_timeout", "verify"), _FAILURES),
     **dict.fromkeys(("runner", "preset", "accelerator"), _BEAM),

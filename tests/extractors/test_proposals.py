@@ -9,7 +9,7 @@ from torch import Tensor
 
 from extractors.nets.calibration_inputs import draw_frames
 from extractors.nets.shared import Net
-from extractors.proposals import RegionProposals, reduced, region_features
+from extractors.proposals import RegionProposals, enlarged, reduced, region_features
 from extractors.regions.choice import size_classes
 from schemas.recipe import RECIPES
 
@@ -35,9 +35,10 @@ def test_feature_of_a_box_is_the_mean_of_the_map_under_it() -> None:
     ((kept, feature),) = extractor.compute([[extractor.reduce(frame)]])
     inside = ((kept.boxes > 0.12) & (kept.boxes < 0.88)).all(axis=1)
     assert inside.any()
+    assert feature.shape[1] == 1
     x0, y0, x1, y1 = kept.boxes[inside].T
     expected = np.stack([(x0 + x1) / 2 * 9 - 0.5, (y0 + y1) / 2 * 7 - 0.5], axis=1)
-    np.testing.assert_allclose(feature[inside], expected, atol=1e-3)
+    np.testing.assert_allclose(feature[inside, 0], expected, atol=1e-3)
 
 
 def test_boxes_are_aligned_with_the_cells_of_the_map() -> None:
@@ -92,3 +93,20 @@ def test_small_and_large_frames_are_brought_into_bounds() -> None:
     assert reduced(np.zeros((8, 100, 3), np.uint8), 480).shape == (16, 100, 3)
     assert reduced(np.zeros((500, 960, 3), np.uint8), 480).shape == (250, 480, 3)
     assert reduced(np.zeros((240, 320, 3), np.uint8), 480).shape == (240, 320, 3)
+
+
+def test_surroundings_are_the_box_enlarged_and_cut_at_the_frame() -> None:
+    boxes = np.array([[0.4, 0.4, 0.6, 0.5], [0.0, 0.5, 0.5, 1.0], WHOLE], np.float32)
+    np.testing.assert_allclose(
+        enlarged(boxes, 1.8),
+        [[0.32, 0.36, 0.68, 0.54], [0.0, 0.3, 0.7, 1.0], WHOLE],
+        atol=1e-6,
+    )
+    recipe = RECIPE.with_(proposals_context="1.8x")
+    extractor = RegionProposals(recipe)
+    extractor._net = cast(Net, Ramp())
+    ((kept, feature),) = extractor.compute([[extractor.reduce(draw_frames(1, 240, seed=3)[0])]])
+    assert feature.shape == (len(kept.boxes), 2, 2)
+    np.testing.assert_array_equal(feature[-1, 0], feature[-1, 1])  # nothing is round the frame
+    inside = ((kept.boxes > 0.35) & (kept.boxes < 0.65)).all(axis=1)
+    np.testing.assert_allclose(feature[inside, 0], feature[inside, 1], atol=1e-3)

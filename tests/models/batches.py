@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from models.contract.batch import Batch
+from schemas.features import BOX_CONTEXTS, BOXES
 from tests.stores.bags import INSTANCES
 from tests.stores.parsing import SECONDS, WIDTHS
 
@@ -32,6 +33,18 @@ def make_batch(clips: int = 8, classes: int = 25, seconds: int = SECONDS, seed: 
     )
 
 
+def boxes_of(features: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    """Made-up surroundings and places of boxes [B, P, 2048], two in a frame."""
+    clips, boxes = features.shape[:2]
+    low, size = torch.rand(2, clips, boxes, 2, generator=generator) / 2
+    frame = torch.arange(boxes)[None, :, None].div(2, rounding_mode="floor").expand(clips, -1, 1)
+    score = torch.rand(clips, boxes, 1, generator=generator)
+    return {
+        BOX_CONTEXTS: torch.rand(features.shape, generator=generator),
+        BOXES: torch.cat([frame, low, low + size + 0.01, score], dim=2),
+    }
+
+
 def bag_batch(clips: int = 8, classes: int = 5, seed: int = 0) -> Batch:
     """Bags with every class in some clip; the last clip has no boxes, bags differ in size."""
     generator = torch.Generator().manual_seed(seed)
@@ -45,6 +58,8 @@ def bag_batch(clips: int = 8, classes: int = 5, seed: int = 0) -> Batch:
         for name, shape in INSTANCES.items()
     }
     present["proposals"][-1] = False
+    features |= boxes_of(features["proposals"], generator)
+    present |= dict.fromkeys((BOX_CONTEXTS, BOXES), present["proposals"])
     features["logmel"] = torch.randn(clips, SECONDS, 100, 64, generator=generator)
     present["logmel"] = torch.ones(clips, SECONDS, dtype=torch.bool)
     return Batch(features=features, present=present, labels=labels, progress=0.5)

@@ -60,7 +60,7 @@ def test_every_setting_is_in_the_hash() -> None:
         {"resnet152_frames": "keep"}, {"vggish_relu": False}, {"vggish_pca": True},
         {"proposals_per_snippet": 3}, {"proposals_edges": "structured"},
         {"proposals_source": "selective-search"}, {"proposals_choice": "best"},
-        {"proposals_overlap": 0.5},
+        {"proposals_overlap": 0.5}, {"proposals_context": "1.8x"}, {"proposals_type": "float16"},
         {"extractors": ("vggish",)}, {"weights": "seeded:0"}, {"precision": "bf16"},
         {"logmel_type": "float16"}, {"logmel_windows": "64ms"}, {"degrade": "noise:10"},
     ]  # fmt: skip
@@ -83,6 +83,8 @@ def test_every_setting_is_in_the_hash() -> None:
         "ncp_windows",
         "degrade",
         "proposals_source",
+        "proposals_context",
+        "proposals_type",
     }
     assert all(
         Recipe.from_json(RECIPE.with_(**change).to_json()).hash in hashes for change in changes
@@ -211,3 +213,15 @@ def test_names_by_which_models_ask() -> None:
         "clip": "clip", "clap": "clap",
     }  # fmt: skip
     assert extractor_of("unknown") == "unknown"
+    assert extractor_of("proposal_contexts") == extractor_of("proposal_boxes") == "proposals"
+
+
+def test_boxes_may_have_a_second_feature_and_half_the_numbers() -> None:
+    both = RECIPE.with_(proposals_context="1.8x", proposals_type="float16")
+    schema = table_schema("proposals", both)
+    assert schema.names[-2:] == ["feature", "context"]
+    assert schema.field("feature").type == schema.field("context").type == pa.binary(4096)
+    assert "context" not in table_schema("proposals", RECIPE).names
+    assert both.feature("proposals").row_bytes == RECIPE.feature("proposals").row_bytes == 8192
+    audio = both.with_(extractors=("vggish",))
+    assert audio.hash == RECIPE.with_(extractors=("vggish",)).hash

@@ -1,5 +1,6 @@
 """Decoded clips: what does not fit the grid of seconds is refused; the columns of tables."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,14 +57,18 @@ def test_clip_may_lack_a_modality_and_last_one_second() -> None:
 def test_columns_of_tables() -> None:
     index = np.arange(2, dtype=np.int32)
     boxes = np.arange(8, dtype=np.float32).reshape(2, 4)
-    rows = Proposals(
+    found = Proposals(
         snippet_index=index, frame_index=index + 1, rank=index + 2, boxes=boxes,
         score=boxes[:, 0] + 9, feature=np.zeros((2, 2048), np.float32),
-    ).columns()  # fmt: skip
+    )  # fmt: skip
+    rows = found.columns()
     assert {name: np.asarray(rows[name]).tolist() for name in rows if name != "feature"} == {
         "snippet_index": [0, 1], "frame_index": [1, 2], "rank": [2, 3], "x0": [0, 4], "y0": [1, 5],
         "x1": [2, 6], "y1": [3, 7], "score": [9, 13],
     }  # fmt: skip
+    both = replace(found, context=np.ones((2, 2048), np.float32)).columns()
+    assert list(both) == [*rows, "context"]
+    assert np.asarray(both["context"]).min() == 1
     with pytest.raises(ValueError, match="zip"):
         Proposals(
             snippet_index=index, frame_index=index, rank=index, score=boxes[:, 0], feature=boxes,

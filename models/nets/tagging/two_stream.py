@@ -11,13 +11,13 @@ Letters: B clips, P instances, C classes, D hidden width.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.contract.batch import Batch, Outputs
-from models.contract.bounds import Dropout, Rate, Size
+from models.contract.bounds import Dropout, Rate, Size, Weight
 from models.contract.card import Departure, Experiment, ModelCard, PaperRow
 from models.contract.config import TaggingConfig
 from models.data.source import ClipSource
@@ -29,7 +29,8 @@ from models.tasks.sound_events import Timeline
 from models.tasks.tagging import Tagging
 from models.training.method import NetMethod
 from models.training.state import Training
-from schemas.features import SEGMENT_HOP_S, SEGMENT_S
+from schemas import UsageError
+from schemas.features import BOX_CONTEXTS, BOXES, SEGMENT_HOP_S, SEGMENT_S
 
 STREAMS: Mapping[str, tuple[str, ...]] = {
     "av": ("segments", "proposals"),
@@ -44,6 +45,9 @@ STREAMS: Mapping[str, tuple[str, ...]] = {
 
 WIDTHS = {"segments": 128, "proposals": 2048, "components": 128}
 """Width of an instance's feature."""
+
+OF_BOXES = ("context", "box_scores", "spatial")
+"""Settings that only boxes have."""
 
 SMALL_SET = 1000
 """With fewer training clips than this, and none of `TRAINING` given, settings are those for small
@@ -87,9 +91,43 @@ class Config(TaggingConfig):
     """Divide the class scores of each modality by their length before they are added."""
     standardise: bool = True
     """Shift and scale each value of a feature to mean 0 and std 1 over training clips."""
+    context: Literal["none", "contrast"] = "none"
+    """contrast: a box is located by how far its score is above that of its surroundings (Kantorov
+    et al., ECCV 2016), so that a whole object wins over its part; the store is of
+    --proposals-context 1.8x."""
+    temperature: Rate = 1.0
+    """Divides the location scores before their softmax; WSDDN's authors take 2."""
+    box_scores: Weight = 0.0
+    """The feature of a box is multiplied by 1 plus this times its objectness; WSDDN's authors take
+    10."""
+    spatial: Weight = 0.0
+    """Weight of WSDDN's spatial regulariser: boxes that overlap the best one shall look like it;
+    its authors take 1e-4."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        asked = [name for name in OF_BOXES if getattr(self, name) != getattr(type(self), name)]
+        if asked and "proposals" not in STREAMS[self.streams]:
+            raise UsageError(
+                f"{asked[0]} {getattr(self, asked[0])} is a setting of boxes, and streams "
+                f"{self.streams} scores none; take it away, or --streams av"
+            )
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+class Scored(NamedTuple):
+    """What a scorer says."""
+
+    clip: Tensor
+    """Scores of clips, [B, C]."""
+    instances: Tensor
+    """Those of instances with their weights, [B, P, C]."""
+    classify: Tensor
+    """The same without, [B, P, C]."""
+    hidden: Tensor
+    """What both streams see of an instance, [B, P, D]."""
 
 
 class Scorer(Standardised):
@@ -98,6 +136,7 @@ class Scorer(Standardised):
     def __init__(self, width: int, config: Config) -> None:
         super().__init__(width)
         self.pooling, self.sharpness = config.pooling, config.sharpness
+        self.temperature = config.temperature
         self.embed = nn.Sequential(
             nn.Linear(width, config.hidden), nn.ReLU(), nn.Dropout(config.dropout)
         )
@@ -109,19 +148,27 @@ class Scorer(Standardised):
         """Take mean and standard deviation of each value from instances [n, width]."""
         self.set_statistics(instances.mean(dim=0), instances.std(dim=0).clamp_min(1e-3))
 
-    def forward(self, instances: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Map [B, P, width], bool [B, P] to scores of clips [B, C] and of instances [B, P, C].
+    def forward(
+        self, instances: Tensor, present: Tensor, around: Tensor | None = None,
+        factor: Tensor | float = 1.0,
+    ) -> Scored:  # fmt: skip
+        """Score instances [B, P, width], of which there are those of bool [B, P].
 
-        Those of instances with the weights of instances, then without.
+        `around` [B, P, width] are the features of their surroundings; `factor` [B, P, 1] is what
+        features are multiplied by.
         """
-        hidden = self.embed(self.standardise(instances))
+        hidden = self.embed(self.standardise(instances) * factor)
         classify = self.classify(hidden)
         if self.pooling == "one-stream":
             scores = classify * present[:, :, None]
-            return mil.log_sum_exp(scores, present, self.sharpness), scores, scores
+            clip = mil.log_sum_exp(scores, present, self.sharpness)
+            return Scored(clip, scores, classify, hidden)
+        locate = self.locate(hidden)
+        if around is not None:
+            locate = locate - self.locate(self.embed(self.standardise(around) * factor))
         rule = mil.wsddn if self.pooling == "wsddn" else mil.two_stream
-        scores = rule(classify, self.locate(hidden), present)
-        return scores.sum(dim=1), scores, classify
+        scores = rule(classify, locate / self.temperature, present)
+        return Scored(scores.sum(dim=1), scores, classify, hidden)
 
 
 class Model(nn.Module):
@@ -144,10 +191,14 @@ class Model(nn.Module):
         """
         extra, total = {}, None
         for name, scorer in self.scorers.items():
-            clip, extra[name], classes = scorer(batch.features[name], batch.present[name])
+            more = self._of_boxes(batch) if name == "proposals" else {}
+            said: Scored = scorer(batch.features[name], batch.present[name], **more)
+            extra[name] = said.instances
             if name == "components":
-                extra["component_classes"] = classes
-            clip = mil.l2_normalised(clip) if self.normalised else clip
+                extra["component_classes"] = said.classify
+            if name == "proposals" and self.config.spatial:
+                extra["box_hidden"] = said.hidden
+            clip = mil.l2_normalised(said.clip) if self.normalised else said.clip
             total = clip if total is None else total + clip
         score = cast(Tensor, total)
         probability = score.clamp(0.0, 1.0) if self.config.pooling == "wsddn" else score.sigmoid()
@@ -155,6 +206,15 @@ class Model(nn.Module):
             there = batch.present["segments"]
             extra["heard"] = mil.over_time(probability, extra["segments"], there)
         return Outputs(clip=probability, extra={"score": score, **extra})
+
+    def _of_boxes(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what the settings have boxes scored by besides their features."""
+        more = {}
+        if self.config.context == "contrast":
+            more["around"] = batch.features[BOX_CONTEXTS]
+        if self.config.box_scores:
+            more["factor"] = 1.0 + self.config.box_scores * batch.features[BOXES][:, :, -1:]
+        return more
 
     @property
     def normalised(self) -> bool:
@@ -170,7 +230,7 @@ class Loss(nn.Module):
         self.config = config
 
     def forward(self, outputs: Outputs, batch: Batch) -> dict[str, Tensor]:
-        """Return term `clip` and `total`."""
+        """Return term `clip`, `spatial` where it has a weight, and `total`."""
         score = outputs.extra["score"]
         if self.config.pooling == "wsddn":
             total = clip_loss(outputs.clip, batch.labels, "sum", batch.quality)
@@ -181,7 +241,13 @@ class Loss(nn.Module):
             quality = batch.quality
             weight = None if quality is None else label_weights(batch.labels, quality)
             value = F.binary_cross_entropy_with_logits(score, batch.labels, weight)
-        return with_total({"clip": value})
+        if not self.config.spatial:
+            return with_total({"clip": value})
+        scores, there = outputs.extra["proposals"], batch.present["proposals"]
+        unlike = mil.spatial_regulariser(
+            outputs.extra["box_hidden"], batch.features[BOXES], scores, batch.labels, there
+        )
+        return with_total({"clip": value, "spatial": self.config.spatial * unlike / len(score)})
 
 
 def adapt(config: ConfigT, data: ClipSource) -> ConfigT:
@@ -206,8 +272,10 @@ def prepare(training: Training) -> None:
 
 
 def needs(config: Config) -> tuple[str, ...]:
-    """Return the tables of instances that these settings read."""
-    return STREAMS[config.streams]
+    """Return the tables of instances that these settings read, and what else of the boxes."""
+    contexts = (BOX_CONTEXTS,) if config.context != "none" else ()
+    boxes = (BOXES,) if config.box_scores or config.spatial else ()
+    return (*STREAMS[config.streams], *contexts, *boxes)
 
 
 PAREKH = "Parekh et al. 2018"
@@ -223,6 +291,19 @@ def table_row(
     rows = (PaperRow(paper=PAREKH, table="1", row=row, numbers=numbers),)
     return Experiment(name=name, settings=settings, rows=rows)
 
+
+WSDDN: Mapping[str, Any] = {
+    "streams": "video", "pooling": "wsddn", "temperature": 2.0, "box_scores": 10.0,
+    "spatial": 1e-4, "standardise": False, "epochs": 20, "batch_size": 1, "learning_rate": 1e-5,
+    "decay_every": 10, "decay_factor": 0.1, "weight_decay": 5e-4,
+}  # fmt: skip
+"""What its authors' program does, on stored features."""
+WSDDN_ROW = PaperRow(
+    paper="Bilen & Vedaldi 2016",
+    table="none",
+    row="WSDDN (no number openly published on these clips)",
+    numbers={},
+)
 
 SEES = {"streams": ("av", "video", "ncp-video", "ncp-av")}
 """Settings under which boxes are scored."""
@@ -274,6 +355,11 @@ CARD = ModelCard(
             streams="video", pooling="wsddn",
         ),
         table_row("two_stream-one", "(e) AV One Stream", 55.3, 50.4, 61.2, pooling="one-stream"),
+        Experiment(
+            name="two_stream-context", settings={"context": "contrast"},
+            rows=(PaperRow(paper="no paper", table="none", row="(a) and context", numbers={}),),
+        ),
+        Experiment(name="wsddn", settings=WSDDN, rows=(WSDDN_ROW,)),
     ),
     differences=(
         "Boxes carry ResNet-152 features from the feature store, not fine-tuned CaffeNet layers; "
@@ -287,7 +373,10 @@ CARD = ModelCard(
         "The single modalities keep the l2 normalisation. Features are standardised on training "
         "clips.",
         "Log-sum-exp has r = 1 and divides by the number of instances.",
-        "The WSDDN-type system uses one scale and does not weigh boxes by their objectness.",
+        "The WSDDN-type system has one scale and does not weigh boxes by their objectness; `wsddn` "
+        "weighs them, with the temperature and the spatial regulariser of its authors' program, "
+        "whose steps are of SGD with momentum where ours are Adam's.",
+        "`two_stream-context` is ours: boxes are located against their surroundings.",
         "With fewer than 1,000 training clips, and --small auto, the rate is 1e-3, batches are "
         "of 8 clips and epochs 60, because at 1e-5 the weights hardly move.",
     ),

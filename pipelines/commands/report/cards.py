@@ -13,6 +13,7 @@ from pipelines.commands.report.clip_media import ClipMedia, media_index, read_cl
 from pipelines.commands.report.records import Row, split_of
 from pipelines.commands.report.stored_images import strips
 from schemas import SNIPPETS, StoreManifest, TableName, tensor_shape, tensor_values
+from schemas.features import BOX_EDGES
 from schemas.page import data_uri
 
 MOST_CARDS = 40
@@ -100,7 +101,7 @@ def make_cards(
     """Yield a card per clip; once `MOST_BYTES` of media are in the page, cards go without."""
     keys = [clip["clip_key"] for clip in clips]
     logmel = _rows_of(manifest, SNIPPETS, keys, ("snippet_index", "logmel"))
-    boxes = _rows_of(manifest, "proposals", keys, ("frame_index", "rank", "x0", "y0", "x1", "y1"))
+    boxes = _rows_of(manifest, "proposals", keys, ("frame_index", "rank", *BOX_EDGES))
     spans: dict[str, list[Row]] = {}
     for event in events:
         spans.setdefault(event["clip_key"], []).append(event)
@@ -202,7 +203,7 @@ def _regions(rows: Any, frames: int) -> tuple[tuple[Region, ...], ...]:
     """Return the best regions at `frames` times spread over the clip."""
     if rows is None or not rows.num_rows:
         return ()
-    boxes = rows.select(["frame_index", "rank", "x0", "y0", "x1", "y1"]).to_pylist()
+    boxes = rows.select(["frame_index", "rank", *BOX_EDGES]).to_pylist()
     indices = sorted({box["frame_index"] for box in boxes})
     chosen = [indices[int((i + 0.5) * len(indices) / frames)] for i in range(frames)]
     return tuple(

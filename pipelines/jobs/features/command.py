@@ -43,6 +43,11 @@ class Options(ClipOptions):
     proposals_edges: Literal["auto", "gradient", "structured"] = "auto"
     """Edges under EdgeBoxes: image gradient, or OpenCV's structured-edge model (model.yml.gz in
     --weights-dir or the cache folder); auto takes the model where its file is there."""
+    proposals_context: Literal["none", "1.8x"] = "none"
+    """1.8x: a box has the feature of its surroundings too, which two_stream-context compares with
+    its own; the table takes twice the room."""
+    proposals_type: Literal["float32", "float16"] = "float32"
+    """Numbers that the features of boxes are stored in; float16 takes half the room."""
     logmel_type: Literal["float32", "float16"] = "float32"
     """Numbers that log-mel is stored in: float16 takes half the room and is read many times as fast
     (docs/audioset.md)."""

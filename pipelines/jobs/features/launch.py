@@ -181,6 +181,8 @@ def _box_settings(options: Options, store: FeatureStore) -> dict[str, Any]:
         "proposals_choice": options.proposals_choice,
         "proposals_overlap": options.proposals_overlap,
         "proposals_edges": edges,
+        "proposals_context": options.proposals_context,
+        "proposals_type": options.proposals_type,
     }
 
 

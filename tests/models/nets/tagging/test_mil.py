@@ -43,6 +43,28 @@ def test_wsddn_takes_the_softmax_over_classes_too() -> None:
     close(scores.sum(dim=1)[0], "wsddn/image")
 
 
+def test_spatial_regulariser_worked_out_by_hand() -> None:
+    """Best of class 0 is box 0; box 1 overlaps it by 0.8; 2 is in another frame, 3 apart, 4 absent.
+
+    Box 1 has hidden values (1, 2) from the best one and the score 0.25: 0.25 * (1 + 4) / 2.
+    """
+    box, near, far = [0, 0, 0, 1, 1, 0.5], [0, 0, 0, 1, 0.8, 0.5], [0, 0, 0, 0.5, 1, 0.5]
+    boxes = torch.tensor([[box, near, [1, 0, 0, 1, 0.8, 0.5], far, near]])
+    hidden = torch.zeros(1, 5, 2, requires_grad=True)
+    values = torch.tensor([[[0.0, 0.0], [1.0, 2.0], [5.0, 5.0], [7.0, 7.0], [9.0, 9.0]]])
+    scores = torch.tensor([[[0.5, 0], [0.25, 0], [0.2, 0], [0.1, 0], [0.9, 0]]])
+    present = torch.tensor([[True, True, True, True, False]])
+    labels = torch.tensor([[1.0, 0.0]])
+    found = mil.spatial_regulariser(hidden + values, boxes, scores, labels, present)
+    assert found.item() == pytest.approx(0.25 * 5 / 2)
+    found.backward()
+    assert hidden.grad is not None
+    assert hidden.grad[0, :2].tolist() == [[-0.25, -0.5], [0.25, 0.5]]
+    assert not hidden.grad[0, 2:].any()
+    none = mil.spatial_regulariser(values, boxes, scores, torch.zeros(1, 2), present)
+    assert none.item() == 0.0
+
+
 def test_one_stream_is_a_soft_maximum() -> None:
     scores = golden("two_stream/vis_cls")
     close(mil.log_sum_exp(scores, BOXES)[0], "one_stream/lse_mean_r1")

@@ -12,11 +12,12 @@ from torch import nn
 from models import registry
 from models.contract.batch import Batch
 from models.data.clips import open_clips
-from models.nets.tagging import cvssp, two_stream
+from models.nets.tagging import cvssp, mil, two_stream
 from models.training.caveats import changed_settings, said
 from models.training.method import NetMethod
 from models.training.state import begin
 from schemas import UsageError
+from schemas.features import BOX_CONTEXTS, BOXES, extractor_of
 from tests.models.batches import bag_batch
 from tests.stores.bags import write_bag_store
 from tests.stores.parsing import ParsingRows
@@ -84,7 +85,9 @@ def test_loss_falls_and_every_parameter_learns(name: str) -> None:
 def test_config_survives_json(name: str) -> None:
     module, config, _ = small(name)
     assert module.config.from_json(json.loads(json.dumps(config.to_json()))) == config
-    assert set(module.features(config)) <= set(module.card.needs)
+    assert set(map(extractor_of, module.features(config))) <= set(
+        map(extractor_of, module.card.needs)
+    )
 
 
 @pytest.mark.parametrize("streams", sorted(two_stream.STREAMS))
@@ -127,6 +130,67 @@ def test_cross_entropy_and_normalisation_are_switches() -> None:
     torch.testing.assert_close(loss(outputs, batch)["total"], wanted)
     normalised = registry.build("two_stream", hidden=8, classes=5).eval()(batch).extra["score"]
     assert (normalised.norm(dim=1) <= 2.0 + 1e-5).all()
+
+
+def test_a_box_is_located_by_how_far_it_is_above_its_surroundings() -> None:
+    torch.manual_seed(0)
+    config = two_stream.Config(hidden=8, classes=5, context="contrast", normalise=False)
+    assert two_stream.needs(config) == ("segments", "proposals", BOX_CONTEXTS)
+    model, batch = two_stream.Model(config).eval(), bag_batch()
+    same = {**batch.features, BOX_CONTEXTS: batch.features["proposals"]}
+    outputs = model(dataclasses.replace(batch, features=same))
+    scorer, there = model.scorers["proposals"], batch.present["proposals"]
+    classes = scorer.classify(scorer.embed(batch.features["proposals"]))
+    even = classes / there.sum(dim=1).clamp_min(1)[:, None, None] * there[:, :, None]
+    torch.testing.assert_close(outputs.extra["proposals"], even)  # no box is above the others
+    other = model(batch).extra["proposals"]
+    assert not torch.allclose(other, even, atol=1e-4)
+
+
+def test_temperature_and_objectness_are_switches() -> None:
+    batch = bag_batch()
+    found = {}
+    for name, settings in {
+        "plain": {}, "warm": {"temperature": 2.0}, "hot": {"temperature": 1e9},
+        "weighed": {"box_scores": 10.0},
+    }.items():  # fmt: skip
+        torch.manual_seed(0)
+        config = two_stream.Config(hidden=8, classes=5, streams="video", **settings)
+        found[name] = two_stream.Model(config).eval()(batch).extra["proposals"]
+    assert len({scores.abs().sum().item() for scores in found.values()}) == 4
+    torch.manual_seed(0)
+    plain = two_stream.Model(two_stream.Config(hidden=8, classes=5, streams="video")).eval()
+    factor = 1 + 10 * batch.features[BOXES][:, :, 5:]
+    heavier = {**batch.features, "proposals": batch.features["proposals"] * factor}
+    torch.testing.assert_close(
+        plain(dataclasses.replace(batch, features=heavier)).extra["proposals"], found["weighed"]
+    )
+    scorer, there = plain.scorers["proposals"], batch.present["proposals"]
+    classes = scorer.classify(scorer.embed(batch.features["proposals"]))
+    even = classes / there.sum(dim=1).clamp_min(1)[:, None, None] * there[:, :, None]
+    torch.testing.assert_close(found["hot"], even)
+
+
+def test_boxes_near_the_best_one_are_drawn_to_it() -> None:
+    torch.manual_seed(0)
+    config = two_stream.Config(hidden=8, classes=5, streams="video", spatial=0.5, dropout=0.0)
+    assert two_stream.needs(config) == ("proposals", BOXES)
+    model, loss, batch = two_stream.Model(config), two_stream.Loss(config), bag_batch()
+    outputs = model(batch)
+    terms = loss(outputs, batch)
+    near = mil.spatial_regulariser(
+        outputs.extra["box_hidden"], batch.features[BOXES], outputs.extra["proposals"],
+        batch.labels, batch.present["proposals"],
+    )  # fmt: skip
+    torch.testing.assert_close(terms["spatial"], 0.5 * near / 8)
+    torch.testing.assert_close(terms["total"], terms["clip"] + terms["spatial"])
+
+
+@pytest.mark.parametrize("setting", [{"context": "contrast"}, {"box_scores": 1.0}])
+def test_settings_of_boxes_are_refused_without_boxes(setting: dict[str, Any]) -> None:
+    (name,) = setting
+    with pytest.raises(UsageError, match=f"^{name} .* is a setting of boxes, and streams audio"):
+        two_stream.Config(streams="audio", **setting)
 
 
 def test_features_are_standardised_on_training_clips(tmp_path: Path) -> None:
