@@ -55,6 +55,9 @@ class Options:
     store against it."""
     split: str = "test"
     """Split to score."""
+    box_voting: bool = False
+    """Let the boxes of a second vote: each adds its score to the others, times its overlap with
+    them, so that a box round the whole object wins over one of its parts."""
     out: Path | None = None
     """Folder for figures and scores; default <name of the media>-localised, or the run folder."""
     html: Path | None = None
@@ -98,7 +101,7 @@ def localise(run: "Run", media: Path, options: Options) -> None:
     for folder in (out, html.parent):
         files.refuse_unwritable(folder)
     with new_features([media], run, weights_dir=options.weights_dir) as features:
-        instances = Locator(run, features.open(run)).locate(0)
+        instances = Locator(run, features.open(run), options.box_voting).locate(0)
     instances.refuse_empty(media, run)
     labels = [options.label] if options.label else detected_labels(run, instances.clip, media.name)
     save_localisation(out, media, run, instances, labels)
@@ -139,7 +142,7 @@ def score(run: "Run", options: Options) -> None:
     is_demo = read_store_manifest(features).dataset == "demo"
     data = open_clips(features, run.needs, None if is_demo else truth)
     runs.refuse_other_features(run.folder, config, data, run.needs)
-    locator = Locator(run, data)
+    locator = Locator(run, data, options.box_voting)
     if is_demo:
         measures = localisation_scores.measure(locator, truth, options.split)
     else:

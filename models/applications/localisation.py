@@ -60,10 +60,13 @@ class InstanceScores:
 
 
 class Locator:
-    """A run that scores the instances of the clips of a store, one clip at a time."""
+    """A run that scores the instances of the clips of a store, one clip at a time.
 
-    def __init__(self, run: Run, data: ClipData) -> None:
-        self.run, self.data = run, data
+    With `box_voting` the boxes of a second vote for each other (`voted`).
+    """
+
+    def __init__(self, run: Run, data: ClipData, box_voting: bool = False) -> None:
+        self.run, self.data, self.box_voting = run, data, box_voting
         columns = {
             "proposals": ["clip_key", "snippet_index", *BOX_EDGES],
             "segments": ["clip_key", "start_s"],
@@ -85,13 +88,14 @@ class Locator:
             np.zeros((0, classes), np.float32)
             for name, rows in (("proposals", boxes), ("segments", segments))
         }  # fmt: skip
+        edges = np.array([[box[edge] for edge in BOX_EDGES] for box in boxes], np.float32)
+        edges, second = edges.reshape(-1, 4), np.array([box["snippet_index"] for box in boxes])
+        box_scores = scores["proposals"]
         return InstanceScores(
             clip=outputs.clip[0].numpy(),
-            boxes=np.array(
-                [[box[edge] for edge in BOX_EDGES] for box in boxes], np.float32
-            ).reshape(-1, 4),
-            box_seconds=np.array([box["snippet_index"] for box in boxes], np.int64),
-            box_scores=scores["proposals"],
+            boxes=edges,
+            box_seconds=second.astype(np.int64),
+            box_scores=voted(edges, second, box_scores) if self.box_voting else box_scores,
             segment_starts=np.array([segment["start_s"] for segment in segments], np.float64),
             segment_scores=scores["segments"],
             seconds=self.data.seconds,
@@ -117,6 +121,15 @@ def scaled(scores: Values) -> Values:
         return scores
     low, high = scores.min(axis=0), scores.max(axis=0)
     return np.where(high > low, (scores - low) / np.maximum(high - low, 1e-12), 0.0)
+
+
+def voted(boxes: Values, seconds: NDArray[np.int64], scores: Values) -> Values:
+    """Return scores [P, C] with those of all boxes of the same second, each times its overlap.
+
+    Where many boxes agree, the object is; its parts overlap little with each other.
+    """
+    together = seconds[:, None] == seconds[None]
+    return np.asarray((overlap(boxes, boxes) * together) @ scores, np.float32)
 
 
 def by_second(instances: InstanceScores, modality: Modality = "audio") -> Values:

@@ -54,6 +54,27 @@ def test_overlap_is_intersection_over_union() -> None:
     np.testing.assert_allclose(overlaps[:, 0], [1.0, 1 / 3, 0.0], atol=1e-6)
 
 
+def test_boxes_of_a_second_vote_by_their_overlap() -> None:
+    whole, left, right = (0, 0, 1, 1), (0, 0, 0.5, 1), (0.5, 0, 1, 1)
+    boxes = np.array([whole, left, right, whole], np.float32)
+    scores = np.array([[0.2], [0.6], [0.4], [5.0]], np.float32)
+    found = localisation.voted(boxes, np.array([3, 3, 3, 4]), scores)
+    np.testing.assert_allclose(found[:, 0], [0.7, 0.7, 0.5, 5.0], atol=1e-6)
+    none = localisation.voted(boxes[:0], np.zeros(0, np.int64), scores[:0])
+    assert none.shape == (0, 1)
+
+
+def test_locator_lets_them_vote_when_it_is_asked(
+    instances_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = lambda boxes, seconds, scores: scores + len(np.unique(seconds))  # noqa: E731
+    monkeypatch.setattr(localisation, "voted", counted)
+    run = open_run(instances_run)
+    data = open_clips(write_bag_store(tmp_path / "store"), run.needs, classes=run.classes)
+    plain, asked = (Locator(run, data, voting).locate(0) for voting in (False, True))
+    np.testing.assert_array_equal(asked.box_scores, plain.box_scores + 10)
+
+
 def test_hits_need_the_right_second() -> None:
     boxes = np.array([LEFT, LEFT, RIGHT, (0.0, 0.0, 1.0, 1.0)], np.float32)
     truth = {4: np.array([(0.1, 0.1, 0.45, 0.45)], np.float32)}

@@ -57,7 +57,7 @@ def test_spatial_regulariser_worked_out_by_hand() -> None:
     labels = torch.tensor([[1.0, 0.0]])
     found = mil.spatial_regulariser(hidden + values, boxes, scores, labels, present)
     assert found.item() == pytest.approx(0.25 * 5 / 2)
-    found.backward()
+    torch.autograd.backward(found)
     assert hidden.grad is not None
     assert hidden.grad[0, :2].tolist() == [[-0.25, -0.5], [0.25, 0.5]]
     assert not hidden.grad[0, 2:].any()

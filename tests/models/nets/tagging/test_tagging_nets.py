@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -139,7 +139,8 @@ def test_a_box_is_located_by_how_far_it_is_above_its_surroundings() -> None:
     model, batch = two_stream.Model(config).eval(), bag_batch()
     same = {**batch.features, BOX_CONTEXTS: batch.features["proposals"]}
     outputs = model(dataclasses.replace(batch, features=same))
-    scorer, there = model.scorers["proposals"], batch.present["proposals"]
+    scorer = cast(two_stream.Scorer, model.scorers["proposals"])
+    there = batch.present["proposals"]
     classes = scorer.classify(scorer.embed(batch.features["proposals"]))
     even = classes / there.sum(dim=1).clamp_min(1)[:, None, None] * there[:, :, None]
     torch.testing.assert_close(outputs.extra["proposals"], even)  # no box is above the others
@@ -150,10 +151,11 @@ def test_a_box_is_located_by_how_far_it_is_above_its_surroundings() -> None:
 def test_temperature_and_objectness_are_switches() -> None:
     batch = bag_batch()
     found = {}
-    for name, settings in {
+    switches: dict[str, dict[str, Any]] = {
         "plain": {}, "warm": {"temperature": 2.0}, "hot": {"temperature": 1e9},
         "weighed": {"box_scores": 10.0},
-    }.items():  # fmt: skip
+    }  # fmt: skip
+    for name, settings in switches.items():
         torch.manual_seed(0)
         config = two_stream.Config(hidden=8, classes=5, streams="video", **settings)
         found[name] = two_stream.Model(config).eval()(batch).extra["proposals"]
@@ -165,7 +167,8 @@ def test_temperature_and_objectness_are_switches() -> None:
     torch.testing.assert_close(
         plain(dataclasses.replace(batch, features=heavier)).extra["proposals"], found["weighed"]
     )
-    scorer, there = plain.scorers["proposals"], batch.present["proposals"]
+    scorer = cast(two_stream.Scorer, plain.scorers["proposals"])
+    there = batch.present["proposals"]
     classes = scorer.classify(scorer.embed(batch.features["proposals"]))
     even = classes / there.sum(dim=1).clamp_min(1)[:, None, None] * there[:, :, None]
     torch.testing.assert_close(found["hot"], even)
