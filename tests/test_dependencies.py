@@ -29,6 +29,7 @@ def name_of(requirement: str) -> str:
 DECLARED = {name_of(requirement) for requirement in PROJECT["dependencies"]}
 EXTRAS = {
     "extractors/nets/contrastive.py": {"transformers"},
+    "pipelines/jobs/download/fetch/site/impersonation.py": {"curl_cffi"},
     "models/training/trackers.py": {"tensorboardX", "wandb", "mlflow"},
     "models/applications/export/file.py": {"onnx", "onnxruntime"},
     "models/sweep/study.py": {"optuna", "sqlalchemy"},

@@ -37,17 +37,30 @@ def run_rounds(
     out = files.absolute(extraction.out or f"out/{extraction.dataset}")
     job = replace(make_download_job(fetching), features=out, batch=batch, not_since=utc_stamp())
     extraction = replace(extraction, annotations=job.annotations or extraction.annotations)
+    try:
+        return _rounds(job, extraction, fetching.max_failed, rest, destination)
+    finally:
+        job.first_videos.unlink(missing_ok=True)
+
+
+def _rounds(
+    job: DownloadJob,
+    extraction: features.Options,
+    max_failed: float,
+    rest: list[str],
+    destination: Destination,
+) -> int:
     fell_short = False
     while True:
         if any(True for _ in job.open_tasks()):
-            fell_short |= bool(run_download(job, destination, fetching.max_failed))
+            fell_short |= bool(run_download(job, destination, max_failed))
         if job.store().present():
             fell_short |= bool(features.run(extraction, rest))
         else:
             fell_short |= _record_missing(extraction, destination)
-        if batch is not None:
-            delete_media(job, out)
-        if batch is None or not any(True for _ in job.open_tasks()):
+        if job.batch is not None and job.features is not None:
+            delete_media(job, job.features)
+        if job.batch is None or not any(True for _ in job.open_tasks()):
             return int(fell_short)
 
 

@@ -43,6 +43,15 @@ class Options(ClipOptions):
     youtube_args: str = ""
     """yt-dlp's extractor arguments for YouTube, such as
     player_client=mweb,tv;formats=missing_pot."""
+    impersonate: str | None = None
+    """Browser that yt-dlp looks like to YouTube, such as chrome or safari-26.0:ios; needs
+    curl_cffi (pip install 'earsight[impersonate]')."""
+    yt_dlp: str | None = None
+    """Version of yt-dlp that fetches, a nightly one too, such as 2026.10.26; it is installed
+    into a folder of its own in the cache."""
+    sabr: bool = False
+    """Take formats that YouTube sends by SABR alone, whole; for a yt-dlp with a downloader for
+    them."""
     identities: str | None = None
     """JSON file with several identities: [{"name", "cookies", "proxy", "user_agent",
     "videos_per_hour"}, ...]; they share the job."""

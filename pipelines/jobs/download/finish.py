@@ -59,7 +59,7 @@ def finish(job: DownloadJob) -> dict[str, Any]:
         },
         "provenance": {
             "python": platform.python_version(),
-            "yt-dlp": importlib.metadata.version("yt-dlp"),
+            "yt-dlp": job.yt_dlp or importlib.metadata.version("yt-dlp"),
             "apache-beam": importlib.metadata.version("apache-beam"),
             "command": job.command,
         },

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,12 @@ class DownloadJob:
     """Hosts that may be asked."""
     site_args: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """yt-dlp's extractor arguments for YouTube."""
+    yt_dlp: str | None = None
+    """Version of yt-dlp that fetches; None for the one that is installed."""
+    impersonate: str | None = None
+    """Browser that yt-dlp is to look like."""
+    sabr: bool = False
+    """Whether yt-dlp's downloader for SABR may be used."""
     keep_going: bool = False
     """Whether a job goes on whose first videos all meet the same obstacle."""
     allow_playlists: bool = False
@@ -76,6 +83,8 @@ class DownloadJob:
     """Only this many of the clips that are left to do."""
     not_since: str = ""
     """A failure from this moment on (ISO 8601) is not tried again."""
+    run: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Name of this run of the job; all its workers and rounds share it."""
 
     @property
     def source_kind(self) -> SourceKind:
@@ -89,6 +98,11 @@ class DownloadJob:
         """Tell whether all clips of a video come out of one thing at the source."""
         of_mirror = self.source_kind == "mirror" and mirror_extent(self.source) == "either"
         return self.source_kind == "youtube" or of_mirror
+
+    @property
+    def first_videos(self) -> Path:
+        """Return the file in which the workers of a machine count the run's first videos."""
+        return Path(self.rate_policy.folder, f"first-videos-{self.run}")
 
     def store(self) -> MediaStore:
         """Return the store that the job fills."""

@@ -23,6 +23,7 @@ from pipelines.jobs.download.job import DownloadJob
 from pipelines.jobs.download.pool import SCRATCH_PREFIX
 from pipelines.jobs.download.rate_limit import RatePolicy
 from pipelines.jobs.download.summary import print_summary
+from pipelines.jobs.download.ytdlp_version import check_ytdlp
 from pipelines.jobs.options import check_dataset, read_reasons, read_subset_option
 from pipelines.runners.launch import check_out, run_to_end
 from pipelines.runners.presets import Destination, check_reachable, choose_destination
@@ -58,7 +59,11 @@ def launch(options: Options, rest: list[str]) -> int:
     destination = choose_destination(options.runner, rest, options.preset, presets=PRESETS)
     if destination.remote:
         check_reachable({"--media": options.media, "--annotations": options.annotations})
-    return run_download(make_job(options), destination, options.max_failed)
+    job = make_job(options)
+    try:
+        return run_download(job, destination, options.max_failed)
+    finally:
+        job.first_videos.unlink(missing_ok=True)
 
 
 def run_download(job: DownloadJob, destination: Destination, max_failed: float) -> int:
@@ -85,21 +90,20 @@ def run_download(job: DownloadJob, destination: Destination, max_failed: float) 
 def make_job(options: Options) -> DownloadJob:
     """Return the job that the options ask for; `UsageError` for whatever is wrong with them."""
     check_dataset(options.dataset)
-    if options.allow_playlists and not options.source.startswith((YOUTUBE, "http")):
-        raise UsageError("--allow-playlists is for a mirror: give --source an http(s) address")
     source, hosts, site = _find_source(options)
     media = files.absolute(options.media or f"media/{options.dataset}")
     if media == source:
         raise UsageError(f"--source and --media are both {media}; give another --media")
     job = DownloadJob(
-        dataset=options.dataset,
-        annotations=_find_annotations(options, source),
-        media=media,
-        source=source,
-        identities=_identities(options, site),
+        dataset=options.dataset, annotations=_find_annotations(options, source),
+        media=media, source=source,
+        identities=_client(options, site),
         rate_policy=_rate_policy(options, site),
         hosts=hosts,
         site_args=read_site_args(options.youtube_args),
+        yt_dlp=options.yt_dlp,
+        impersonate=options.impersonate,
+        sabr=options.sabr,
         keep_going=options.keep_going,
         allow_playlists=options.allow_playlists,
         limits=Limits(
@@ -118,7 +122,7 @@ def make_job(options: Options) -> DownloadJob:
         retry=read_reasons(options.retry),
         repair=options.repair,
         command=redact_command(["beam", *sys.argv[1:]]),
-    )
+    )  # fmt: skip
     _check_clips(job)
     check_out(media, "--media")
     return job
@@ -126,6 +130,8 @@ def make_job(options: Options) -> DownloadJob:
 
 def _find_source(options: Options) -> tuple[str, tuple[str, ...], str]:
     """Return the source in full, the hosts that it may ask, and the site that its budget is for."""
+    if options.allow_playlists and not options.source.startswith((YOUTUBE, "http")):
+        raise UsageError("--allow-playlists is for a mirror: give --source an http(s) address")
     more = read_hosts(options.hosts)
     if options.source == YOUTUBE:
         if options.dataset in _WITHOUT_STARTS:
@@ -148,6 +154,26 @@ def _find_source(options: Options) -> tuple[str, tuple[str, ...], str]:
     if files.is_local(source) and next(list_locations(Path(source)), None) is None:
         raise UsageError(f"--source {options.source} holds no media, tar or Parquet file")
     return source, (), "local"
+
+
+def _client(options: Options, site: str) -> tuple[Identity, ...]:
+    """Return the identities, once the yt-dlp that is to fetch can do what is asked of it."""
+    identities = _identities(options, site)
+    asked = {
+        "--yt-dlp": options.yt_dlp is not None,
+        "--impersonate": options.impersonate is not None,
+        "--sabr": options.sabr,
+    }
+    first = next((name for name, given in asked.items() if given), None)
+    if first is not None and options.source != YOUTUBE:
+        raise UsageError(f"{first} is for --source youtube; leave it out")
+    if options.impersonate is not None and any(one.user_agent for one in identities):
+        raise UsageError(
+            "--impersonate sends the user agent of its browser; drop --user-agent, and user_agent "
+            "of --identities"
+        )
+    check_ytdlp(options.yt_dlp, sabr=options.sabr, impersonate=options.impersonate)
+    return identities
 
 
 def _rate_policy(options: Options, site: str) -> RatePolicy:

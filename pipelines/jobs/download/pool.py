@@ -3,7 +3,7 @@
 import queue
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +29,9 @@ class FetchProcess:
     While it keeps a video for the next clip of it, nobody calls `be_ready`.
     """
 
-    def __init__(self, folder: Path, source: SourceKind) -> None:
+    def __init__(self, folder: Path, source: SourceKind, ahead: Sequence[str]) -> None:
         module = "pipelines.jobs.download.fetch.process"
-        self._child = ChildProcess(module, (str(folder), source))
+        self._child = ChildProcess(module, (str(folder), source), ahead=ahead)
         self._asked = 0
 
     def ask(self, request: FetchRequest) -> FetchResult:
@@ -77,15 +77,26 @@ class Visit:
     refusal: FetchResult | None = None
     """Why no clip of it can be had."""
 
+    def close(self) -> None:
+        """Let others use the identity that it was asked for with."""
+        if self.permit is not None:
+            self.permit.give_back()
+        self.permit = None
+
 
 class ProcessPool:
     """Several fetching processes; `process()` lends one."""
 
-    def __init__(self, size: int, folder: str | None, source: SourceKind) -> None:
-        """Write under `folder`, under the system's temporary folder when it is None."""
+    def __init__(
+        self, size: int, folder: str | None, source: SourceKind, *, ahead: Sequence[str] = ()
+    ) -> None:
+        """Write under `folder`, under the system's temporary folder when it is None.
+
+        The processes find packages in the folders `ahead` before any others.
+        """
         self.folder = make_scratch_folder(SCRATCH_PREFIX, folder)
         self._processes = [
-            FetchProcess(self.folder / f"process{number}", source) for number in range(size)
+            FetchProcess(self.folder / f"process{number}", source, ahead) for number in range(size)
         ]
         self._free: queue.SimpleQueue[FetchProcess] = queue.SimpleQueue()
         for process in self._processes:

@@ -11,6 +11,8 @@ later, plus up to a fifth at random. So no hour ever holds more requests than th
 Breaker: a Retry-After blocks the identity for as long as the site wants. Several bot checks or
 refusals in a row open the breaker: nobody uses the identity for half an hour, then one probe is
 sent. If it succeeds, the breaker closes; if not, it stays open for twice as long, up to four hours.
+
+An identity with cookies is lent to one worker at a time, because the site renews them.
 """
 
 import fcntl
@@ -25,6 +27,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from pipelines.jobs.download.identity import Identity
+from pipelines.jobs.download.identity_lock import IdentityLock
 from schemas import Reason
 from schemas.machine.clock import utc_stamp
 
@@ -35,6 +38,8 @@ MEAN_SLOWDOWN = 1 + _JITTER / 2
 LONGEST_OPEN_S = 4 * 3600.0
 """The breaker never stays open for longer without a probe, in seconds."""
 _POLL_S = 5.0
+_LENT_POLL_S = 0.2
+"""How often to look whether an identity that somebody else uses is free, in seconds."""
 _LATEST = 2**40
 """No moment or count of a state file is larger: the year 36812, in seconds since 1970."""
 BLOCKING_REASONS = (Reason.BOT_CHECK, Reason.RATE_LIMITED)
@@ -88,6 +93,13 @@ class Permit:
     identity: Identity
     probe: bool
     """Whether this is the one try of an open breaker."""
+    lock: IdentityLock | None = None
+    """Held on an identity with cookies until `give_back`."""
+
+    def give_back(self) -> None:
+        """Let others use the identity."""
+        if self.lock is not None:
+            self.lock.give_back()
 
 
 @dataclass(frozen=True)
@@ -118,28 +130,43 @@ class RateLimiter:
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def acquire(self) -> Permit | Deferred:
-        """Wait for a permit to request one video."""
+        """Wait for a permit to request one video; `Permit.give_back` ends it."""
         gives_up = self._clock() + self._policy.patience_s
         while True:
             now = self._clock()
-            identity, state = min(
+            found = sorted(
                 ((identity, self.state(identity)) for identity in self._shuffled()),
                 key=lambda pair: max(pair[1].free_at(), pair[1].next_at),
             )
-            free_at = state.free_at()
-            if free_at > max(gives_up, now):
-                return _defer(state)
-            if free_at > now:
-                self._sleep(min(free_at - now, _POLL_S))
+            first = found[0][1]
+            if first.free_at() > max(gives_up, now):
+                return _defer(first)
+            if first.free_at() > now:
+                self._sleep(min(first.free_at() - now, _POLL_S))
                 continue
-            slot = self._reserve(identity)
-            if slot is None:
-                continue
+            free = (identity for identity, state in found if state.free_at() <= now)
+            permit = next(filter(None, map(self._lend, free)), None)
+            if permit is not None:
+                return permit
+            self._sleep(_LENT_POLL_S)
+
+    def _lend(self, identity: Identity) -> Permit | None:
+        """Return a permit once the identity's slot has come; None where others were faster."""
+        lock = None
+        if identity.cookies is not None:
+            lock = IdentityLock(self._path(identity).with_suffix(".use"))
+            if not lock.take():
+                return None
+        slot = self._reserve(identity)
+        if slot is not None:
             moment, probe = slot
             self._sleep(max(0.0, moment - self._clock()))
             # another worker may have opened the breaker while this one slept
             if probe or self.state(identity).free_at() <= self._clock():
-                return Permit(identity, probe)
+                return Permit(identity, probe, lock)
+        if lock is not None:
+            lock.give_back()
+        return None
 
     def release(self, permit: Permit, reason: Reason | None, retry_after_s: float | None) -> None:
         """Record how the request went: `reason` is None when the clip arrived."""
@@ -198,6 +225,10 @@ class RateLimiter:
                 state.next_at = moment + gap * random.uniform(1.0, 1.0 + _JITTER)
             state.asked += 1
             return moment, probe
+
+    def cookies_file(self, identity: Identity) -> Path:
+        """Return the file for the renewed cookies of an identity, for this site and nobody else."""
+        return self._path(identity).with_suffix(".cookies.txt")
 
     def _shuffled(self) -> list[Identity]:
         return random.sample(self._identities, len(self._identities))

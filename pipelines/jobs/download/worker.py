@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,13 +26,14 @@ from pipelines.jobs.download.identity import Identity
 from pipelines.jobs.download.job import WITHOUT_START_TIMES, DownloadJob
 from pipelines.jobs.download.pool import ProcessPool, Visit
 from pipelines.jobs.download.rate_limit import BLOCKING_REASONS, Deferred, RateLimiter
+from pipelines.jobs.download.ytdlp_version import search_path
 from pipelines.media.ffmpeg import ffmpeg_version
 from pipelines.store import files
 from pipelines.store.media_store import Outcome
 from pipelines.store.progress import ProgressFile
 from pipelines.store.receipts import Receipt
 from pipelines.store.units import ClipTask, Unit
-from schemas import Failure, JobError, KnownError, Reason
+from schemas import Failure, JobError, KnownError, Reason, UsageError
 from schemas.machine.clock import utc_stamp
 
 _log = logging.getLogger(__name__)
@@ -52,13 +54,19 @@ class UnitFetcher:
     def __init__(self, job: DownloadJob) -> None:
         self._job, self._store = job, job.store()
         local, kind = files.is_local(job.media), job.source_kind
-        self._pool = ProcessPool(job.parallel, job.media if local else None, kind)
+        try:
+            ahead = search_path(job.yt_dlp)
+        except UsageError as error:  # on another machine than the one that began the job
+            raise JobError(str(error)) from None
+        self._pool = ProcessPool(job.parallel, job.media if local else None, kind, ahead=ahead)
         self._limiter = RateLimiter(job.identities, job.rate_policy) if kind != "files" else None
         self._progress = ProgressFile(job.media)
-        self._first_videos = FirstVideos()
+        counted = kind == "youtube" and not job.keep_going
+        self._first_videos = FirstVideos(job.first_videos) if counted else None
         self._lock = threading.Lock()
         self._tools = {
-            "yt-dlp": importlib.metadata.version("yt-dlp"), "ffmpeg": ffmpeg_version()
+            "yt-dlp": job.yt_dlp or importlib.metadata.version("yt-dlp"),
+            "ffmpeg": ffmpeg_version(),
         }  # fmt: skip
 
     def do(self, unit: Unit) -> Receipt:
@@ -89,9 +97,9 @@ class UnitFetcher:
 
     def _do_video(self, unit: Unit, tasks: Sequence[ClipTask]) -> list[Outcome]:
         """Fetch the clips of one video, which is asked for once."""
-        with self._pool.visit(len(tasks)) as visit:
+        with self._pool.visit(len(tasks)) as visit, closing(visit):
             outcomes = [self._do_clip(unit, task, visit) for task in tasks]
-        if self._job.source_kind == "youtube" and not self._job.keep_going:
+        if self._first_videos is not None:
             self._first_videos.note(visit.obstacle)
         return outcomes
 
@@ -147,7 +155,7 @@ class UnitFetcher:
         """Wait for a permit to ask for the video, unless the process has it already."""
         if visit.kept:
             return None
-        visit.permit = None
+        visit.close()
         visit.process.be_ready()
         if self._limiter is not None:
             permit = self._limiter.acquire()
@@ -185,8 +193,7 @@ class UnitFetcher:
             "clip_key": clip.key, "video_id": clip.video_id, "start_s": clip.start_s,
             "end_s": clip.end_s, **result.facts,
             "identity": identity.name if identity else None,
-            "yt_dlp": self._tools["yt-dlp"] if identity else None, "ffmpeg": self._tools["ffmpeg"],
-            "fetched_at": utc_stamp(),
+            "ffmpeg": self._tools["ffmpeg"], "fetched_at": utc_stamp(),
         }  # fmt: skip
         return Outcome(clip.key, task.attempt, row), result
 
@@ -224,9 +231,15 @@ class UnitFetcher:
             limits=job.limits, shared_video=task.shared_video, hosts=job.hosts, root=root,
             site_args=job.site_args, allow_playlists=job.allow_playlists,
             cookies=identity.cookies if identity else None,
+            kept_cookies=self._kept_cookies(identity), impersonate=job.impersonate, sabr=job.sabr,
             proxy=identity.proxy if identity else None,
             user_agent=identity.user_agent if identity else None,
         )  # fmt: skip
+
+    def _kept_cookies(self, identity: Identity | None) -> str | None:
+        if self._limiter is None or identity is None or identity.cookies is None:
+            return None
+        return str(self._limiter.cookies_file(identity))
 
     def _no_room(self, why: str) -> str:
         return (

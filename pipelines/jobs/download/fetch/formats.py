@@ -7,14 +7,19 @@ from pipelines.jobs.download.fetch.guard import GuardedYoutubeDL
 
 _DIRECT = "[protocol~='^https?$']"
 _FRAGMENTS = "[protocol~='^(m3u8|m3u8_native|http_dash_segments)$']"
+_SABR = "[protocol=sabr]"
 _LEAST_LENGTH = 3
 """A video that is so many times as long as the clip is fetched by fragments where it has them."""
 Format = dict[str, Any]
 
 
-def format_choice(height: int) -> str:
-    """Return yt-dlp's choice of formats: files first, H.264 before others, the best audio."""
-    return "/".join((_choice(height, _DIRECT), _choice(height, _FRAGMENTS)))
+def format_choice(height: int, *, sabr: bool = False) -> str:
+    """Return yt-dlp's choice of formats: files first, H.264 before others, the best audio.
+
+    With `sabr`, formats that come by SABR are taken where there are no others.
+    """
+    kinds = (_DIRECT, _FRAGMENTS, _SABR) if sabr else (_DIRECT, _FRAGMENTS)
+    return "/".join(_choice(height, kind) for kind in kinds)
 
 
 def _choice(height: int, protocol: str) -> str:
@@ -68,6 +73,11 @@ def fragment_formats(
 def is_fragmented(chosen: Format) -> bool:
     """Tell whether a format comes as fragments."""
     return chosen.get("protocol") in ("m3u8", "m3u8_native", "http_dash_segments")
+
+
+def is_by_sabr(chosen: Format) -> bool:
+    """Tell whether a format comes by SABR, YouTube's own protocol."""
+    return chosen.get("protocol") == "sabr"
 
 
 def is_much_longer(length_s: float, duration_s: float | None) -> bool:

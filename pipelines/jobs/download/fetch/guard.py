@@ -2,7 +2,8 @@
 
 Every request of yt-dlp goes through `urlopen`, every redirect through one handler, and every byte
 of an answer through a meter that sits below whatever unpacks it or throws it away. Only yt-dlp's
-urllib handler is used, because it is the one whose redirects can be watched.
+urllib handler is used, because it is the one whose redirects can be watched, and beside it, for
+pages, one that impersonates a browser (`site.impersonation`).
 """
 
 import http.client
@@ -18,12 +19,13 @@ import yt_dlp
 from yt_dlp.networking._urllib import HTTPHandler, RedirectHandler, UrllibRH
 from yt_dlp.networking.common import Response
 from yt_dlp.networking.exceptions import HTTPError, RequestError
+from yt_dlp.networking.impersonate import impersonate_preference
 
 from schemas import KnownError, Reason
 from schemas.messages import quoted
 from schemas.secrets import redact_address
 
-_PAGE_BYTES = 64 * 2**20
+PAGE_BYTES = 64 * 2**20
 """No page or packed answer of a site is larger."""
 _PLAYLISTS = ("mpegurl", "dash+xml", "x-scpls", "xspf", "smil", "vnd.ms-sstr", "f4m")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -129,7 +131,12 @@ class GuardedYoutubeDL(yt_dlp.YoutubeDL):
                         handler.brotli = _refuse_brotli
                 return opener
 
-        return super().build_request_director([GuardedRH], None)
+        if not self.params.get("impersonate"):
+            return super().build_request_director([GuardedRH], None)
+        from pipelines.jobs.download.fetch.site.impersonation import impersonating_handler
+
+        both = [GuardedRH, impersonating_handler(self)]
+        return super().build_request_director(both, [impersonate_preference])
 
     def report_warning(self, message: str, only_once: bool = False) -> None:
         """Warn of each video anew: the cause of a failure is among the warnings."""
@@ -180,7 +187,7 @@ def _watched(follow: Callable[..., Any], owner: GuardedYoutubeDL) -> Callable[..
         try:
             owner.allowance.check_address(newurl)
         except KnownError as error:
-            raise _carried(error) from error
+            raise carried(error) from error
         request = follow(req, fp, code, msg, headers, newurl)
         if urlsplit(newurl).netloc.lower() != urlsplit(req.full_url).netloc.lower():
             request.remove_header("Authorization")
@@ -189,22 +196,22 @@ def _watched(follow: Callable[..., Any], owner: GuardedYoutubeDL) -> Callable[..
     return redirect_request
 
 
-def _carried(error: KnownError) -> RequestError:
+def carried(error: KnownError) -> RequestError:
     """Wrap an error in one of yt-dlp's own, the only kind that it passes on."""
     return RequestError(cause=error)
 
 
 def _bounded(window: int) -> Callable[[bytes], bytes]:
-    """Return an unpacker of at most `_PAGE_BYTES`."""
+    """Return an unpacker of at most `PAGE_BYTES`."""
 
     def unpack(data: bytes) -> bytes:
         unpacker = zlib.decompressobj(wbits=window)
-        plain = unpacker.decompress(data, _PAGE_BYTES)
+        plain = unpacker.decompress(data, PAGE_BYTES)
         if unpacker.unconsumed_tail:
             error = KnownError(
-                Reason.TOO_LARGE, f"a packed answer unpacks to more than {_PAGE_BYTES:,} bytes"
+                Reason.TOO_LARGE, f"a packed answer unpacks to more than {PAGE_BYTES:,} bytes"
             )
-            raise _carried(error) from error
+            raise carried(error) from error
         return plain
 
     return unpack
@@ -212,7 +219,7 @@ def _bounded(window: int) -> Callable[[bytes], bytes]:
 
 def _refuse_brotli(data: bytes) -> bytes:
     error = KnownError(Reason.FORMAT, "the answer is packed with brotli, which was not asked for")
-    raise _carried(error) from error
+    raise carried(error) from error
 
 
 class _MeterHandler(urllib.request.BaseHandler):
@@ -246,12 +253,10 @@ def _meter(raw: Any, allowance: Allowance) -> None:
                 if amount is not None:
                     return block
                 size += len(block)
-                if size > _PAGE_BYTES:
-                    raise KnownError(
-                        Reason.TOO_LARGE, f"a page has more than {_PAGE_BYTES:,} bytes"
-                    )
+                if size > PAGE_BYTES:
+                    raise KnownError(Reason.TOO_LARGE, f"a page has more than {PAGE_BYTES:,} bytes")
         except KnownError as error:
-            raise _carried(error) from error
+            raise carried(error) from error
         if raw.length:
             raise http.client.IncompleteRead(b"", raw.length)
         return b"".join(blocks)

@@ -50,10 +50,17 @@ class FetchRequest:
     root: str = ""
     """Folder or file that a local location must lie in."""
     cookies: str | None = None
+    """Cookies file that the user gave."""
+    kept_cookies: str | None = None
+    """File for the cookies as the site renews them; None to forget them."""
     proxy: str | None = None
     user_agent: str | None = None
     site_args: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """yt-dlp's extractor arguments for YouTube, name to values."""
+    impersonate: str | None = None
+    """Browser that yt-dlp is to look like where it asks for pages."""
+    sabr: bool = False
+    """Whether formats that come by SABR alone may be taken."""
     shared_folder: str = ""
     """Folder for what the next clip of the same video may use, empty for a single clip."""
     allow_playlists: bool = False

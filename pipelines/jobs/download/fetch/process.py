@@ -6,6 +6,7 @@ parent.
 """
 
 import hashlib
+import importlib.metadata
 import shutil
 import sys
 import time
@@ -74,7 +75,8 @@ class Fetcher:
             clip = cut_clip(request, fetched, Path(request.folder))
             if request.shared_folder and clip.path.is_relative_to(request.shared_folder):
                 clip = replace(clip, path=Path(shutil.copy(clip.path, request.folder)))
-            return FetchResult(key=request.key, path=str(clip.path), facts=_facts(clip, fetched))
+            facts = _facts(request, clip, fetched)
+            return FetchResult(key=request.key, path=str(clip.path), facts=facts)
         except KnownError as error:
             return FetchResult(key=request.key, step=step, reason=error.reason, detail=error.detail)
         except Exception as error:  # noqa: BLE001 no clip ends the process
@@ -129,7 +131,7 @@ def _failed(
     )  # fmt: skip
 
 
-def _facts(clip: FinishedClip, fetched: FetchedMedia) -> dict[str, Any]:
+def _facts(request: FetchRequest, clip: FinishedClip, fetched: FetchedMedia) -> dict[str, Any]:
     with clip.path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     video, audio = clip.media.video, clip.media.audio
@@ -143,6 +145,7 @@ def _facts(clip: FinishedClip, fetched: FetchedMedia) -> dict[str, Any]:
         "audio_codec": audio and audio.codec, "sample_rate": audio and audio.sample_rate,
         "audio_channels": audio and audio.channels, "fetched_bytes": fetched.n_bytes,
         "phash": hash_clip(clip.path),
+        "yt_dlp": None if request.source == "files" else importlib.metadata.version("yt-dlp"),
     }  # fmt: skip
 
 

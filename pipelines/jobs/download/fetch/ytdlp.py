@@ -6,6 +6,8 @@ is ever searched for other addresses. One `YoutubeDL` serves many clips.
 
 import io
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from pipelines.jobs.download.fetch.formats import (
     chosen_formats,
     format_choice,
     fragment_formats,
+    is_by_sabr,
     is_much_longer,
 )
 from pipelines.jobs.download.fetch.fragments.client import playlist_text
@@ -27,6 +30,8 @@ from pipelines.jobs.download.fetch.head import check_head, is_playlist, starts_w
 from pipelines.jobs.download.fetch.messages import FetchedMedia, FetchRequest
 from pipelines.jobs.download.fetch.remote import RangesRefusedError, RemoteFile, RemoteReader
 from pipelines.jobs.download.fetch.section import SHIFT_S, copy_section
+from pipelines.jobs.download.fetch.site.cookies import KeptCookies
+from pipelines.jobs.download.fetch.site.sabr import fetch_by_sabr
 from schemas import KnownError, Reason
 from schemas.machine.ffmpeg import ffmpeg_binary
 from schemas.messages import quoted
@@ -99,10 +104,14 @@ class Downloader:
             "socket_timeout": min(_SOCKET_TIMEOUT_S, request.limits.timeout_s),
             "check_formats": False,
             "allowed_extractors": ["youtube"], "ignore_no_formats_error": False,
-            "format": format_choice(request.limits.height), "ffmpeg_location": ffmpeg_binary(),
+            "format": format_choice(request.limits.height, sabr=request.sabr),
+            "ffmpeg_location": ffmpeg_binary(),
             "js_runtimes": {name: {} for name in JAVASCRIPT}, "http_headers": {},
         }  # fmt: skip
-        if request.cookies:
+        self._cookies: KeptCookies | None = None
+        if request.cookies and request.kept_cookies:
+            self._cookies = KeptCookies(Path(request.cookies), Path(request.kept_cookies))
+        elif request.cookies:
             # in memory: yt-dlp writes cookies back at its end, and no copy may lie anywhere
             text = Path(request.cookies).read_text(encoding="utf-8", errors="replace")
             params["cookiefile"] = io.StringIO(text)
@@ -113,8 +122,11 @@ class Downloader:
             params["proxy"] = request.proxy
         if request.user_agent:
             params["http_headers"]["User-Agent"] = request.user_agent
-        self._ydl = GuardedYoutubeDL(params)
+        if request.impersonate:
+            from pipelines.jobs.download.fetch.site.impersonation import read_target
 
+            params["impersonate"] = read_target(request.impersonate)
+        self._ydl = GuardedYoutubeDL(params)
         self._video = KeptVideo(Path())
 
     def fetch(self, request: FetchRequest) -> FetchedMedia:
@@ -127,9 +139,22 @@ class Downloader:
         limits = request.limits
         self._ydl.allowance = Allowance(request.hosts, limits.max_bytes, limits.timeout_s)
         of_mirror = request.source == "mirror"
-        fetched = self._mirror(request) if of_mirror else self._youtube(request)
+        with self._newest_cookies():
+            fetched = self._mirror(request) if of_mirror else self._youtube(request)
         fetched.n_bytes = self._ydl.allowance.used
         return fetched
+
+    @contextmanager
+    def _newest_cookies(self) -> Iterator[None]:
+        """Use the identity's newest cookies in the block, and keep what the site sends."""
+        if self._cookies is None:
+            yield
+            return
+        self._cookies.load(self._ydl.cookiejar)
+        try:
+            yield
+        finally:
+            self._cookies.save(self._ydl.cookiejar)
 
     def forget(self) -> None:
         """Let go of the video that was kept for further clips of it."""
@@ -179,6 +204,8 @@ class Downloader:
             except (KnownError, HTTPError) as error:
                 if parts == files or not _may_be_a_file(error):
                     raise
+        if all(map(is_by_sabr, files)):
+            return self._by_sabr(info, files)
         return self._files(request, info, files)
 
     def _fragments(
@@ -194,6 +221,14 @@ class Downloader:
                 video.add_format(chosen, _headers(info, chosen))
             self._video.fragments = video
         return video.fetch(request)
+
+    def _by_sabr(self, info: dict[str, Any], formats: list[Format]) -> FetchedMedia:
+        """Fetch formats whole with yt-dlp's own downloader for SABR."""
+        video = self._video
+        video.files = video.files or fetch_by_sabr(self._ydl, video.folder, info, formats)
+        audio = video.files[1] if len(video.files) > 1 else None
+        names, duration_s = _format_id(formats), info.get("duration")
+        return FetchedMedia(video.files[0], audio, "youtube", names, duration_s)
 
     def _files(
         self, request: FetchRequest, info: dict[str, Any], formats: list[Format]

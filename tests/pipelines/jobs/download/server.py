@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ class Site:
     address: str = ""
     versions: bool = True
     """Whether answers carry an ETag."""
+    renews: bool = False
+    """Whether every player response sends cookie `turn` with a number one higher."""
     ranges: bool = True
     """Whether parts of a file may be asked for."""
     stop: threading.Event = field(default_factory=threading.Event)
@@ -162,12 +165,18 @@ class Handler(BaseHTTPRequestHandler):
                 self._misbehave(fault)
         elif self.path.startswith("/watch/"):
             video = self.site.videos.get(self.path.removeprefix("/watch/"))
-            self._page(json.dumps(video).encode(), "application/json")
+            self._page(json.dumps(video).encode(), "application/json", 200, **self._renewed())
         elif self.path in self.site.files:
             with suppress(BrokenPipeError, ConnectionResetError):
                 self._file(self.site.files[self.path])
         else:
             self._page(b"no", "text/plain", 404)
+
+    def _renewed(self) -> dict[str, str]:
+        if not self.site.renews:
+            return {}
+        turn = SimpleCookie(self.headers.get("Cookie", "")).get("turn")
+        return {"Set_Cookie": f"turn={int(turn.value) + 1 if turn else 1}; Path=/; Max-Age=3600"}
 
     def _page(self, body: bytes, kind: str, status: int = 200, **headers: str) -> None:
         self.send_response(status)

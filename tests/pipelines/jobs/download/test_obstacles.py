@@ -1,5 +1,7 @@
 """What is in the way is said with its remedy, and a job whose first videos all meet it stops."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from tests.pipelines.jobs.download.conftest import (
 from tests.pipelines.jobs.download.server import Fault, Site
 
 BY_NAME = {obstacle.name: obstacle for obstacle in OBSTACLES}
+PROCESSES = ("--direct_running_mode=multi_processing", "--direct_num_workers=2")
 ALONE = ("--hosts", "127.0.0.1", "--videos-per-hour", 0, "--breaker-after", 99)
 
 
@@ -92,31 +95,39 @@ def test_warning_of_the_first_video_is_there_for_the_second(
     assert all(detail.startswith(BY_NAME["sabr"].detail) for detail in details)
 
 
+@pytest.mark.parametrize("more", [(), PROCESSES])
 def test_job_whose_first_videos_all_fail_alike_stops(
-    site: Site, tmp_path: Path, download: Download
+    site: Site,
+    tmp_path: Path,
+    download: Download,
+    monkeypatch: pytest.MonkeyPatch,
+    more: tuple[str, ...],
 ) -> None:
-    names = [youtube_id(i) for i in range(MOST_ALIKE + 5)]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))  # of the workers
+    names = [youtube_id(i) for i in range(MOST_ALIKE + 10)]
     for name in names:
         site.play_without_addresses(name)
     clips = write_clips(tmp_path / "clips", [(name, 0.0, 3.0) for name in names])
-    done = download(clips, *ALONE)
+    done = download(clips, *ALONE, "--unit-size", 2, *more)
     assert done.returncode == 1
     assert f"the first {MOST_ALIKE} videos all failed" in done.stderr
     assert BY_NAME["sabr"].remedy in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
-    assert MOST_ALIKE <= len(site.clips_asked()) <= MOST_ALIKE + 1
+    assert MOST_ALIKE <= len(site.clips_asked()) <= MOST_ALIKE + 2 * len(more)  # on their way
+    assert not list((tmp_path / "state").glob("first-videos-*"))
     assert download(clips, *ALONE, "--keep-going").returncode == 1
     assert len(site.clips_asked()) == len(names)  # those that failed were kept
 
 
-def test_only_the_same_obstacle_from_the_start_on_counts() -> None:
-    first = FirstVideos()
-    for _ in range(MOST_ALIKE - 1):
-        first.note("sabr")
-    with pytest.raises(JobError, match="SABR"):
-        first.note("sabr")
+def test_only_the_same_obstacle_from_the_start_on_counts(tmp_path: Path) -> None:
+    workers = [FirstVideos(tmp_path / "run") for _ in range(3)]
+    for number in range(MOST_ALIKE - 1):  # all workers of a job count together
+        workers[number % 3].note("sabr")
+    for first in workers:
+        with pytest.raises(JobError, match="SABR"):
+            first.note("sabr")
     for other in ("", "token"):
-        first = FirstVideos()
+        first = FirstVideos(tmp_path / f"run-{other}")
         for name in ["sabr"] * (MOST_ALIKE - 1) + [other] + ["sabr"] * 50:
             first.note(name)
 

@@ -7,10 +7,15 @@ formats) goes through the extractor's own code, so its errors and formats are th
 import os
 from typing import Any
 
+from yt_dlp.downloader import PROTOCOL_MAP
 from yt_dlp.extractor.youtube import YoutubeIE
 
 SERVER = "EARSIGHT_TEST_SITE"
 CLIENTS = "EARSIGHT_TEST_CLIENTS"
+SABR = {
+    "format_id": "18-sabr", "protocol": "sabr", "ext": "mp4", "width": 320, "height": 240,
+    "vcodec": "avc1.42001E", "acodec": "mp4a.40.2", "tbr": 200,
+}  # fmt: skip
 
 
 class LocalSiteIE(YoutubeIE, plugin_name="earsight_test"):  # type: ignore[call-arg]
@@ -29,6 +34,19 @@ class LocalSiteIE(YoutubeIE, plugin_name="earsight_test"):  # type: ignore[call-
 
     def _download_ytcfg(self, client: str, video_id: str) -> Any:
         return self._get_default_ytcfg(client)
+
+    def _extract_formats_and_subtitles(
+        self, video_id: str, player_responses: list[dict[str, Any]], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Add what an extractor gives that knows SABR, where yt-dlp has a downloader for it."""
+        if "sabr" in PROTOCOL_MAP:
+            for response in player_responses:
+                address = response["streamingData"].get("serverAbrStreamingUrl")
+                if address:
+                    yield {**SABR, "url": address}
+        yield from super()._extract_formats_and_subtitles(
+            video_id, player_responses, *args, **kwargs
+        )
 
     def _extract_player_response(
         self, client: str, video_id: str, *args: Any, **kwargs: Any
