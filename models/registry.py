@@ -15,15 +15,16 @@ if TYPE_CHECKING:  # names of nets are known without torch
 
 MODELS = {
     "han": "models.nets.parsing.han",  # Tian, Li, Xu, ECCV 2020
-    "talnet": "models.nets.parsing.talnet",  # baseline there, for audio
-    "cmcs": "models.nets.parsing.cmcs",  # baseline there, for visual
-    "ave": "models.nets.parsing.ave",  # baseline there
+    "talnet": "models.nets.parsing.baselines.talnet",  # baseline there, for audio
+    "cmcs": "models.nets.parsing.baselines.cmcs",  # baseline there, for visual
+    "ave": "models.nets.parsing.baselines.ave",  # baseline there
     "wu_yang": "models.nets.parsing.wu_yang",  # Wu, Yang, CVPR 2021
     "cross_modal": "models.nets.parsing.cross_modal",  # Cross-Modal learning for AVVP
     "avg": "models.nets.parsing.avg",  # its pre-training by audio-video grounding
     "jomold": "models.nets.parsing.jomold",  # Cheng et al., ECCV 2022
     "mm_pyramid": "models.nets.parsing.mm_pyramid",  # Yu et al., ACM MM 2022
     "valor": "models.nets.parsing.valor",  # Lai, Chen, Wang, NeurIPS 2023
+    "coleaf": "models.nets.parsing.coleaf",  # Sardari et al., ECCV 2024
     "uwav": "models.nets.parsing.uwav",  # Lai et al., CVPR 2025
     "baseline": "models.nets.parsing.baseline",  # baselines of no paper
     "two_stream": "models.nets.tagging.two_stream",  # Parekh et al., CVPR workshops 2018

@@ -16,7 +16,7 @@ from models.applications.new_media import Run
 from models.data.clips import ClipData
 from models.data.parquet import read_table
 from models.data.source import ClipTable
-from models.tasks.parsing import Predictions, predict
+from models.tasks.parsing import Predictions
 from schemas import FEATURES, SNIPPETS, Event
 from schemas.messages import printable
 
@@ -51,7 +51,7 @@ def predict_clips(run: Run, data: ClipData) -> Predictions:
     parts = []
     for row, seconds in enumerate(clip_seconds(data)):
         single = single_clip(data, row, seconds)
-        part = predict(run.model, single, torch.tensor([0]), run.config)
+        part = run.card.task.predict(run.model, single, torch.tensor([0]), run.config)
         parts.append(padded(part, data.seconds))
     predictions = Predictions(
         rows=torch.arange(len(data.keys)),

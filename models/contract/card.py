@@ -43,7 +43,7 @@ class ReleasedWeights:
     """What is to know about files of weights that the authors' program wrote."""
 
     unused: tuple[str, ...] = ()
-    """Modules that the authors' class builds and never uses."""
+    """Modules and tensors that the authors' class builds and never uses."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings with which the authors' program evaluates, where they are not our defaults."""
     convert: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict

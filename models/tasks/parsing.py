@@ -40,8 +40,6 @@ HEADS = tuple(
 """Heads of the columns of the ten scores, in the order of `AVVP_NAMES`."""
 TIMELINES = 4
 """Clips whose decisions are drawn."""
-THRESHOLD = 0.5
-"""A class is in a second when its clip probability and its second's both reach this."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -70,6 +68,10 @@ class Parsing:
     """Modalities that it parses."""
     selected_by: str = ""
     """Score by which the authors' program keeps an epoch, where it is none of those below."""
+    clip_threshold: float = 0.5
+    """A class is in a second when its clip probability reaches this,"""
+    second_threshold: float = 0.5
+    """and its probability in the second this."""
 
     name: ClassVar[str] = "parsing"
     columns: ClassVar[Mapping[str, str]] = dict(zip(AVVP_NAMES, HEADS, strict=True))
@@ -110,7 +112,8 @@ class Parsing:
         self, model: nn.Module, clips: ClipSource, rows: Tensor, config: TrainConfig
     ) -> Predictions:
         """Run the net over the clips `rows` [N] without training it."""
-        return predict(model, clips, rows, config)
+        from_clip, from_second = self.clip_threshold, self.second_threshold
+        return predict(model, clips, rows, config, from_clip=from_clip, from_second=from_second)
 
     def validate(
         self, predictions: Predictions, clips: ClipSource, config: TrainConfig
@@ -195,9 +198,13 @@ def gates(outputs: Outputs, gate: str) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, data: ClipSource, rows: Tensor, config: TrainConfig, batch_size: int = 64
-) -> Predictions:
-    """Run a net over the clips `rows` [N] without training it."""
+    model: nn.Module, data: ClipSource, rows: Tensor, config: TrainConfig, batch_size: int = 64,
+    *, from_clip: float = 0.5, from_second: float = 0.5,
+) -> Predictions:  # fmt: skip
+    """Run a net over the clips `rows` [N] without training it.
+
+    A class is in a second when its clip probability and its second's reach `from_*`.
+    """
     model.eval()
     parts: list[list[NDArray[np.float32]]] = []
     for batch in data.batches(rows, batch_size):
@@ -216,8 +223,8 @@ def predict(
         clip=clip,
         audio=audio,
         visual=visual,
-        heard=(gate_audio >= THRESHOLD)[:, None] & (audio >= THRESHOLD),
-        seen=(gate_visual >= THRESHOLD)[:, None] & (visual >= THRESHOLD),
+        heard=(gate_audio >= from_clip)[:, None] & (audio >= from_second),
+        seen=(gate_visual >= from_clip)[:, None] & (visual >= from_second),
     )
 
 

@@ -60,7 +60,8 @@ def released_settings(method: NetMethod[Any], experiment: Experiment, weights: P
 def load_released(path: Path, card: ModelCard, model: nn.Module, classes: int) -> None:
     """Read the weights of a file into a net; `UsageError` naming what does not fit.
 
-    Modules that the authors' class builds and never uses (`card.released.unused`) are passed over.
+    Modules and tensors that the authors' class builds and never uses (`card.released.unused`) are
+    passed over.
     `classes` is how many classes the net has been built for.
     """
     wanted = model.state_dict()
@@ -69,7 +70,7 @@ def load_released(path: Path, card: ModelCard, model: nn.Module, classes: int) -
     weights = {
         name: value
         for name, value in stored.items()
-        if name in wanted or not name.startswith(unused)
+        if name in wanted or not f"{name}.".startswith(unused)
     }
     try:
         refuse_not_finite(weights)

@@ -65,5 +65,5 @@ def test_board_has_systems_by_year_with_what_was_measured(tmp_path: Path) -> Non
     assert by_name["`han`"][3:8] == ["54.0", "47.7", "", "", "51.5, 2 seeds, 1200 clips"]
     assert by_name["`valor`"][2].endswith("pseudo_labels")
     assert by_name["`valor`"][5] == "41.2 ± 2.1"
-    assert by_name["CoLeaF"][8] == "not built here |"
+    assert by_name["LEAP"][8] == "not built here |"
     assert "- Measured so." in lines

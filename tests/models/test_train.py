@@ -18,7 +18,8 @@ import torch
 from models import evaluate, registry, train
 from models.data.clips import open_clips
 from models.metrics import AVVP_NAMES, avvp_scores, modality_confusion
-from models.nets.parsing import han, talnet, wu_yang
+from models.nets.parsing import han, wu_yang
+from models.nets.parsing.baselines import talnet
 from models.runtime.console import console
 from models.tasks.parsing import Parsing, score_names
 from models.training import checkpoint, loop
@@ -32,8 +33,6 @@ from tests.places import ROOT
 from tests.stores.parsing import CLASSES, ParsingRows
 
 SMALL = ("--hidden", "32", "--feedforward", "32", "--learning-rate", "0.01")
-
-
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 

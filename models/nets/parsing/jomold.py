@@ -118,17 +118,19 @@ class Model(ParsingModel):
         return self.pool(heard, self.dropout(seen), similarity=cosine / self.temperature, **extra)
 
 
-def contrastive_loss(similarity: Tensor, smoothing: float) -> Tensor:
+def contrastive_loss(similarity: Tensor, smoothing: float, weight: Tensor | None = None) -> Tensor:
     """Return minus the mean log of the share that each second's softmax [B, T, T] gives its own.
 
     Of the share, 1 - smoothing is that of the own second, the rest is spread over the others; it is
-    the logarithm of their sum, where a smoothed cross-entropy sums logarithms.
+    the logarithm of their sum, where a smoothed cross-entropy sums logarithms. `weight` [B] is what
+    the seconds of a clip count in the mean, 1 where it is left out.
     """
     seconds = similarity.shape[1]
     share = torch.softmax(similarity, dim=-1)
     own = share.diagonal(dim1=1, dim2=2)
     spread = smoothing / (seconds - 1)
-    return -torch.log((1.0 - smoothing - spread) * own + spread).mean()
+    log = torch.log((1.0 - smoothing - spread) * own + spread)
+    return -(log if weight is None else log * weight[:, None]).mean()
 
 
 class Loss(nn.Module):
@@ -200,8 +202,12 @@ def prepare(training: Training) -> None:
     config, loss = training.config, training.loss
     assert isinstance(config, Config)
     assert isinstance(loss, Loss)
-    if not config.clean:
-        return
+    if config.clean:
+        find_noise(training, loss, config)
+
+
+def find_noise(training: Training, loss: Loss, config: Config) -> None:
+    """Give a loss the noise ratios: those of the file, or those of a first net that is trained."""
     if config.noise_ratios:
         audio, visual = read_noise_ratios(Path(config.noise_ratios), config.classes)
     else:
@@ -209,7 +215,8 @@ def prepare(training: Training) -> None:
         torch.manual_seed(config.seed)
         first = Model(plain).to(training.device)
         logger.info("the net that estimates the noise comes first")
-        fit(begin(first, Loss(plain), training.data, plain, training.task))
+        task = Parsing(modalities=("audio", "visual"), selected_by="event_audio")
+        fit(begin(first, Loss(plain), training.data, plain, task))
         audio, visual = estimate_noise(first, training.data, config)
     loss.noise_audio.copy_(audio)
     loss.noise_visual.copy_(visual)

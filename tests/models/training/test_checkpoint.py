@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from models.data.clips import open_clips
-from models.nets.parsing import talnet
+from models.nets.parsing.baselines import talnet
 from models.training import checkpoint, loop
 from models.training.state import Training, begin
 from schemas import UsageError

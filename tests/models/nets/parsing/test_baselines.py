@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.nets.parsing import ave, cmcs, talnet
+from models.nets.parsing.baselines import ave, cmcs, talnet
 from tests.models.batches import make_batch
 
 

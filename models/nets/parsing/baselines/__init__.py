@@ -1,0 +1,1 @@
+"""Baselines that the authors of HAN compared it with."""
