@@ -98,7 +98,9 @@ class Options:
             raise ValueError("fold names one of the folds, so say how many there are: --folds 5")
         if self.folds and self.subset is not None:
             raise ValueError(
-                "folds and subset go one at a time; make a store of the subset's clips"
+                "folds are dealt out of all clips of a store, so folds and subset go one at a "
+                "time; make a store of the subset's clips with beam run features --subset, and "
+                "give that"
             )
         if self.sweep and (self.folds or self.seeds > 1):
             raise ValueError("sweep goes without folds and seeds; give them the best settings")

@@ -76,6 +76,7 @@ def test_folds_print_mean_accuracy(
         ("fayek_visual", (), "has no feature 'resnet152' in any clip"),
         ("fayek_audio", ("--folds", "1"), "folds must be 0 or at least 2, got 1"),
         ("fayek_audio", ("--folds", "3", "--seeds", "2"), "folds and seeds go one at a time"),
+        ("fayek_audio", ("--folds", "3", "--subset", "s.txt"), "folds and subset go one at a time"),
         ("fayek_audio", ("--crop-frames", "20"), "crop_frames must be 0 or at least 96, got 20"),
         ("fayek_audio", ("--precision", "fp16"), "--precision fp16 needs a CUDA device"),
     ],

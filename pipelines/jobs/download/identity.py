@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ DEFAULT_PER_HOUR = 280.0
 """Videos per hour of one identity; sites are known to throttle those that ask for about 300."""
 _FIELDS = ("name", "cookies", "proxy", "user_agent", "videos_per_hour")
 _LONGEST_NAME = 80
+_NETSCAPE = re.compile(rb"#( Netscape)? HTTP Cookie File")
+_MAGIC_BYTES = 100
 _PROXIES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
@@ -80,10 +83,16 @@ def _check_identity(raw: dict[str, Any], per_hour: float, name: str) -> Identity
     cookies, proxy, agent = raw.get("cookies"), raw.get("proxy"), raw.get("user_agent")
     if cookies is not None:
         try:
-            with Path(cookies).open("rb"):
-                cookies = str(Path(cookies).resolve())
+            with Path(cookies).open("rb") as file:
+                head = file.read(_MAGIC_BYTES)
         except OSError as error:
             raise UsageError(f"cookies file {cookies} cannot be read: {error.strerror}") from None
+        if not _NETSCAPE.match(head):
+            raise UsageError(
+                f"cookies file {cookies} is not in Netscape form, whose first line is "
+                '"# Netscape HTTP Cookie File"; export it in that form'
+            )
+        cookies = str(Path(cookies).resolve())
     if proxy is not None and not _is_proxy(proxy):
         raise UsageError(
             f"--proxy must be an address such as http://host:3128 ({', '.join(_PROXIES)})"

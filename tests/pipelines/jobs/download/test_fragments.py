@@ -166,6 +166,13 @@ LINES: dict[str, tuple[str, str, str]] = {
     "words": ("#EXTINF:2.000000", "#EXTINF:two", "corrupt"),
     "longer_than_it_is": ("#EXTINF:2.000000", "#EXTINF:4.000000", "corrupt"),
     "jump": ("media5.ts", "media11.ts", "corrupt"),
+    "jump_back": ("media5.ts", "media1.ts", "corrupt"),
+    "jump_within": ("media5.ts", "/jumping.ts", "corrupt"),
+    "lost_beginning": ("media5.ts", "/late.ts", "corrupt"),
+    "lost_end": ("media5.ts", "/early.ts", "corrupt"),
+    "shorter_than_it_is": ("#EXTINF:2.000000", "#EXTINF:1.500000", "corrupt"),
+    "far_beginning": ("#EXTM3U", '#EXTM3U\n#EXT-X-MAP:URI="http://b/i"', "unsafe_input"),
+    "file_beginning": ("#EXTM3U", '#EXTM3U\n#EXT-X-MAP:URI="file:///i"', "unsafe_input"),
     "gap": ("media5.ts", "#EXT-X-GAP\nmedia5.ts", "corrupt"),
     "drm": ("media5.ts", '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="k"\nmedia5.ts', "format"),
     "no_key": ("media5.ts", "#EXT-X-KEY:METHOD=AES-128\nmedia5.ts", "corrupt"),
@@ -184,11 +191,38 @@ LINES: dict[str, tuple[str, str, str]] = {
                       "#EXT-X-STREAM-INF:BANDWIDTH=1\nmaster.m3u8", "unsafe_input"),
 }  # fmt: skip
 """Name to what is changed in a playlist, and the reason that it must end with."""
+SAID = {
+    "short_key": "16 bytes",
+    "jump_within": "jumps back",
+    "lost_beginning": "no sound from",
+    "lost_end": "no sound from",
+}
+
+
+@pytest.fixture(scope="module")
+def damaged(
+    hls: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes | Path]:
+    """The sixth fragment: with the second one behind it, without its first or its last half."""
+    folder = tmp_path_factory.mktemp("damaged")
+    whole, second = ((hls["ts"] / f"media{number}.ts").read_bytes() for number in (5, 1))
+    words = ("-copyts", "-t", 1, "-i", hls["ts"] / "media5.ts", "-c", "copy", "-muxdelay", 0)
+    run_ffmpeg(*words, "-f", "mpegts", folder / "early.ts")
+    packets = len(whole) // 188  # a packet of MPEG-TS has 188 bytes
+    return {
+        "/jumping.ts": whole + second,
+        "/late.ts": whole[packets // 2 * 188 :],
+        "/early.ts": folder / "early.ts",
+    }
 
 
 @pytest.mark.parametrize("name", LINES)
 def test_bad_playlist_ends_with_its_reason(
-    site: Site, hls: dict[str, Path], tmp_path: Path, name: str
+    site: Site,
+    hls: dict[str, Path],
+    damaged: dict[str, bytes | Path],
+    tmp_path: Path,
+    name: str,
 ) -> None:
     old, new, reason = LINES[name]
     text = (hls["ts"] / "media.m3u8").read_text()
@@ -196,11 +230,12 @@ def test_bad_playlist_ends_with_its_reason(
     site.files = files_of(hls["ts"], "/hls")
     site.files |= {"/hls/media.m3u8": text.replace(old, new).encode()}
     site.files |= {"/short": b"key", "/key": b"0123456789abcdef", "/page.ts": b"<html>no</html>"}
+    site.files |= damaged
     found = fetch(site, tmp_path, "/hls/master.m3u8", 9.3, 13.3, timeout_s=60.0)
     assert (found.reason, found.facts) == (reason, None), found.detail
     assert len(site.asked) <= 14
     assert "\n" not in found.detail
-    assert name != "short_key" or "16 bytes" in found.detail
+    assert SAID.get(name, "") in found.detail
 
 
 def test_endless_answers_cost_bounded_bytes_and_time(

@@ -29,6 +29,7 @@ SECRET = "pass-s3cret"
         ({"videos_per_hour": "many"}, "it must be a number"),
         ({"videos_per_hour": float("inf")}, "it must be a number"),
         ({"cookies": "nowhere.txt"}, "cannot be read"),
+        ({"cookies": "mine.json"}, "is not in Netscape form"),
         ({"passwort": SECRET}, "unknown field 'passwort'"),
     ],
 )

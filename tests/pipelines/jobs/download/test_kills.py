@@ -23,6 +23,7 @@ from tests.complaints import without_log
 from tests.killed import count_equal
 from tests.pipelines.conftest import Beam
 from tests.pipelines.jobs.download.conftest import counts, make_film, read_media, write_clips
+from tests.pipelines.jobs.download.hls import files_of, make_chirp, make_hls
 from tests.pipelines.jobs.download.server import Fault, Site
 from tests.pipelines.jobs.download.test_measured import note
 from tests.pipelines.kills import is_killed_at
@@ -42,9 +43,10 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def words(source: Path, clips: Path, media: Path) -> list[str]:
+def words(source: str, clips: Path, media: Path) -> list[str]:
     job = ["run", "download", "--dataset", "audioset", "--annotations", str(clips)]
-    job += ["--split", "train", "--source", str(source), "--media", str(media)]
+    job += ["--split", "train", "--source", source, "--media", str(media)]
+    job += ["--allow-playlists"] if source.endswith(".m3u8") else []
     return [*job, "--state", str(media.parent / "state"), "--unit-size", "2", "--parallel", "1"]
 
 
@@ -60,6 +62,7 @@ def run(source: str, clips: str, media: str) -> None:
         Options(
             dataset="audioset", annotations=clips, split="train", source=source, media=media,
             state=f"{media}-state", unit_size=2, parallel=1,
+            allow_playlists=source.endswith(".m3u8"),
         )
     )  # fmt: skip
     store = job.store()
@@ -86,17 +89,17 @@ def committed(media: Path) -> dict[str, int]:
 
 
 def kill_and_compare(
-    source: Path, folder: Path, beam: Beam, *, first: int, stride: int
+    source: str, folder: Path, beam: Beam, *, first: int, stride: int
 ) -> dict[str, int]:
     """Kill one job at every `stride`-th change of the disk, let it end, and compare."""
     asked = [(f"clip{number}", 0.0, 3.0) for number in range(N_CLIPS)]
     clips = write_clips(folder / "clips", [*asked, ("absent", 0.0, 3.0)])
     whole, media = folder / "whole", folder / "media"
-    run(str(source), str(clips), str(whole))
+    run(source, str(clips), str(whole))
     undisturbed = rows_of(whole)
     stood: set[str] = set()
     kills, with_commits, step = 0, 0, first
-    while is_killed_at(step, run, str(source), str(clips), str(media)):
+    while is_killed_at(step, run, source, str(clips), str(media)):
         kills += 1
         now = committed(media)
         assert stood <= now.keys()  # what was committed once stays
@@ -126,9 +129,39 @@ def kill_and_compare(
 def test_kills_at_changes_of_the_disk_change_nothing(
     source: Path, tmp_path: Path, beam: Beam, first: int, stride: int
 ) -> None:
-    found = kill_and_compare(source, tmp_path, beam, first=first, stride=stride)
+    found = kill_and_compare(str(source), tmp_path, beam, first=first, stride=stride)
     assert found["kills"] >= 2
     assert found["with_commits"] >= 1
+
+
+def serve_fragments(site: Site, folder: Path) -> str:
+    """Serve the videos of the clips as playlists; return the address of the mirror."""
+    hls = make_hls(folder / "hls", make_chirp(folder / "film.mp4", 10.0), "ts")
+    for number in range(N_CLIPS):
+        site.files |= files_of(hls, f"/clip{number}")
+    return f"{site.address}/{{video_id}}/master.m3u8"
+
+
+@pytest.mark.kills
+def test_kills_while_fragments_are_fetched_change_nothing(
+    site: Site, tmp_path: Path, beam: Beam
+) -> None:
+    source = serve_fragments(site, tmp_path)
+    found = kill_and_compare(source, tmp_path, beam, first=1, stride=6)
+    assert found["kills"] >= 8
+    assert found["with_commits"] >= 4
+    rows = read_media(tmp_path / "media").values()
+    assert {row["how"] for row in rows} == {"fragments"}
+
+
+@pytest.mark.bench
+def test_kills_at_many_changes_of_the_disk_change_nothing_for_fragments(
+    site: Site, tmp_path: Path, beam: Beam
+) -> None:
+    source = serve_fragments(site, tmp_path)
+    found = kill_and_compare(source, tmp_path, beam, first=0, stride=2)
+    assert found["with_commits"] >= 20
+    note("kills_at_changes_of_the_disk_fragments", {"jobs": 1, **found})
 
 
 @pytest.mark.bench
@@ -139,7 +172,7 @@ def test_kills_at_many_changes_of_the_disk_change_nothing(
     for first in range(8):
         folder = tmp_path / str(first)
         folder.mkdir()
-        runs.append(kill_and_compare(source, folder, beam, first=first, stride=8))
+        runs.append(kill_and_compare(str(source), folder, beam, first=first, stride=8))
     total = {name: sum(found[name] for found in runs) for name in runs[0]}
     assert total["with_commits"] >= 20
     note("kills_at_changes_of_the_disk", {"jobs": len(runs), **total})
@@ -155,8 +188,7 @@ def test_interrupted_download_says_one_line_and_goes_on(
     site.faults["/clip2_0_3.mp4"] = Fault("stall", 1)
     clips = write_clips(tmp_path / "clips", [(name, 0.0, 3.0) for name in names])
     media = tmp_path / "media"
-    job = words(Path(), clips, media)
-    job[job.index("--source") + 1] = f"{site.address}/{{clip_key}}.mp4"
+    job = words(f"{site.address}/{{clip_key}}.mp4", clips, media)
     process = subprocess.Popen(
         [sys.executable, "-m", "pipelines", *job], cwd=ROOT, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,

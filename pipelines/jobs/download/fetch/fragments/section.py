@@ -20,6 +20,8 @@ from pipelines.media.containers import open_media, refusal
 from pipelines.media.streams import choose_streams
 from schemas import KnownError, Reason
 
+_MOST_JUMP_S = 0.5
+"""A packet begins at most so much before or after the end of the one before it."""
 AvStream = av.VideoStream | av.AudioStream
 
 
@@ -105,6 +107,7 @@ def _copy_run(
         for stream in chosen:
             _open_stream(copy, stream, source.format.name)
         begun: set[int] = set()
+        ends_s: dict[str, float] = {}
         for packet in source.demux(chosen):
             if packet.pts is None or packet.dts is None or packet.time_base is None:
                 continue
@@ -113,10 +116,33 @@ def _copy_run(
                 begun.add(packet.stream_index)
             if packet.stream_index not in begun or moment_s > end_s + MARGIN_S:
                 continue
+            _check_follows(packet, moment_s, ends_s)
             if packet.stream.type == kinds[0] or len(chosen) == 1:
                 copy.begins_s = min(copy.begins_s, moment_s)
                 copy.ends_s = max(copy.ends_s, moment_s)
             _mux(copy, packet, shift_s)
+
+
+def _check_follows(packet: "av.Packet[Any]", moment_s: float, ends_s: dict[str, float]) -> None:
+    """Raise `KnownError` `corrupt` where a clock jumps back within a run, or sound is missing.
+
+    `ends_s` holds where the last packet of each stream ended. Frames may be far apart in slide
+    shows, sound never is.
+    """
+    kind, ended_s = packet.stream.type, ends_s.get(packet.stream.type)
+    assert packet.time_base is not None
+    ends_s[kind] = moment_s + float((packet.duration or 0) * packet.time_base)
+    if ended_s is None:
+        return
+    if moment_s < ended_s - _MOST_JUMP_S:
+        raise KnownError(
+            Reason.CORRUPT, f"the clock of the fragments jumps back to {moment_s:.1f} s"
+        )
+    if kind == "audio" and moment_s > ended_s + _MOST_JUMP_S:
+        raise KnownError(
+            Reason.CORRUPT,
+            f"the fragments have no sound from {ended_s:.1f} to {moment_s:.1f} s",
+        )
 
 
 def _open_stream(copy: _Copy, stream: AvStream, container: str) -> None:
