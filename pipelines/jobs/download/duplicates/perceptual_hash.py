@@ -30,27 +30,43 @@ _FLOOR_DB = -60.0
 
 def hash_clip(path: Path) -> str:
     """Return the hash of a clip's file, of which at least its beginning must be decodable."""
-    frames, samples = _read(path)
-    places = [int((n + 0.5) * len(frames) / N_FRAMES) for n in range(N_FRAMES)]
-    words = [_hash_image(frames[place]) if frames else bytes(8) for place in places]
+    images, samples = _read(path)
+    words = [_hash_image(image) for image in images]
+    words += [bytes(8)] * (N_FRAMES - len(words))
     return b"".join(words).hex() + "-" + _hash_sound(samples).hex()
 
 
 def _read(path: Path) -> tuple[list[NDArray[np.uint8]], NDArray[np.float32]]:
-    """Return small grey frames and the samples of the first channel."""
-    frames: list[NDArray[np.uint8]] = []
+    """Return small grey pictures of some frames, and the samples of the first channel."""
+    images: list[NDArray[np.uint8]] = []
     blocks: list[NDArray[np.float32]] = []
+    count, number = _count_frames(path), 0
+    places = [int((n + 0.5) * count / N_FRAMES) for n in range(N_FRAMES)]
     with open_media(path) as container, suppress(av.error.FFmpegError):  # what came counts
         resampler = av.AudioResampler(format="flt", layout="mono", rate=16_000)
         for frame in container.decode(*_tracks(container)):
             if frame.time is not None and frame.time > _LONGEST_S:
                 break
             if isinstance(frame, av.VideoFrame):
-                small = frame.reformat(width=64, height=64, format="gray")
-                frames.append(small.to_ndarray().astype(np.uint8))
+                if number in places:  # scaling costs more than decoding
+                    small = frame.reformat(width=64, height=64, format="gray")
+                    images += [small.to_ndarray().astype(np.uint8)] * places.count(number)
+                number += 1
             elif isinstance(frame, av.AudioFrame):
                 blocks += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-    return frames, np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    return images, np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+
+
+def _count_frames(path: Path) -> int:
+    """Return how many frames the part has that is looked at, without decoding any."""
+    with open_media(path) as container, suppress(av.error.FFmpegError):
+        moments = (
+            float(packet.pts * packet.time_base)
+            for packet in container.demux(*container.streams.video[:1])
+            if packet.pts is not None and packet.time_base is not None and not packet.is_discard
+        )
+        return sum(moment <= _LONGEST_S for moment in moments)
+    return 0
 
 
 def _tracks(container: Any) -> list[Any]:
