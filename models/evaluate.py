@@ -118,7 +118,7 @@ def with_ontology(settings: TrainConfig, options: Options) -> TrainConfig:
 
 def score_weights(options: Options, weights: Path) -> None:
     """Score a file of weights; write `NAME-evaluation-SPLIT.json` beside it."""
-    from models.data.streaming import open_data
+    from models.data.streaming.clips import open_data
     from models.training.caveats import caveats
     from models.training.released import load_released, released_model, released_settings
 
@@ -174,7 +174,7 @@ def _clips(
     options: Options, config: runs.RunConfig, method: NetMethod[Any], settings: TrainConfig
 ) -> ClipSource:
     """Open the store to score on, split as in the training."""
-    from models.data.streaming import open_data
+    from models.data.streaming.clips import open_data
     from models.training import run_folder as runs
 
     assert options.run is not None

@@ -233,7 +233,7 @@ def open_store(
     """Open the store; whatever speaks against training on it shows before a run folder is made."""
     from models.data.label_files import with_label_quality
     from models.data.splits import only
-    from models.data.streaming import open_data
+    from models.data.streaming.clips import open_data
     from schemas.manifests.subset import read_subset
 
     data = open_data(features, method.features(config), options.annotations, config)

@@ -8,6 +8,7 @@ Letters: N clips, P instances of the largest bag.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from models.data.integrity import refuse_miscounted
 from models.data.parquet import allocate, clip_indices, open_part, refuse_nan
-from schemas import FEATURES, SNIPPETS, StoreManifest, TableName, UsageError, tensor_values
+from schemas import FEATURES, SNIPPETS, StoreManifest, TableName, UsageError, stored_values
 from schemas.features import BOX_CONTEXTS, IMAGE_TABLES
 
 
@@ -62,10 +63,10 @@ def read_bags(manifest: StoreManifest, name: str, keys: Sequence[str]) -> tuple[
     used = np.zeros(len(keys), np.int64)
     for path in manifest.paths(kind.table):
         part = open_part(path)
-        _refuse_lacking(manifest, kind, part.schema_arrow)
+        refuse_lacking(manifest.root, kind, part.schema_arrow)
         for rows in part.iter_batches(ROWS, columns=["clip_key", *kind.columns]):
             clip = clip_indices(path, rows["clip_key"], order)
-            features, present = _values(rows, kind)
+            features, present = instance_values(rows, kind)
             instance = used[clip] + _repeats(clip)
             values[clip, instance], there[clip, instance] = features, present
             used += np.bincount(clip, minlength=len(keys))
@@ -73,21 +74,27 @@ def read_bags(manifest: StoreManifest, name: str, keys: Sequence[str]) -> tuple[
     return torch.from_numpy(values), torch.from_numpy(there)
 
 
-def _values(rows: pa.RecordBatch, kind: Instances) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return the values of R instances, [R, *shape], and whether they are there, bool [R]."""
+def instance_values(
+    rows: pa.RecordBatch | pa.Table, kind: Instances
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return the values of R instances as they are stored, [R, *shape], and presence, bool [R]."""
     columns = [rows[name] for name in kind.columns]
     if len(columns) == 1:
-        return tensor_values(columns[0], kind.shape)
-    present = np.ones(len(rows), np.bool_)
-    return np.stack([column.to_numpy(zero_copy_only=False) for column in columns], 1), present
+        (column,) = columns
+        whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        return stored_values(whole, kind.shape)
+    present = np.ones(len(columns[0]), np.bool_)
+    numbers = [np.asarray(column.to_numpy(), np.float32) for column in columns]
+    return np.stack(numbers, axis=1), present
 
 
-def _refuse_lacking(manifest: StoreManifest, kind: Instances, schema: pa.Schema) -> None:
+def refuse_lacking(place: Path, kind: Instances, schema: pa.Schema) -> None:
+    """Raise `UsageError` when a store, or a part of it, lacks a column of the instances."""
     if set(kind.columns) <= set(schema.names):
         return
     option = " and --proposals-context 1.8x" * (kind == BAGS[BOX_CONTEXTS])
     raise UsageError(
-        f"{manifest.root} has no {', '.join(kind.columns)} in table {kind.table}; run the features "
+        f"{place} has no {', '.join(kind.columns)} in table {kind.table}; run the features "
         f"job again, with another --out{option}"
     )
 

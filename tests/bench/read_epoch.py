@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from models.data.streaming import open_stream
+from models.data.streaming.clips import open_stream
 from models.nets.tagging.fayek_audio import Config
 
 

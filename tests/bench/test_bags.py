@@ -1,5 +1,11 @@
-"""Memory that training on bags of boxes takes: 500 clips with 100 boxes each, within 2 GB."""
+"""Memory that training on bags of boxes takes: 100 boxes a clip, streamed, within 3 GB.
 
+EARSIGHT_BAGS is how many clips the made-up store has, 2,000 unless it is said; 50,000 are 20 GB on
+disk, about as many as DCASE 2017 has.
+"""
+
+import json
+import os
 import resource
 import subprocess
 import sys
@@ -11,27 +17,34 @@ import pytest
 from numpy.typing import NDArray
 
 from schemas import table_schema, tensor_array
-from tests.places import ROOT
+from tests.bench.machine import describe
+from tests.places import BENCHMARKS, ROOT
 from tests.stores.bags import BAG_RECIPE
 from tests.stores.parsing import CLASSES
 from tests.stores.writer import Tables, clip_row, to_table, write_store
 
-CLIPS, BOXES = 500, 100
+CLIPS, BOXES = int(os.environ.get("EARSIGHT_BAGS") or 2000), 100
+A_UNIT = 25
+RECIPE = BAG_RECIPE.with_(proposals_type="float16")
 SPLITS = ("train", "train", "train", "val", "test")
 
 
 def write_boxes(root: Path) -> Path:
     """Write a store with the tables of clips and proposals alone."""
     random = np.random.default_rng(0)
-    parts = (boxes_of(clips, random) for clips in np.array_split(np.arange(CLIPS), 20))
-    return write_store(root, parts, vocabulary=CLASSES, recipe=BAG_RECIPE)
+    features = random.random((A_UNIT * BOXES, 2048), np.float32)
+    units = np.array_split(np.arange(CLIPS), CLIPS // A_UNIT)
+    parts = (
+        boxes_of(clips, np.roll(features, number, axis=1)) for number, clips in enumerate(units)
+    )
+    return write_store(root, parts, vocabulary=CLASSES, recipe=RECIPE)
 
 
-def boxes_of(clips: NDArray[np.int64], random: np.random.Generator) -> Tables:
+def boxes_of(clips: NDArray[np.int64], features: NDArray[np.float32]) -> Tables:
     """Return one part: clips and their boxes."""
-    schema = table_schema("proposals")
+    schema = table_schema("proposals", RECIPE)
     rows = [
-        clip_row(f"clip{row:03d}_0_10", 10, SPLITS[row % 5], [CLASSES[row % 4]]) for row in clips
+        clip_row(f"clip{row:06d}_0_10", 10, SPLITS[row % 5], [CLASSES[row % 4]]) for row in clips
     ]
     count = len(clips) * BOXES
     second = np.tile(np.repeat(np.arange(10, dtype=np.int32), BOXES // 10), len(clips))
@@ -40,19 +53,27 @@ def boxes_of(clips: NDArray[np.int64], random: np.random.Generator) -> Tables:
         "snippet_index": second, "frame_index": 8 * second,
         "rank": np.tile(np.arange(BOXES, dtype=np.int32), len(clips)),
         **{edge: np.zeros(count, np.float32) for edge in ("x0", "y0", "x1", "y1", "score")},
-        "feature": tensor_array(
-            random.random((count, 2048), np.float32), np.ones(count, bool), schema.field("feature")
-        ),
+        "feature": tensor_array(features[:count], np.ones(count, bool), schema.field("feature")),
     }  # fmt: skip
     boxes = pa.table({name: columns[name] for name in schema.names}, schema=schema)
     return {"clips": to_table("clips", rows), "proposals": boxes}
 
 
 @pytest.mark.bench
-def test_training_on_many_boxes_stays_within_two_gigabytes(tmp_path: Path) -> None:
+def test_training_on_many_boxes_stays_within_three_gigabytes(tmp_path: Path) -> None:
     root = write_boxes(tmp_path / "store")
-    command = ["models/train.py", "two_stream-video", "--epochs", "2", "--features", str(root)]
-    subprocess.run([sys.executable, *command, "--run", str(tmp_path / "run")], cwd=ROOT, check=True)
+    command = [
+        "models/train.py", "two_stream-video", "--epochs", "1", "--stream", "yes",
+        "--precision", "auto", "--features", str(root), "--run", str(tmp_path / "run"),
+    ]  # fmt: skip
+    subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    sys.stdout.write(f"peak memory of training: {peak / 2**30:.2f} GB\n")
-    assert peak < 2 * 2**30
+    held = sum(path.stat().st_size for path in (root / "proposals").iterdir())
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    report = {
+        "machine": describe(), "clips": CLIPS, "boxes_each": BOXES,
+        "store_gb": round(held / 1e9, 2),
+        "peak_memory_gb": round(peak / 1e9, 2), "clips_scored": results["features"]["clips"],
+    }  # fmt: skip
+    (BENCHMARKS / "bags.json").write_text(json.dumps(report, indent=1) + "\n")
+    assert peak < 3e9

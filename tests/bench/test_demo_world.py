@@ -23,9 +23,9 @@ from sklearn.preprocessing import StandardScaler
 
 from extractors.proposals import RegionProposals
 from models import train
-from models.data import streaming
 from models.data.clips import ClipData, in_memory, open_clips
-from models.data.streaming import open_data
+from models.data.streaming import clips as streaming
+from models.data.streaming.clips import open_data
 from models.metrics import AVVP_NAMES
 from models.training import results
 from pipelines.demo import DemoOptions, demo_folder, generate

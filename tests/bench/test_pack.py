@@ -10,7 +10,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from models.data.streaming import open_stream
+from models.data.streaming.clips import open_stream
 from models.nets.tagging.fayek_audio import Config
 from pipelines.jobs.pack import pack
 from pipelines.store.feature_store import FeatureStore

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from models.data.row_groups import Part, read_part
+from models.data.streaming.row_groups import Part, read_part
 from pipelines.jobs.pack.pack import finish, pack, plan
 from pipelines.store.feature_store import FeatureStore
 from schemas import Recipe, read_store_manifest

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import torch
 
-from models.data.streaming import StreamedClips, open_stream
+from models.data.streaming.clips import StreamedClips, open_stream
 from models.nets.tagging.fayek_audio import Config
 from tests.bench.machine import describe
 from tests.bench.pictures import draw

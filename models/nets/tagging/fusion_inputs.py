@@ -22,7 +22,7 @@ from models.data.parquet import read_table
 from models.data.scored import AT_ONCE, ScoredClips, ScoreTable
 from models.data.source import ClipSource, ClipTable
 from models.data.splits import folds
-from models.data.streaming import open_data
+from models.data.streaming.clips import open_data
 from models.nets.tagging import fayek_audio, fayek_visual
 from models.runtime import distributed as parallel
 from models.training import run_folder as runs

@@ -14,7 +14,7 @@ import torch
 from models.data.clips import open_clips
 from models.data.parquet import allocate
 from models.data.sampling import shuffled
-from models.data.streaming import open_stream
+from models.data.streaming.clips import open_stream
 from schemas import RECIPES, UsageError, table_schema, tensor_array
 from tests.complaints import refusal
 from tests.places import GOLDENS

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.data.clips import open_clips
-from models.data.streaming import open_stream
+from models.data.streaming.clips import open_stream
 from schemas import UsageError
 from tests.stores import bags
 from tests.stores.edits import edit_record

@@ -14,7 +14,7 @@ import torch
 
 from models.contract.batch import Batch
 from models.contract.config import PixelConfig
-from models.data.streaming import open_data
+from models.data.streaming.clips import open_data
 from schemas import JobError
 from tests.places import ROOT
 from tests.stores.tagging import write_tagging_store

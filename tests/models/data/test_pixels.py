@@ -15,7 +15,7 @@ from PIL import Image
 from models import train
 from models.contract.config import PixelConfig
 from models.data.pixels import CENTRE, JITTER, Cut, PixelClips, view_starts
-from models.data.streaming import open_data
+from models.data.streaming.clips import open_data
 from schemas import UsageError, read_store_manifest
 from tests.stores.tagging import FRAME, write_tagging_store
 

@@ -17,18 +17,19 @@ import pytest
 import torch
 
 from models import train
-from models.data import splits, streaming
+from models.data import splits
 from models.data.clips import open_clips
-from models.data.row_groups import Part, read_part
 from models.data.sampling import balanced, mix_parts
-from models.data.streaming import (
+from models.data.streaming import clips as streaming
+from models.data.streaming.clips import (
     AHEAD,
-    Reader,
     StreamedClips,
     open_data,
     open_stream,
     read_ahead,
 )
+from models.data.streaming.readers import ClipReader, Reader
+from models.data.streaming.row_groups import Part, read_part
 from models.nets.tagging import fayek_visual
 from pipelines.commands.validate import find_problems
 from pipelines.jobs.pack.pack import finish, pack, plan
@@ -115,7 +116,8 @@ def test_an_epoch_has_every_training_clip_once_in_another_order(store: Path) -> 
 class CountingReader(Reader):
     """A reader that writes down which parts it reads."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: ClipReader) -> None:
+        assert isinstance(reader, Reader)
         super().__init__(**{name: value for name, value in vars(reader).items() if name != "held"})
         self.read_parts: list[int] = []
 

@@ -13,7 +13,7 @@ from models.contract.batch import Batch, Outputs
 from models.contract.config import TaggingConfig
 from models.contract.report import Thresholds
 from models.data.clips import ClipData, open_clips
-from models.data.streaming import open_stream
+from models.data.streaming.clips import open_stream
 from models.tasks.event_scores import EventList, event_based, segment_based
 from models.tasks.psds import psds
 from models.tasks.sound_events import (

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from models import train
-from models.data.streaming import open_stream
+from models.data.streaming.clips import open_stream
 from pipelines.jobs.pack import pack
 from pipelines.store.feature_store import FeatureStore
 from schemas import StoreManifest, TableName, read_store_manifest

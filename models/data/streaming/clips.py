@@ -9,7 +9,7 @@ Letters: N clips, C classes, T seconds.
 """
 
 import logging
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -23,74 +23,39 @@ from torch import Tensor
 
 from models.contract.batch import Batch
 from models.contract.config import PixelConfig, TaggingConfig, TrainConfig
-from models.data.bags import BAGS
+from models.data.bags import BAGS, refuse_lacking
 from models.data.clips import open_clips
+from models.data.integrity import refuse_miscounted
 from models.data.parquet import MEMORY_LIMIT, open_part
 from models.data.pixels import FRAMES, open_pixels
-from models.data.row_groups import Features, Part, Present, find_parts, read_part
 from models.data.sampling import deal_parts, epoch_rows, interleave, mix_parts, shuffled_parts
-from models.data.source import ClipSource, read_clip_table
+from models.data.source import ClipSource, ClipTable, read_clip_table
+from models.data.streaming.readers import BagReader, ClipReader, JoinedReader, Reader, Tensors
+from models.data.streaming.row_groups import Part, find_parts
 from models.data.truth import read_truth
 from models.runtime import distributed as parallel
-from schemas import StoreManifest, read_store_manifest, tensor_shape
-
-Tensors = tuple[dict[str, Tensor], dict[str, Tensor]]
-"""Features and presence by name."""
+from schemas import (
+    SNIPPETS,
+    StoreManifest,
+    TableName,
+    UsageError,
+    read_store_manifest,
+    tensor_shape,
+)
+from schemas.features import extractor_of
 
 AHEAD = 4
 """Batches that a thread reads ahead of the training."""
+BUFFER_BYTES = 2**30
+"""Bytes that the features of two shuffle buffers take at most, as float32."""
+SMALLEST_BUFFER = 64
+"""Clips that a buffer has whatever their size."""
 
 logger = logging.getLogger(__name__)
 
 
-class Reader:
-    """Reads clips by number; holds the parts that were used last, `most` clips at most."""
-
-    def __init__(
-        self, parts: Sequence[Part], part_of: NDArray[np.int64], keys: Sequence[str],
-        needs: Sequence[str], seconds: int, most: int,
-    ) -> None:  # fmt: skip
-        self.parts, self.part_of, self.keys = parts, part_of, keys
-        self.needs, self.seconds, self.most = needs, seconds, most
-        self.held: OrderedDict[int, tuple[dict[str, int], Features, Present]] = OrderedDict()
-
-    def read(self, rows: Tensor) -> Tensors:
-        """Read features [B, T, *shape], as they are stored, and presence [B, T] of some clips."""
-        features: Features = {}
-        present = {name: np.zeros((len(rows), self.seconds), np.bool_) for name in self.needs}
-        for index, row in enumerate(rows.tolist()):
-            lines, values, there = self._part(int(self.part_of[row]))
-            line = lines[self.keys[row]]
-            for name in self.needs:
-                if name not in features:
-                    shape = (len(rows), *values[name].shape[1:])
-                    features[name] = np.empty(shape, values[name].dtype)
-                features[name][index], present[name][index] = values[name][line], there[name][line]
-        return (
-            {name: torch.from_numpy(values) for name, values in features.items()},
-            {name: torch.from_numpy(there) for name, there in present.items()},
-        )
-
-    def read_part(self, part: int) -> tuple[dict[str, int], Features, Present]:
-        """Read one part from disk."""
-        return read_part(self.parts[part], self.needs, self.seconds)
-
-    def clips_held(self) -> int:
-        """Return how many clips are in memory."""
-        return sum(len(lines) for lines, _, _ in self.held.values())
-
-    def _part(self, part: int) -> tuple[dict[str, int], Features, Present]:
-        if part in self.held:
-            self.held.move_to_end(part)
-            return self.held[part]
-        self.held[part] = self.read_part(part)
-        while len(self.held) > 1 and self.clips_held() > self.most:
-            self.held.popitem(last=False)
-        return self.held[part]
-
-
 def read_ahead(
-    readers: Sequence[Reader], chunks: Sequence[Tensor], pin: bool = False
+    readers: Sequence[ClipReader], chunks: Sequence[Tensor], pin: bool = False
 ) -> Iterator[Tensors]:
     """Yield what threads read of each chunk, in order; every thread has a reader of its own.
 
@@ -98,7 +63,7 @@ def read_ahead(
     `pin` the arrays lie where a GPU fetches them without waiting.
     """
 
-    def read(reader: Reader, rows: Tensor) -> Tensors:
+    def read(reader: ClipReader, rows: Tensor) -> Tensors:
         both = reader.read(rows)
         if not pin:
             return both
@@ -128,7 +93,7 @@ class StreamedClips(ClipSource):
     needs: tuple[str, ...]
     """Features that are read."""
     parts: tuple[Part, ...]
-    """Parts of the table `snippets`."""
+    """Parts of the table that an epoch goes through: the largest."""
     part_of: NDArray[np.int64]
     """[N] part of each clip."""
     buffer_clips: int
@@ -137,11 +102,13 @@ class StreamedClips(ClipSource):
     """Threads that read ahead; 0 reads when a batch is asked for."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     """Where batches go."""
-    reader: Reader
+    reader: ClipReader
     """Reader of single batches."""
 
     def shape(self, feature: str) -> tuple[int, ...]:
-        """Return the shape of a feature in one second, as the first file has it."""
+        """Return the shape of a feature in one second, as the first file has it; of an instance."""
+        if feature in BAGS:
+            return BAGS[feature].shape
         return tuple(tensor_shape(open_part(self.parts[0].path).schema_arrow.field(feature)) or ())
 
     def sample(self, split: str, clips: int) -> Tensor:
@@ -203,10 +170,9 @@ class StreamedClips(ClipSource):
         quality = None if self.quality is None else self.quality.to(device)
         return replace(self, device=device, quality=quality)
 
-    def _own_reader(self) -> Reader:
+    def _own_reader(self) -> ClipReader:
         """Return a reader for one thread: two buffers, old and new, fit in it."""
-        most = 2 * self.buffer_clips // self.workers
-        return Reader(self.parts, self.part_of, self.keys, self.needs, self.seconds, most)
+        return self.reader.fresh(2 * self.buffer_clips // self.workers)
 
     def _batch(self, tensors: Tensors, rows: Tensor, progress: float = 0.0) -> Batch:
         features, present = (
@@ -233,8 +199,8 @@ def open_data(
 ) -> ClipSource:
     """Open a store for a training: streamed when the settings ask for it or when it is large.
 
-    Large is what exceeds `memory_limit` bytes. Clips of models that parse
-    and bags of instances are never streamed; stored frames are read when they are needed.
+    Large is what exceeds `memory_limit` bytes. Clips of models that parse are never streamed;
+    stored frames are read when they are needed.
     """
     if FRAMES in needs:
         assert isinstance(config, PixelConfig)
@@ -242,7 +208,7 @@ def open_data(
         others = open_data(root, left, annotations, config, memory_limit) if left else None
         return open_pixels(read_clip_table(root), config, others)
     stream = config.stream if isinstance(config, TaggingConfig) else "no"
-    if stream == "no" or not needs or any(name in BAGS for name in needs):
+    if stream == "no" or not needs:
         return open_clips(root, needs, annotations)
     if stream == "auto" and feature_bytes(read_store_manifest(root), needs) <= memory_limit:
         return open_clips(root, needs, annotations)
@@ -253,16 +219,31 @@ def open_data(
 
 
 def feature_bytes(manifest: StoreManifest, needs: Sequence[str]) -> int:
-    """Return the bytes of the features of all seconds of a store."""
+    """Return the bytes of the features of all seconds, and of all instances, of a store."""
+    return sum(bytes_of_table(manifest, table, names) for table, names in tables_of(needs).items())
+
+
+def tables_of(needs: Sequence[str]) -> dict[TableName, list[str]]:
+    """Return which features lie in which table."""
+    tables: dict[TableName, list[str]] = {}
+    for name in needs:
+        tables.setdefault(BAGS[name].table if name in BAGS else SNIPPETS, []).append(name)
+    return tables
+
+
+def bytes_of_table(manifest: StoreManifest, table: TableName, needs: Sequence[str]) -> int:
+    """Return the bytes of the features of a table's rows as float32."""
     rows = width = 0
-    for index, path in enumerate(manifest.paths("snippets")):
+    for index, path in enumerate(manifest.paths(table)):
         part = open_part(path)
         rows += part.metadata.num_rows
         if not index:
-            fields = [
-                part.schema_arrow.field(name) for name in needs if name in part.schema_arrow.names
+            shapes = [
+                BAGS[name].shape if name in BAGS else tensor_shape(part.schema_arrow.field(name))
+                for name in needs
+                if name in BAGS or name in part.schema_arrow.names
             ]
-            width = sum(int(np.prod(tensor_shape(column) or ())) for column in fields)
+            width = sum(int(np.prod(shape or ())) for shape in shapes)
     return 4 * rows * width
 
 
@@ -276,10 +257,15 @@ def open_stream(
     whose seconds lie in no file or in two.
     """
     table = read_clip_table(root)
-    paths = table.manifest.paths("snippets")
-    parts, part_of = find_parts(root, paths, table.keys)
-    reader = Reader(parts, part_of, table.keys, tuple(needs), table.seconds, 2 * buffer_clips)
-    logger.info("%d clips in %d files are streamed", len(table.keys), len(paths))
+    manifest, tables = table.manifest, tables_of(needs)
+    sizes = {name: bytes_of_table(manifest, name, own) for name, own in tables.items()}
+    largest = max(sizes, key=lambda name: sizes[name])
+    buffer_clips = fitting(buffer_clips, sum(sizes.values()) // len(table.keys))
+    readers = {
+        name: open_reader(table, name, own, 2 * buffer_clips) for name, own in tables.items()
+    }
+    main = readers[largest]
+    logger.info("%d clips in %d files are streamed", len(table.keys), len(manifest.paths(largest)))
     dense = read_truth(table, annotations)
     return StreamedClips(
         **vars(table),
@@ -288,9 +274,47 @@ def open_stream(
         truth_edition=dense.edition,
         sound_events=dense.sound_events,
         needs=tuple(needs),
-        parts=tuple(parts),
-        part_of=part_of,
+        parts=tuple(main.parts),
+        part_of=filled(main.part_of),
         buffer_clips=buffer_clips,
         workers=workers,
-        reader=reader,
+        reader=main if len(readers) == 1 else JoinedReader([*readers.values()]),
     )
+
+
+def open_reader(
+    clips: ClipTable, table: TableName, needs: Sequence[str], most: int
+) -> Reader | BagReader:
+    """Return a reader of features of one table; `UsageError` when the table is not whole."""
+    manifest, keys = clips.manifest, clips.keys
+    if table != SNIPPETS:
+        refuse_miscounted(manifest, table)
+        for name in needs if manifest.paths(table) else ():
+            schema = open_part(manifest.paths(table)[0]).schema_arrow
+            refuse_lacking(manifest.root, BAGS[name], schema)
+    parts, part_of = find_parts(manifest.root, manifest.paths(table), keys, whole=table == SNIPPETS)
+    if not parts:
+        raise UsageError(
+            f"{manifest.root} has no row in table {table}; run the features job again with "
+            f"extractor {extractor_of(needs[0])}"
+        )
+    kind = Reader if table == SNIPPETS else BagReader
+    return kind(parts, part_of, keys, tuple(needs), clips.seconds, most)
+
+
+def filled(part_of: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the part of each clip, [N]; one that lies in none has that of the clip before it.
+
+    >>> filled(np.array([-1, 0, 0, -1, 1])).tolist()
+    [0, 0, 0, 0, 1]
+    """
+    last = np.maximum.accumulate(np.where(part_of >= 0, np.arange(len(part_of)), 0))
+    return np.maximum(part_of[last], 0)
+
+
+def fitting(clips: int, bytes_each: int) -> int:
+    """Return how many clips the shuffle buffer has: fewer where two would exceed `BUFFER_BYTES`."""
+    fewer = max(SMALLEST_BUFFER, BUFFER_BYTES // max(1, 2 * bytes_each))
+    if fewer < clips:
+        logger.info("the shuffle buffer has %d clips instead of %d: they are large", fewer, clips)
+    return min(clips, fewer)

@@ -35,11 +35,12 @@ class Part:
 
 
 def find_parts(
-    root: Path, paths: Sequence[Path], keys: Sequence[str]
+    root: Path, paths: Sequence[Path], keys: Sequence[str], whole: bool = True
 ) -> tuple[list[Part], NDArray[np.int64]]:
-    """Return the parts of some files, and the part of each clip, [N].
+    """Return the parts of some files, and the part of each clip, [N]; -1 for one in no file.
 
-    `UsageError` for a clip that no file has, or two, or that is not among `keys`.
+    `UsageError` for a clip that two files have, or that is not among `keys`, and where the table
+    shall be `whole` also for one that no file has.
     """
     row_of = {key: row for row, key in enumerate(keys)}
     part_of = np.full(len(keys), -1, np.int64)
@@ -53,7 +54,7 @@ def find_parts(
                     raise UsageError(f"clip {key} of {path} {why}; run `beam validate`")
                 part_of[row] = len(parts)
             parts.append(Part(path, groups))
-    if (part_of < 0).any():
+    if whole and (part_of < 0).any():
         raise UsageError(without_seconds(root, keys[int((part_of < 0).argmax())]))
     return parts, part_of
 
@@ -98,7 +99,7 @@ def read_part(
     in_order = len(cells) == len(keys) * seconds and bool((cells == np.arange(len(cells))).all())
     for name in needs:
         values, there = feature_column(name, one_chunk(rows[name]), file.schema_arrow.field(name))
-        _refuse_not_finite(part.path, name, values)
+        refuse_not_finite(part.path, name, values)
         grid = (len(keys), seconds)
         if in_order:
             features[name], present[name] = values.reshape(*grid, *values.shape[1:]), there
@@ -116,7 +117,8 @@ def one_chunk(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _refuse_not_finite(path: Path, name: str, values: NDArray[Any]) -> None:
+def refuse_not_finite(path: Path, name: str, values: NDArray[Any]) -> None:
+    """Raise `UsageError` when a part holds a value that is not finite."""
     if not finite(values):
         raise UsageError(
             f"{path} has a value of {name} that is not finite; run `beam validate` and make its "
