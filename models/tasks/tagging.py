@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +21,13 @@ from models.contract.config import TaggingConfig, TrainConfig
 from models.contract.report import ClipTimeline, SplitReport, Thresholds
 from models.contract.task import Modality
 from models.data import splits
+from models.data.scored import ScoredClips
 from models.data.source import ClipSource
-from models.metrics import average_precision, d_prime, micro_scores, roc_auc, tagging_scores
+from models.metrics import micro_scores, tagging_scores
 from models.runtime import distributed as parallel
 from models.runtime import files
 from models.tasks.calibration import calibrated, expected_calibration_error, fit_calibration
+from models.tasks.class_scores import ByClass, by_name, class_gains, class_scores, finite
 from models.tasks.ontology_scores import ontology_scores
 from models.tasks.sound_events import (
     SOUND_EVENT_NAMES,
@@ -162,21 +164,35 @@ class Tagging:
         errors = {"ece_before": expected_calibration_error(predictions.scores, labels)}
         if probabilities is not None:
             errors["ece_after"] = expected_calibration_error(probabilities, labels)
-        classes = class_scores(predictions, clips, cuts, probabilities)
-        timed = self.timed(predictions, clips)
-        if timed is not None:
-            share = None if thresholds is None else thresholds.segment_share
-            found, by_class = sound_event_scores(
-                timed, cuts, 1.0 if share is None else share, clips.seconds
-            )
-            metrics |= {name: finite(value) for name, value in found.items()}
-            classes |= {name: by_name(values, clips) for name, values in by_class.items()}
+        names = clips.vocabulary.names
+        classes = class_scores(predictions.scores, labels, cuts, names, probabilities)
+        if isinstance(clips, ScoredClips):
+            classes |= class_gains(predictions.scores, labels, clips, predictions.rows)
+        found, of_events = self._event_scores(predictions, clips, cuts, thresholds)
+        metrics, classes = metrics | found, classes | of_events
         known, lists = by_ontology(predictions.scores, labels, clips, config)
         metrics |= known
         counted = sum(area is not None for area in classes["auc"].values())
-        ranked = {"classes": len(clips.vocabulary), "counted": counted}
+        ranked = {"classes": len(names), "counted": counted}
         return SplitReport(
             metrics=metrics, classes=classes, calibration=errors, ranked=ranked, ontology=lists
+        )
+
+    def _event_scores(
+        self, tags: Tags, clips: ClipSource, cuts: Values, thresholds: Thresholds | None
+    ) -> tuple[dict[str, float | None], ByClass]:
+        """Return the scores of detection and those of each class; none without a timeline."""
+        timed = self.timed(tags, clips)
+        if timed is None:
+            return {}, {}
+        share = None if thresholds is None else thresholds.segment_share
+        found, by_class = sound_event_scores(
+            timed, cuts, 1.0 if share is None else share, clips.seconds
+        )
+        names = clips.vocabulary.names
+        return (
+            {name: finite(value) for name, value in found.items()},
+            {name: by_name(values, names) for name, values in by_class.items()},
         )
 
     def written_splits(self, clips: ClipSource) -> list[str]:
@@ -316,47 +332,6 @@ def probabilities_of(
     if thresholds is None or thresholds.calibration is None:
         return None
     return calibrated(scores, thresholds.calibration)
-
-
-def class_scores(
-    tags: Tags,
-    data: ClipSource,
-    thresholds: Values,
-    probabilities: NDArray[np.float64] | None = None,
-) -> dict[str, dict[str, float | None]]:
-    """Return what is known of each class: clips with it, F1, AP, ROC AUC, d', calibration error.
-
-    The error is that of the `probabilities` [N, C], or of the scores without them. None where a
-    score is undefined.
-    """
-    labels, predicted = truth(tags, data), tags.scores >= thresholds
-    below = predicted.sum(axis=0) + labels.sum(axis=0)
-    f1 = np.where(below > 0, 2 * (predicted & labels).sum(axis=0) / np.maximum(below, 1), np.nan)
-    auc = roc_auc(tags.scores, labels)
-    said = tags.scores if probabilities is None else probabilities
-    columns = {
-        "support": labels.sum(axis=0),
-        "f1": f1,
-        "ap": average_precision(tags.scores, labels),
-        "auc": auc,
-        "dprime": np.array([d_prime(value) for value in auc]),
-        "ece": np.array(
-            [expected_calibration_error(*pair) for pair in zip(said.T, labels.T, strict=True)]
-        ),
-    }
-    return {name: by_name(values, data) for name, values in columns.items()}
-
-
-def by_name(values: NDArray[Any], data: ClipSource) -> dict[str, float | None]:
-    """Return values of each class, [C], by its name; None for one that is not finite."""
-    return {
-        label: finite(value) for label, value in zip(data.vocabulary.names, values, strict=True)
-    }
-
-
-def finite(value: float) -> float | None:
-    """Return a number; None for one that is not finite."""
-    return float(value) if np.isfinite(value) else None
 
 
 def cut_values(thresholds: Thresholds | None, classes: int) -> Values:

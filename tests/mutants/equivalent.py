@@ -50,7 +50,7 @@ EQUIVALENT: Sequence[Equivalent] = (
         "where `total` is 1 there is no hit, and 0 / 2 is 0 / 1",
     ),
     Equivalent(
-        "models/tasks/tagging.py",
+        "models/tasks/class_scores.py",
         "f1 = np.where(below > 0, 2 * (predicted & labels).sum(axis=0) / np.maximum(below, 1), "
         "np.nan)",
         "1", "2", "where `below` is 1 there is no hit, and 0 / 2 is 0 / 1",
@@ -104,13 +104,13 @@ EQUIVALENT: Sequence[Equivalent] = (
         "True", "False", "every pair has two: `strict` guards against bugs",
     ),
     Equivalent(
-        "models/tasks/tagging.py",
+        "models/tasks/class_scores.py",
         "[expected_calibration_error(*pair) for pair in zip(said.T, labels.T, strict=True)]",
         "True", "False", "both have one row per class: `strict` guards against bugs",
     ),
     Equivalent(
-        "models/tasks/tagging.py",
-        "label: finite(value) for label, value in zip(data.vocabulary.names, values, strict=True)",
+        "models/tasks/class_scores.py",
+        "return {label: finite(value) for label, value in zip(names, values, strict=True)}",
         "True", "False", "both have one entry per class: `strict` guards against bugs",
     ),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from models.data.clips import ClipData, open_clips
 from models.metrics import micro_scores
 from models.tasks import tagging, thresholds
 from models.tasks.calibration import calibrated
+from models.tasks.class_scores import class_scores
 from models.tasks.tagging import Tags
 from models.tasks.thresholds import best_threshold, class_thresholds, global_threshold
 from tests.places import GOLDENS
@@ -116,7 +117,9 @@ def test_settings_choose_the_rule(clips: ClipData) -> None:
 def test_class_scores_name_the_classes_that_cannot_be_scored(clips: ClipData) -> None:
     scores = np.zeros((66, 4), np.float32)
     tags = Tags(rows=clips.rows("test"), scores=scores[:14])
-    found = tagging.class_scores(tags, clips, np.full(4, 0.5))
+    found = class_scores(
+        tags.scores, tagging.truth(tags, clips), np.full(4, 0.5), clips.vocabulary.names
+    )
     assert set(found) == {"support", "f1", "ap", "auc", "dprime", "ece"}
     labels = clips.labels[tags.rows].bool()
     assert list(found["support"].values()) == labels.sum(dim=0).tolist()

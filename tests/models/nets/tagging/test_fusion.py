@@ -217,6 +217,13 @@ def test_fusion_beats_the_better_model_and_scores_again_alike(
         for folder in singles.values()
     )
     assert found["map"] > best + 0.03
+    report = json.loads((tmp_path / "results.json").read_text())["classes"]["test"]
+    for label in data.vocabulary.names:
+        single = max(report["audio_ap"][label], report["visual_ap"][label])
+        assert report["gain"][label] == pytest.approx(report["ap"][label] - single)
+        assert report["gain_low"][label] <= report["gain"][label] <= report["gain_high"][label]
+    page = (tmp_path / "report.html").read_text()
+    assert all(head in page for head in ("audio_ap", "gain_low", "gain_high"))
     evaluate.main(["--run", str(tmp_path)])
     again = json.loads((tmp_path / "evaluation-test.json").read_text())
     assert again["metrics"]["test"] == pytest.approx(found)
