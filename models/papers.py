@@ -144,8 +144,7 @@ def rows(
             for name in names
         ]
         subsets = ", ".join(sorted({results.subset_id for results in ours}))
-        count = ours[0].features["clips"].get("test", 0)
-        source = f"ours, {len(ours)} seeds, {count} test clips, subset {subsets}"
+        source = f"ours, {len(ours)} seeds, {_tested(ours[0])} test clips, subset {subsets}"
         lines.append(_line([f"`{experiment.name}`", source, *cells]))
     return lines
 
@@ -156,9 +155,10 @@ BOARD = """\
 Which second of a clip holds which event, heard or seen, learnt from labels of whole clips: the
 systems by year, with segment-level (seg) and event-level (ev) Type@AV on LLP as papers print it, in
 per cent. *Demo* is ours on the demo world with seeded weights, mean and standard deviation over
-seeds: it says whether a net learns, and does not stand beside a paper's number. *Real* is ours on
-LLP's own features, from runs without a caveat, with the 95 % bootstrap interval over test clips;
-without such runs it is empty. Every number of the papers is in [papers.md](papers.md).
+seeds: it says whether a net learns, and does not stand beside a paper's number. *Reproduced* is
+ours on a store of LLP's own features, from runs without a caveat: mean over seeds, the 95 %
+bootstrap interval over test clips, and how many of the test clips the store has; without such runs
+it is empty. Every number of the papers is in [papers.md](papers.md).
 `python -m models.papers --runs runs` writes this page.
 """
 HEADS = (
@@ -169,7 +169,7 @@ HEADS = (
     "ev Type",
     "demo seg",
     "demo ev",
-    "real seg",
+    "reproduced seg",
     "command",
 )
 TYPES = ("segment_type_av", "event_type_av")
@@ -244,9 +244,16 @@ def _real(runs: "Sequence[RunResults]") -> str:
     mean = sum(run.reports["test"].metrics[TYPES[0]] or 0.0 for run in runs) / len(runs)
     interval = (report.intervals or {}).get(TYPES[0])
     between = "" if interval is None else f" [{interval[0]:.1f}, {interval[1]:.1f}]"
-    return (
-        f"{mean:.1f}{between}, {len(runs)} seeds, {runs[0].features['clips'].get('test', 0)} clips"
-    )
+    seeds = f"{len(runs)} seed{'s' * (len(runs) > 1)}"
+    return f"{mean:.1f}{between}, {seeds}, {_tested(runs[0])} clips"
+
+
+def _tested(results: "RunResults") -> str:
+    """Return how many test clips were scored, and of how many where the store says so."""
+    count: int = results.features["clips"].get("test", 0)
+    shares = (results.features.get("coverage") or {}).get("splits", {})
+    of_all = f" of {shares['test']['clips']:,}" if "test" in shares else ""
+    return f"{count:,}{of_all}"
 
 
 def year_of(card: ModelCard) -> int:

@@ -259,8 +259,10 @@ CARD = ModelCard(
         ),
     ),
     differences=(
-        "The stage that makes the labels, a transformer pre-trained on UnAV-100, is not built; "
-        "labels come from the store's table pseudo_labels.",
+        "The stage that makes the labels is not built: a transformer over CLIP and CLAP features, "
+        "which is trained on those of UnAV-100, 10,790 videos of any length, and then runs over "
+        "LLP's. Its authors publish its code and those features; their page names neither its "
+        "weights nor its labels. Labels come from the store's table pseudo_labels.",
         "Scores of the table are already cut at the class's threshold, so a class without one is "
         "the teacher's matter.",
         "Of epochs with equal validation scores the later is kept, in the authors' program the "

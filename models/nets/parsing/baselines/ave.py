@@ -6,7 +6,9 @@ Authors' code: https://github.com/YapengTian/AVE-ECCV18
 Differences: see `CARD.differences`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,16 +17,33 @@ from models.contract.batch import Batch, Outputs
 from models.contract.bounds import Rate, Size
 from models.contract.card import Departure, Experiment, ModelCard, PaperRow, five
 from models.contract.config import TrainConfig
+from models.data.source import ClipSource
 from models.nets.losses import clip_loss, guided_terms, modality_targets, with_total
 from models.nets.parsing.layers import VisualFusion
+from models.nets.small_sets import settings_for_few
 from models.tasks.parsing import Parsing
 from models.training.method import NetMethod
+
+SMALL_SET = 500
+"""With fewer training clips than this, and none of `TRAINING` given, settings are those for small
+sets."""
+SMALL_SETTINGS: Mapping[str, Any] = {
+    "hidden": 64, "batch_size": 8, "epochs": 60, "decay_every": 40, "keep": "last",
+}  # fmt: skip
+"""Those settings: with the paper's, a few hundred clips bring so few steps that the net predicts
+next to nothing (docs/avvp.md)."""
+TRAINING = ("learning_rate", "decay_factor", "schedule", "weight_decay", *SMALL_SETTINGS)
+"""Settings of which one that is not the paper's says that the user has chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(TrainConfig):
     """AVE on LLP."""
 
+    small: Literal["auto", "yes", "no"] = "auto"
+    """Settings for few training clips in place of the paper's: auto takes them below 500 training
+    clips when no setting of the training is given, yes takes them where none is given, no takes
+    the paper's."""
     epochs: Size = 250
     """Number of epochs."""
     batch_size: Size = 64
@@ -87,6 +106,14 @@ class Loss(nn.Module):
         return with_total({"video": clip_loss(outputs.clip, batch.labels), **terms})
 
 
+def adapt(config: Config, data: ClipSource) -> Config:
+    """Return the settings with those for small sets, when there are few training clips."""
+    return settings_for_few(
+        config, data, below=SMALL_SET, settings=SMALL_SETTINGS, chosen_by=TRAINING,
+        otherwise="the paper's way",
+    )  # fmt: skip
+
+
 CARD = ModelCard(
     name="ave",
     title="Audio-visual event localization in unconstrained videos",
@@ -120,6 +147,8 @@ CARD = ModelCard(
         ),
     ),
     differences=(
+        "With fewer than 500 training clips, and --small auto, the net is narrower, batches are "
+        "smaller and the last epoch is kept.",
         "LLP's features have no map of regions, so there is no audio-guided attention over them.",
         "The audio and visual branches, the sigmoid and the maximum over time of each head are "
         "ours: the paper says only that the baseline was adapted.",
@@ -136,4 +165,4 @@ CARD = ModelCard(
     ),
 )
 
-METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss)
+METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss, adapt=adapt)

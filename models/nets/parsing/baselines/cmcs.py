@@ -7,8 +7,9 @@ Authors' code: https://github.com/Finspire13/CMCS-Temporal-Action-Localization
 Differences: see `CARD.differences`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,16 +19,33 @@ from models.contract.batch import Batch, Outputs
 from models.contract.bounds import AtLeast, Dropout, Rate, Size, Weight
 from models.contract.card import Departure, Experiment, ModelCard, PaperRow
 from models.contract.config import TrainConfig
+from models.data.source import ClipSource
 from models.nets.losses import clip_loss, with_total
 from models.nets.parsing.layers import VisualFusion
+from models.nets.small_sets import settings_for_few
 from models.tasks.parsing import Parsing
 from models.training.method import NetMethod
+
+SMALL_SET = 500
+"""With fewer training clips than this, and none of `TRAINING` given, settings are those for small
+sets."""
+SMALL_SETTINGS: Mapping[str, Any] = {
+    "hidden": 64, "learning_rate": 1e-3, "batch_size": 8, "epochs": 60, "keep": "last",
+}  # fmt: skip
+"""Those settings: with the paper's, a few hundred clips bring so few steps that the net predicts
+next to nothing (docs/avvp.md)."""
+TRAINING = ("decay_factor", "schedule", "weight_decay", "dropout", *SMALL_SETTINGS)
+"""Settings of which one that is not the paper's says that the user has chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(TrainConfig):
     """CMCS on LLP's visual features."""
 
+    small: Literal["auto", "yes", "no"] = "auto"
+    """Settings for few training clips in place of the paper's: auto takes them below 500 training
+    clips when no setting of the training is given, yes takes them where none is given, no takes
+    the paper's."""
     epochs: Size = 36
     """About the authors' 15,000 steps of 24 clips on LLP's 10,000 training clips."""
     batch_size: Size = 24
@@ -121,6 +139,14 @@ def imbalance(branches: Tensor) -> Tensor:
     return (strength - strength.mean(dim=1, keepdim=True)).abs().mean()
 
 
+def adapt(config: Config, data: ClipSource) -> Config:
+    """Return the settings with those for small sets, when there are few training clips."""
+    return settings_for_few(
+        config, data, below=SMALL_SET, settings=SMALL_SETTINGS, chosen_by=TRAINING,
+        otherwise="the paper's way",
+    )  # fmt: skip
+
+
 CARD = ModelCard(
     name="cmcs",
     title="Completeness Modeling and Context Separation for Weakly Supervised Temporal Action "
@@ -147,6 +173,8 @@ CARD = ModelCard(
         ),
     ),
     differences=(
+        "With fewer than 500 training clips, and --small auto, the net is narrower, batches are "
+        "smaller and the last epoch is kept.",
         "LLP clips have several labels: sigmoid and binary cross-entropy replace the softmax over "
         "classes, and there is no background class.",
         "The input is HAN's fused visual feature, seconds are decided at probability 0.5, and the "
@@ -160,4 +188,4 @@ CARD = ModelCard(
     ),
 )
 
-METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss)
+METHOD = NetMethod[Config](card=CARD, config=Config, build=Model, loss=Loss, adapt=adapt)

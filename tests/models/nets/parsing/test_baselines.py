@@ -1,11 +1,15 @@
 """The three baselines of the parsing benchmark: their own definitions."""
 
+import logging
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
+from models.data.clips import open_clips
 from models.nets.parsing.baselines import ave, cmcs, talnet
 from tests.models.batches import make_batch
 
@@ -60,3 +64,19 @@ def test_ave_takes_the_maximum_over_time() -> None:
     assert outputs.visual is not None
     torch.testing.assert_close(outputs.clip_audio, outputs.audio.amax(dim=1))
     torch.testing.assert_close(outputs.clip_visual, outputs.visual.amax(dim=1))
+
+
+@pytest.mark.parametrize("net", [ave, cmcs])
+def test_few_clips_take_smaller_batches_and_say_so(
+    net: ModuleType, small_store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    clips = open_clips(small_store, net.CARD.needs)
+    config = net.METHOD.adapt(net.Config(), clips)
+    assert config == net.Config(**net.SMALL_SETTINGS)
+    assert config.batch_size < net.Config().batch_size
+    assert "training clips are few: hidden 64," in caplog.text
+    for given in ({"small": "no"}, {"epochs": 3}, {"weight_decay": 0.1, "keep": "last"}):
+        assert net.METHOD.adapt(net.Config(**given), clips) == net.Config(**given)
+    enough = replace(clips, splits=np.full(net.SMALL_SET, "train"))
+    assert net.METHOD.adapt(net.Config(), enough) == net.Config()

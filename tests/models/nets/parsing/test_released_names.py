@@ -14,7 +14,8 @@ TEACHERS = ("audio_reference.", "visual_reference.", "hear.", "see.")
     ("name", "file"),
     [
         ("jomold", "jomold"), ("mm_pyramid", "mm_pyramid"), ("valor", "valor"),
-        ("valor+", "valor_plus"), ("uwav", "uwav"), ("coleaf", "coleaf"),
+        ("valor+", "valor_plus"), ("valor++", "valor_plus_plus"), ("uwav", "uwav"),
+        ("coleaf", "coleaf"),
     ],
 )  # fmt: skip
 def test_authors_tensors_are_ours_or_listed_as_unused(name: str, file: str) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from models import train
 from models.contract.config import TrainConfig
@@ -11,19 +12,28 @@ from models.nets.parsing import valor
 from models.registry import find, load
 from models.training.results import RunResults
 from schemas import UsageError
+from tests.models.batches import by_formula
 from tests.models.data.test_pseudo_labels import labels_of
 from tests.models.nets.parsing.authors import check_step, golden, scored_batch
 from tests.stores.parsing import ParsingRows
 
+FILES = [("valor", "valor"), ("valor+", "valor_plus"), ("valor++", "valor_plus_plus")]
 
-@pytest.mark.parametrize(("name", "file"), [("valor", "valor"), ("valor+", "valor_plus")])
+
+@pytest.mark.parametrize(("name", "file"), FILES)
 def test_outputs_loss_gradients_and_step_are_those_of_the_authors_code(
     name: str, file: str
 ) -> None:
     config = valor.Config.from_json({**find(name)[1].settings, "dropout": 0.0})
     numbers = golden(file)
     net, loss = valor.Model(config), valor.Loss(config)
-    check_step(numbers, net, loss, config, scored_batch(numbers))
+    batch = scored_batch(numbers)
+    more = {
+        feature: by_formula(index, torch.Size((3, 10, width)), 1.0).double()
+        for index, (feature, width) in enumerate((("clap", 512), ("clip", 768)), 110)
+    }
+    batch = replace(batch, features={**batch.features, **more})
+    check_step(numbers, net, loss, config, batch)
 
 
 def test_learning_rate_warms_up_and_falls_to_its_floor() -> None:
