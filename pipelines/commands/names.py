@@ -39,6 +39,11 @@ COMMANDS = {
         "which clips a store holds, and which two labs share",
         loads="",
     ),
+    "export": Command(
+        "pipelines.commands.exchange.export_command",
+        "a store in a form that other programs read",
+        loads="",
+    ),
     "import-npy": Command(
         "pipelines.commands.import_npy", "published .npy features of LLP to tables"
     ),

@@ -18,6 +18,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "plan": ("--dataset", "folder", "--annotations", "{folder}/none"),
     "validate": ("{folder}/none",),
     "recipes": ("{folder}/none",),
+    "export": ("{folder}/none", "--to", "npy", "--out", "{folder}/data"),
     "import-npy": ("--annotations", "{folder}/none", "--npy", "{folder}/none"),
     "compare": ("{folder}/none", "--npy", "{folder}/none"),
 }

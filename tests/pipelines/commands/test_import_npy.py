@@ -77,6 +77,34 @@ def test_features_are_those_of_the_files(
     assert beam("validate", out).returncode == 0
 
 
+def test_export_gives_the_files_that_were_imported(
+    beam: Beam, annotations: Path, published: dict[str, Path], tmp_path: Path
+) -> None:
+    store, out = tmp_path / "store", tmp_path / "data"
+    done = beam(*words(annotations, published, store), "--resnet152-frames", "keep")
+    assert done.returncode == 0, done.stderr
+    done = beam("export", store, "--to", "npy", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "1 failed" in done.stdout
+    assert "8 times" not in done.stdout
+    for name, folder in (
+        ("vggish", "vggish"),
+        ("resnet152", "res152"),
+        ("r2plus1d", "r2plus1d_18"),
+    ):
+        for file in published[name].iterdir():
+            np.testing.assert_array_equal(
+                np.load(file), np.load(out / "feats" / folder / file.name)
+            )
+    for file in annotations.iterdir():
+        if file.name != "AVVP_test_pd.csv":  # its clip has no features
+            assert (out / file.name).read_text() == file.read_text()
+    again = tmp_path / "again"
+    more = ("--out", again, "--resnet152-frames", "keep")
+    assert beam("import-npy", "--annotations", out, "--npy", out / "feats", *more).returncode == 0
+    same_rows(store, again, ("clips", "snippets"))
+
+
 def test_second_import_adds_what_arrived(
     beam: Beam, annotations: Path, published: dict[str, Path], tmp_path: Path
 ) -> None:
