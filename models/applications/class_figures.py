@@ -1,5 +1,6 @@
 """Figures of `models.applications.class_analysis`: data and axes in, axes out."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,12 @@ def plot_bubbles(analysis: ClassAnalysis, ax: Axes) -> Axes:
     )  # fmt: skip
     for index in np.argsort(-np.abs(gain))[:NAMED]:
         name = figures.literal(analysis.names[seen[index]], 30)
-        ax.annotate(name, (audio[index], visual[index]), fontsize=7).set_in_layout(False)
+        left = audio[index] > 70  # the name stays within the axes, and outside its dot
+        radius = math.sqrt(12 + 18 * abs(gain[index])) / 2 + 1
+        ax.annotate(
+            name, (audio[index], visual[index]), (-radius if left else radius, 0), fontsize=7,
+            textcoords="offset points", ha="right" if left else "left", va="center",
+        ).set_in_layout(False)  # fmt: skip
     ax.plot([0, 100], [0, 100], color="lightgrey", zorder=0)
     ax.set_xlabel("AP of the audio model, per cent")
     ax.set_ylabel("AP of the visual model, per cent")
