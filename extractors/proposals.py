@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from extractors.base import Array, LoadOptions, finite
+from extractors.base import Array, LoadOptions, NotLoadedError, finite
 from extractors.frames import FrameExtractor, batches, resized, scaled_size
 from extractors.nets.weights import WEIGHTS, find_weights
 from extractors.regions.choice import WHOLE_FRAME, spread_boxes, whole_frame
 from extractors.regions.edgeboxes import BEST, SPREAD, edge_boxes
+from extractors.regions.rpn import RegionNet, region_net
 from extractors.regions.selective_search import selective_search
 from extractors.resnet152 import normalised
 from schemas.media import ClipMedia, Proposals
@@ -66,18 +67,22 @@ class RegionProposals(FrameExtractor):
     def __init__(self, recipe: Recipe = RECIPES["llp-eccv20"]) -> None:
         super().__init__(recipe)
         self._edge_model: str | None = None
-        self._edge_hash: dict[str, str] = {}
+        self._region_net: RegionNet | None = None
+        self._box_hashes: Mapping[str, str] = {}
 
     @property
     def provenance(self) -> Mapping[str, str]:
         """sha256 of each weight file, or `seeded:<n>`."""
-        return {**super().provenance, **self._edge_hash}
+        return {**super().provenance, **self._box_hashes}
 
     def open(self, options: LoadOptions) -> None:
-        """Take the net, and the model of structured edges where the recipe wants it."""
+        """Take the net, and what else boxes come from: structured edges, or a net of their own."""
         if self.recipe.proposals_edges == "structured":
-            path, self._edge_hash = find_weights(WEIGHTS["structured_edges"], options.weights_dir)
+            path, self._box_hashes = find_weights(WEIGHTS["structured_edges"], options.weights_dir)
             self._edge_model = str(path)
+        if self.recipe.proposals_source == "rpn":
+            self._region_net = region_net(options)
+            self._box_hashes = {**self._box_hashes, **self._region_net.provenance}
         super().open(options)
 
     def frame_offsets(self, per_snippet: int) -> Sequence[int]:
@@ -96,7 +101,9 @@ class RegionProposals(FrameExtractor):
         recipe = self.recipe
         most, spread = recipe.proposals_per_snippet, recipe.proposals_choice == "spread"
         candidates = CANDIDATES if spread else most
-        if recipe.proposals_source == "selective-search":
+        if recipe.proposals_source == "rpn":
+            boxes, score = self._regions(frame, candidates)
+        elif recipe.proposals_source == "selective-search":
             boxes, score = selective_search(frame, candidates)
         else:
             settings = SPREAD if spread else BEST
@@ -104,6 +111,11 @@ class RegionProposals(FrameExtractor):
         if spread:
             return spread_boxes(boxes, score, most, recipe.proposals_overlap)
         return (boxes, score) if len(boxes) else whole_frame()
+
+    def _regions(self, frame: NDArray[np.uint8], most: int) -> tuple[Array, Array]:
+        if self._region_net is None:
+            raise NotLoadedError(self.name)
+        return self._region_net.find(frame, most)
 
     def compute(self, seconds: Sequence[Sequence[_FrameBoxes]]) -> list[tuple[_FrameBoxes, Array]]:
         """Return each frame's boxes with their features [P, 1, 2048]; [P, 2, 2048] with context."""

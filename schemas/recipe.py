@@ -76,8 +76,8 @@ class Recipe:
     """Apply AudioSet's PCA and 8-bit quantisation to VGGish."""
     proposals_per_snippet: int = 10
     """Boxes kept for each second's middle frame."""
-    proposals_source: Literal["edgeboxes", "selective-search"] = "edgeboxes"
-    """Where boxes come from: EdgeBoxes, or selective search."""
+    proposals_source: Literal["edgeboxes", "selective-search", "rpn"] = "edgeboxes"
+    """Where boxes come from: EdgeBoxes, selective search, or a trained region proposal network."""
     proposals_choice: Literal["spread", "best"] = "spread"
     """Which boxes are kept: of several hundred those that do not overlap much, of every size, with
     the whole frame among them; or the best of the source, as before there was a choice."""

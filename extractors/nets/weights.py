@@ -45,6 +45,11 @@ WEIGHTS = {
         "https://huggingface.co/laion/clap-htsat-fused/resolve/main/",
         holds=("config.json", "pytorch_model.bin", "vocab.json", "merges.txt"),
     ),
+    "fasterrcnn": PublishedFile(
+        "fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
+        "https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth",
+        "258fb6c6",
+    ),
     "structured_edges": PublishedFile(
         "model.yml.gz",
         "https://github.com/opencv/opencv_extra/raw/4.x/testdata/cv/ximgproc/model.yml.gz",
@@ -88,4 +93,6 @@ def weights_of(recipe: Recipe) -> list[PublishedFile]:
         names.add("vggish_pca")
     if recipe.proposals_edges == "structured" and "proposals" in recipe.extractors:
         names.add("structured_edges")
+    if recipe.proposals_source == "rpn" and "proposals" in recipe.extractors:
+        names.add("fasterrcnn")
     return [WEIGHTS[name] for name in sorted(names)]

@@ -33,8 +33,9 @@ class Options(ClipOptions):
     """Store the mean of a second's 8 ResNet-152 vectors, or each of them."""
     proposals: Annotated[int, AtLeast(1)] = 10
     """Region proposals per second."""
-    proposals_source: Literal["edgeboxes", "selective-search"] = "edgeboxes"
-    """Where region proposals come from."""
+    proposals_source: Literal["edgeboxes", "selective-search", "rpn"] = "edgeboxes"
+    """Where region proposals come from; rpn is Faster R-CNN's region proposal network, trained on
+    COCO."""
     proposals_choice: Literal["spread", "best"] = "spread"
     """Which are kept: of 400 those that overlap little, of every size, the whole frame among them;
     or simply the best, as in stores of before."""
