@@ -55,7 +55,7 @@ def packages_folder(version: str) -> Path:
     if not _VERSION.fullmatch(version):
         raise UsageError(
             f"--yt-dlp {printable(version, 50)} is no version of yt-dlp; give one such as "
-            "2026.10.26, or of a nightly 2026.11.20.232812.dev0"
+            "2026.10.26, or of a nightly 2026.10.26.220202.dev0"
         )
     folder = cache_folder() / "yt-dlp" / version
     folder.parent.mkdir(parents=True, exist_ok=True)
