@@ -62,7 +62,7 @@ def youtube(clips: Path, folder: Path, *more: str) -> list[str]:
 
 
 def test_faults_of_fragments(site: Site, hls: Path, tmp_path: Path, download: Download) -> None:
-    found = fetch_with_faults(site, hls, tmp_path, download, good=58, each=8)
+    found = fetch_with_faults(site, hls, tmp_path, download, good=58, each=8, n_slow=1)
     total = counts(tmp_path / "media")
     note("faults_fragments", {
         "clips": total["clips_in"], "done": total["clips_done"],
