@@ -44,6 +44,9 @@ COMMANDS = {
         "a store in a form that other programs read",
         loads="",
     ),
+    "import": Command(
+        "pipelines.commands.exchange.import_command", "an export back to a feature store"
+    ),
     "import-npy": Command(
         "pipelines.commands.import_npy", "published .npy features of LLP to tables"
     ),

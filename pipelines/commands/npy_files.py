@@ -53,23 +53,32 @@ def read_features(path: Path, shape: Sequence[int | None]) -> Array:
         raise KnownError(Reason.NOT_FOUND, f"no {name}")
     try:
         with path.open("rb") as file:
-            found, fortran, kind = _read_header(file, name)
-            _check_header(name, found, kind, shape)
-            size = os.fstat(file.fileno()).st_size - file.tell()
-            expected = math.prod(found) * kind.itemsize
-            if size != expected:
-                raise KnownError(
-                    Reason.CORRUPT,
-                    f"{name} has {size} bytes of data, its header says {expected}",
-                )
-            flat = np.fromfile(file, kind)
+            stored = read_array(file, os.fstat(file.fileno()).st_size, name, shape)
     except OSError as error:
         raise KnownError(Reason.CORRUPT, f"{name} cannot be read: {error.strerror}") from None
     with np.errstate(over="ignore", invalid="ignore"):
-        array = flat.reshape(found, order="F" if fortran else "C").astype(np.float32, order="C")
+        array = stored.astype(np.float32, order="C")
     if not np.isfinite(array).all():
         raise KnownError(Reason.NOT_FINITE, f"{name} holds numbers that float32 cannot hold")
     return array
+
+
+def read_array(
+    file: BinaryIO, size: int, name: str, shape: Sequence[int | None]
+) -> NDArray[np.generic]:
+    """Read the array of a `.npy` file that is open at its start and has `size` bytes.
+
+    Errors as for `read_features`, which names the file `name` in them.
+    """
+    found, fortran, kind = _read_header(file, name)
+    _check_header(name, found, kind, shape)
+    there, expected = size - file.tell(), math.prod(found) * kind.itemsize
+    if there != expected:
+        raise KnownError(
+            Reason.CORRUPT, f"{name} has {there} bytes of data, its header says {expected}"
+        )
+    flat = np.frombuffer(file.read(expected), kind)
+    return flat.reshape(found, order="F" if fortran else "C")
 
 
 def _read_header(file: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:

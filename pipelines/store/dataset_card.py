@@ -5,7 +5,7 @@ the folder and on a hub that it was uploaded to. What stands behind `END` is the
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -19,6 +19,10 @@ MOST_FILES = 1000
 """With more parts than this the card names a table's folder; `beam run pack` makes them fewer."""
 SPLIT = "train"
 """The one split that a hub's viewer sees; the data set's own is column `split` of `clips`."""
+_ONE_SPLIT = (
+    f"Every table is one config with the one split `{SPLIT}`; the data set's own splits are\n"
+    "column `split` of `clips`."
+)
 
 
 def write_card(store: str, manifest: Mapping[str, Any]) -> None:
@@ -30,8 +34,22 @@ def write_card(store: str, manifest: Mapping[str, Any]) -> None:
         if not found:
             return
     rows = _count_rows(store, manifest)
-    text = "\n".join([*_head(manifest, rows), *_body(manifest, rows), END]) + rest
-    files.write(path, text.encode())
+    tables = {name: manifest["tables"][name] for name in rows}
+    named = sum(map(len, tables.values())) <= MOST_FILES
+    by_split = {
+        name: {SPLIT: paths if named else [f"{name}/*.parquet"]} for name, paths in tables.items()
+    }
+    files.write(path, (card_text(manifest, rows, by_split, _ONE_SPLIT) + rest).encode())
+
+
+def card_text(
+    manifest: Mapping[str, Any],
+    rows: Mapping[str, int],
+    paths: Mapping[str, Mapping[str, Sequence[str]]],
+    about_splits: str,
+) -> str:
+    """Return a card up to `END`: `paths` are the files of each table by split, `rows` its rows."""
+    return "\n".join([*_head(manifest, paths), *_body(manifest, rows, about_splits), END])
 
 
 def _count_rows(store: str, manifest: Mapping[str, Any]) -> dict[str, int]:
@@ -49,27 +67,26 @@ def _part_rows(store: str, path: str) -> int:
         return int(pq.ParquetFile(part).metadata.num_rows)
 
 
-def _head(manifest: Mapping[str, Any], rows: Mapping[str, int]) -> Iterator[str]:
+def _head(
+    manifest: Mapping[str, Any], paths: Mapping[str, Mapping[str, Sequence[str]]]
+) -> Iterator[str]:
     """Yield the YAML of the card; its strings are written as JSON, which YAML reads."""
-    tables = {name: manifest["tables"][name] for name in rows}
-    named = sum(map(len, tables.values())) <= MOST_FILES
     yield "---"
     yield f"pretty_name: {json.dumps(_title(manifest))}"
     yield "configs:"
-    for name, paths in tables.items():
+    for name, by_split in paths.items():
         yield f"- config_name: {name}"
         if name == "clips":
             yield "  default: true"
         yield "  data_files:"
-        yield f"  - split: {SPLIT}"
-        yield "    path:"
-        yield from (
-            f"    - {json.dumps(path)}" for path in (paths if named else [f"{name}/*.parquet"])
-        )
+        for split, files_of in by_split.items():
+            yield f"  - split: {split}"
+            yield "    path:"
+            yield from (f"    - {json.dumps(path)}" for path in files_of)
     yield "---"
 
 
-def _body(manifest: Mapping[str, Any], rows: Mapping[str, int]) -> Iterator[str]:
+def _body(manifest: Mapping[str, Any], rows: Mapping[str, int], about_splits: str) -> Iterator[str]:
     recipe, counts = manifest["recipe"], manifest["counts"]
     yield f"# {_title(manifest)}"
     yield ""
@@ -85,8 +102,7 @@ def _body(manifest: Mapping[str, Any], rows: Mapping[str, int]) -> Iterator[str]
     yield 'clips = load_dataset(FOLDER_OR_HUB_NAME, "clips", split="train")'
     yield "```"
     yield ""
-    yield f"Every table is one config with the one split `{SPLIT}`; the data set's own splits are"
-    yield "column `split` of `clips`."
+    yield about_splits
     yield ""
     yield "| table | rows |"
     yield "|---|---|"

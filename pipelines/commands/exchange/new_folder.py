@@ -8,8 +8,8 @@ from pathlib import Path
 
 from schemas import JobError, UsageError
 
-TEMPORARY = ".tmp-"
-"""How the name of a folder begins that is still being filled."""
+TEMPORARY = ".new-"
+"""How the name of a folder begins that is still being filled; no store takes it for a leftover."""
 
 
 @contextmanager

@@ -1,13 +1,16 @@
 """The clips of a feature store one after the other, each with its rows of every table."""
 
+import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipelines.store.parquet import parquet_settings
 from schemas import JobError, StoreManifest, TableName
 from schemas.labels import PSEUDO_LABELS
 from schemas.messages import printable
@@ -17,6 +20,9 @@ ClipRows = dict[TableName, pa.Table]
 
 WHOLE_TABLES: tuple[TableName, ...] = ("failures", "events", PSEUDO_LABELS)
 """Tables that a store has in one piece, also for clips without rows elsewhere."""
+_OF_FILES = frozenset(
+    {"schema_version", "tables", "subset_id", "sha256", "receipts_sha256", "shards"}
+)
 _ROWS_AT_ONCE = 256
 
 
@@ -52,8 +58,41 @@ def read_clips(
 
 def read_whole(manifest: StoreManifest, table: TableName) -> pa.Table | None:
     """Return a table in one piece, None where the store has none; `JobError` for a damaged one."""
-    batches = list(_read_batches(manifest.paths(table), ()))
-    return pa.Table.from_batches(batches) if batches else None
+    paths = manifest.paths(table)
+    batches = list(_read_batches(paths, ()))
+    if batches:
+        return pa.Table.from_batches(batches)
+    return pq.read_schema(paths[0]).empty_table() if paths else None
+
+
+def facts_of(manifest: StoreManifest) -> dict[str, Any]:
+    """Return what a manifest says of clips and features, without what it says of its files."""
+    return {name: value for name, value in manifest.data.items() if name not in _OF_FILES}
+
+
+def beside(manifest: StoreManifest) -> list[str]:
+    """Return the names of the pages of coverage that lie beside a manifest."""
+    return [name for name in ("coverage.json", "coverage.md") if (manifest.root / name).is_file()]
+
+
+def whole_path(table: TableName) -> str:
+    """Return where an export keeps a table in one piece."""
+    return f"{table}/whole.parquet"
+
+
+def write_whole_tables(manifest: StoreManifest, folder: Path) -> dict[TableName, int]:
+    """Copy the tables in one piece and the pages of coverage; return the tables' rows."""
+    rows = {}
+    for name in WHOLE_TABLES:
+        table = read_whole(manifest, name)
+        if table is not None:
+            (folder / name).mkdir()
+            path = folder / whole_path(name)
+            pq.write_table(table, path, **parquet_settings(table.schema))
+            rows[name] = table.num_rows
+    for name in beside(manifest):
+        shutil.copyfile(manifest.root / name, folder / name)
+    return rows
 
 
 def _read_batches(paths: Sequence[Path], columns: Collection[str]) -> Iterator[pa.RecordBatch]:

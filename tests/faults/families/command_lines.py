@@ -19,6 +19,7 @@ BASES: dict[str, tuple[str, ...]] = {
     "validate": ("{folder}/none",),
     "recipes": ("{folder}/none",),
     "export": ("{folder}/none", "--to", "npy", "--out", "{folder}/data"),
+    "import": ("{folder}/none", "--out", "{folder}/data"),
     "import-npy": ("--annotations", "{folder}/none", "--npy", "{folder}/none"),
     "compare": ("{folder}/none", "--npy", "{folder}/none"),
 }

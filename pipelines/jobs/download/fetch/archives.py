@@ -45,14 +45,15 @@ class MediaColumn:
     """Column with the key; None when the struct's `path` gives it."""
 
 
-def list_archive(path: Path) -> Iterator[tuple[str, str]]:
+def list_archive(path: Path, *, every: bool = False) -> Iterator[tuple[str, str]]:
     """Yield stem and location of the media in one tar or Parquet file.
 
-    Raises `ArchiveError` for a file that is neither, is damaged or holds no media column.
+    With `every`, name and location of each plain file in a tar file. Raises `ArchiveError` for a
+    file that is neither, is damaged or holds no media column.
     """
     tar = path.suffix.lower() == ".tar"
     try:
-        yield from _tar_members(path) if tar else _parquet_rows(path)
+        yield from _tar_members(path, every) if tar else _parquet_rows(path)
     except MemoryError:
         raise ArchiveError(
             f"{path} cannot be read: its headers ask for more than {LISTING_MEMORY:,} bytes of "
@@ -67,7 +68,7 @@ def list_archive(path: Path) -> Iterator[tuple[str, str]]:
         raise ArchiveError(f"{path} cannot be read as a {kind} file ({said})") from None
 
 
-def _tar_members(path: Path) -> Iterator[tuple[str, str]]:
+def _tar_members(path: Path, every: bool) -> Iterator[tuple[str, str]]:
     size = path.stat().st_size
     last = -1
     with tarfile.open(path, "r:") as archive:
@@ -77,9 +78,12 @@ def _tar_members(path: Path) -> Iterator[tuple[str, str]]:
             last = member.offset
             archive.members.clear()  # type: ignore[attr-defined]  # it would keep every member
             name = PurePosixPath(member.name)
-            plain = member.isreg() and not member.issparse()
-            if plain and name.suffix.lower() in MEDIA_SUFFIXES:
-                yield clip_name(name.name), f"tar:{path}#{member.offset_data},{member.size}"
+            if member.isreg() and not member.issparse():
+                location = f"tar:{path}#{member.offset_data},{member.size}"
+                if every:
+                    yield member.name, location
+                elif name.suffix.lower() in MEDIA_SUFFIXES:
+                    yield clip_name(name.name), location
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, str]]:
@@ -180,7 +184,7 @@ def _answer(request: bytes) -> bytes:
     try:
         with Path(wanted["target"]).open("w", encoding="ascii") as listing:
             for path in wanted["paths"]:
-                for entry in list_archive(Path(path)):
+                for entry in list_archive(Path(path), every=wanted.get("every", False)):
                     listing.write(json.dumps(entry) + "\n")
     except ArchiveError as error:
         return json.dumps(str(error)).encode()

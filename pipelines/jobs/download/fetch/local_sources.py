@@ -14,7 +14,7 @@ the order of their names.
 import functools
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipelines.jobs.download.fetch.archives import copy_member, read_row
@@ -66,21 +66,35 @@ def list_locations(source: Path) -> Iterator[tuple[str, str]]:
         )
 
 
+def list_members(tars: Sequence[Path]) -> Iterator[tuple[str, Path, int, int]]:
+    """Yield name, tar file, first byte and size of every plain file in some tar files, in order.
+
+    They are listed in a process of bounded memory. `UsageError` for one that cannot be listed.
+    """
+    for name, location in _run_listing([str(path.absolute()) for path in tars], every=True):
+        _, path, (offset, size) = _parse(location)
+        yield name, path, offset, size
+
+
 @functools.lru_cache(maxsize=2)
 def _list_archives(archives: tuple[tuple[str, int, int], ...]) -> list[tuple[str, str]]:
     """Return stem and location of the media in some archives (path, size, time of change)."""
+    return list(_run_listing([path for path, _, _ in archives]))
+
+
+def _run_listing(paths: Sequence[str], *, every: bool = False) -> Iterator[tuple[str, str]]:
     child = ChildProcess("pipelines.jobs.download.fetch.archives")
     with tempfile.NamedTemporaryFile(prefix="earsight-index-") as listing:
-        request = {"paths": [path for path, _, _ in archives], "target": listing.name}
+        request = {"paths": paths, "target": listing.name, "every": every}
         try:
             problem = json.loads(child.ask(json.dumps(request).encode(), _LISTING_S))
         except (ChildDiedError, ChildTimeoutError) as error:
-            problem = f"--source cannot be listed: the process that lists archives {error}"
+            problem = f"the archives cannot be listed: the process that does it {error}"
         finally:
             child.close()
         if problem:
             raise UsageError(printable(problem, _MOST_MESSAGE))
-        return [(stem, location) for stem, location in map(json.loads, listing)]
+        yield from map(json.loads, listing)
 
 
 def extract_media(location: str, root: Path, target: Path, max_bytes: int) -> Path:
