@@ -1,8 +1,9 @@
-"""Score a trained run again, or weights that the authors of a model released.
+"""Score a trained run again, weights that the authors of a model released, or detected events.
 
 python models/evaluate.py --run runs/han-1
 python models/evaluate.py --run runs/han-1 --features out/llp --split val
 python models/evaluate.py --model han --weights MMIL_Net.pt --features out/llp
+python models/evaluate.py --detections events.csv --dataset unav100 --annotations annotations
 """
 
 from __future__ import annotations
@@ -59,6 +60,11 @@ class Options:
     """Folder with the original annotation files; default as in training."""
     split: str = "test"
     """Split to score."""
+    detections: Path | None = None
+    """events.csv of predict.py: mean average precision of its events by their overlap with the true
+    ones of --dataset, as UnAV-100 is scored."""
+    dataset: str = "unav100"
+    """Data set whose events --detections are scored against, read from --annotations."""
     ontology: Path | None = None
     """AudioSet's `ontology.json`, for scores that know which class is a kind of which."""
 
@@ -66,6 +72,9 @@ class Options:
 def main(arguments: Sequence[str]) -> None:
     """Run the command; `UsageError` when it is used wrongly."""
     options = cli.read(Options, arguments, PROGRAM, __doc__)
+    if options.detections is not None:
+        score_events(options, options.detections)
+        return
     if (options.run is None) == (options.weights is None):
         raise UsageError(
             f"say which run to score, {PROGRAM} --run DIR, or which weights, "
@@ -78,6 +87,26 @@ def main(arguments: Sequence[str]) -> None:
         score_weights(options, options.weights)
     else:
         score_run(options)
+
+
+def score_events(options: Options, path: Path) -> None:
+    """Score a file of events; print the scores and write `NAME-evaluation-SPLIT.json` beside it."""
+    if options.run is not None or options.weights is not None:
+        raise UsageError("--detections are scored by themselves; leave --run and --weights out")
+    if options.annotations is None:
+        raise UsageError(f"say where the annotation files of {options.dataset} are: --annotations")
+    cli.say_loading(PROGRAM)
+    from models.applications.detection_scores import score_detections
+
+    scores, clips = score_detections(path, options.dataset, options.annotations, options.split)
+    place = path.with_name(f"{path.stem}-evaluation-{options.split}.json")
+    asked = {"dataset": options.dataset, "split": options.split, "clips": clips}
+    files.write_json(place, asked | {"metrics": scores})
+    out = console()
+    for name, value in scores.items():
+        title = "mean" if name == "map" else f"tIoU {name.removeprefix('map_')}"
+        out.print(f"mAP {title}: {100 * value:.1f}", highlight=False)
+    out.print(f"{clips} clips of split {options.split}. Written: {place}", markup=False)
 
 
 def score_run(options: Options) -> None:

@@ -26,6 +26,7 @@ Metrics
 - `tagging_scores`: mean average precision, mean area under the ROC curve, and its d'.
 - `average_precision`, `roc_auc`: the values class by class.
 - `micro_scores`: precision, recall and F over all (clip, class) pairs together.
+- `detection_map`: mean average precision of events as spans of time, by their overlap (tIoU).
 
 References
 ----------
@@ -35,9 +36,11 @@ References
   6(6), 2016: segment-based and event-based scores.
 - Fayek, Kumar, "Large Scale Audiovisual Learning of Sounds with Weakly Labeled Data", IJCAI 2020:
   AP and AUC averaged over classes without weights.
+- Geng et al., "Dense-Localizing Audio-Visual Events in Untrimmed Videos", CVPR 2023: mean average
+  precision at overlaps from 0.1 to 0.9 (ActivityNet's evaluation).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -327,3 +330,67 @@ def micro_scores(predicted: Any, labels: Any) -> dict[str, float]:
         "micro_precision": tp / max(1, tp + fp),
         "micro_recall": tp / max(1, tp + fn),
     }
+
+
+TIOUS = tuple(round(0.1 * step, 1) for step in range(1, 10))
+"""Overlaps, intersection over union in time, from which a detection may be right."""
+
+
+class Span(NamedTuple):
+    """An event of a clip as a span of seconds; of a true one the score is not read."""
+
+    clip: str
+    label: str
+    onset_s: float
+    offset_s: float
+    score: float = 1.0
+
+
+def detection_map(found: Sequence[Span], true: Sequence[Span]) -> dict[str, float]:
+    """Return `map_0.1` to `map_0.9`, mean average precision by overlap, and `map`, their mean.
+
+    Means are over the classes that `true` has; detections of others do not count. Of each class
+    the detections claim, best score first, the free true event of their clip that they overlap
+    most, if by so much at least; precision is the largest at no less recall. Fractions. ValueError
+    without true events or for a score that is no number.
+    """
+    if not true:
+        raise ValueError("no true events to score")
+    if any(np.isnan(one.score) for one in found):
+        raise ValueError("a detection's score is no number")
+    labels = sorted({one.label for one in true})
+    of_class: dict[str, tuple[list[Span], list[Span]]] = {label: ([], []) for label in labels}
+    for side, spans in enumerate((found, true)):
+        for one in spans:
+            if one.label in of_class:
+                of_class[one.label][side].append(one)
+    mean = np.mean([_detection_precision(*of_class[label]) for label in labels], axis=0)
+    scores = {f"map_{least}": float(value) for least, value in zip(TIOUS, mean, strict=True)}
+    return scores | {"map": float(mean.mean())}
+
+
+def _detection_precision(found: Sequence[Span], true: Sequence[Span]) -> Values:
+    """Return the average precision of a class at each of `TIOUS`."""
+    ranked = sorted(found, key=lambda one: -one.score)
+    of_clip: dict[str, list[int]] = {}
+    for place, one in enumerate(true):
+        of_clip.setdefault(one.clip, []).append(place)
+    taken = np.zeros((len(TIOUS), len(true)), np.bool_)
+    hit = np.zeros((len(TIOUS), len(found)), np.bool_)
+    for place, one in enumerate(ranked):
+        own = np.array(of_clip.get(one.clip, []), int)
+        overlap = np.array([_overlap(one, true[index]) for index in own])
+        for level, least in enumerate(TIOUS):
+            free = np.flatnonzero((overlap >= least) & ~taken[level, own])
+            if len(free):
+                taken[level, own[free[np.argmax(overlap[free])]]] = hit[level, place] = True
+    precision = np.cumsum(hit, axis=1) / np.arange(1, len(found) + 1)
+    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray((best * hit).sum(axis=1) / len(true))
+
+
+def _overlap(one: Span, other: Span) -> float:
+    """Return the intersection over union of two spans; 0 where neither covers time."""
+    both = min(one.offset_s, other.offset_s) - max(one.onset_s, other.onset_s)
+    whole = one.offset_s - one.onset_s + other.offset_s - other.onset_s - max(0.0, both)
+    return max(0.0, both) / whole if whole > 0 else 0.0

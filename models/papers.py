@@ -160,6 +160,13 @@ ours on a store of LLP's own features, from runs without a caveat: mean over see
 bootstrap interval over test clips, and how many of the test clips the store has; without such runs
 it is empty. Every number of the papers is in [papers.md](papers.md).
 `python -m models.papers --runs runs` writes this page.
+
+Of UnAV-100, untrimmed videos of events that are heard and seen, `--dataset unav100` reads the
+annotations as their authors publish them (`unav100_annotations.json`). What `models/predict.py`
+finds in its videos is scored as there, by mean average precision at overlaps from 0.1 to 0.9:
+`python models/evaluate.py --detections events.csv --dataset unav100 --annotations DIR`. The nets
+here say what each second holds; none of them is trained on the ends of events, as nets of
+UnAV-100 are.
 """
 HEADS = (
     "year",

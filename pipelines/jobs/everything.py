@@ -22,7 +22,7 @@ class Options(download.Options, features.Options):
     """
 
     dataset: str = "llp"
-    """llp, audioset, dcase2017, ave, kinetics-instruments or folder."""
+    """llp, audioset, dcase2017, ave, unav100, kinetics-instruments or folder."""
     unit_size: Annotated[int, AtLeast(1)] = 16
     """Clips that are committed together: what a kill can cost at most."""
     delete_media: bool = False

@@ -47,8 +47,8 @@ class ClipOptions(RunnerOptions):
     """Which clips a job goes through, and how many of them may fail."""
 
     dataset: str
-    """demo, llp, audioset, dcase2017, ave, kinetics-instruments, esc10, esc50, urbansound8k or
-    folder."""
+    """demo, llp, audioset, dcase2017, ave, unav100, kinetics-instruments, esc10, esc50,
+    urbansound8k or folder."""
     media: str | None = None
     """Folder or URI of the clips."""
     annotations: str | None = None

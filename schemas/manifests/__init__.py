@@ -19,6 +19,7 @@ DATASETS = {
     "audioset": "schemas.manifests.audioset",  # Gemmeke et al., ICASSP 2017
     "dcase2017": "schemas.manifests.dcase2017",  # Mesaros et al., DCASE 2017
     "ave": "schemas.manifests.ave",  # Tian et al., ECCV 2018
+    "unav100": "schemas.manifests.unav100",  # Geng et al., CVPR 2023
     "kinetics-instruments": "schemas.manifests.kinetics_instruments",  # Kay et al., 2017
     "esc10": "schemas.manifests.sound_archives.esc10",  # Piczak, ACM Multimedia 2015
     "esc50": "schemas.manifests.sound_archives.esc50",

@@ -26,7 +26,7 @@ class Options(ClipOptions):
     """
 
     dataset: str = "llp"
-    """llp, audioset, dcase2017, ave, kinetics-instruments or folder."""
+    """llp, audioset, dcase2017, ave, unav100, kinetics-instruments or folder."""
     media: str | None = None
     """Folder or URI that the clips go to; media/<dataset> when it is left out."""
     unit_size: Annotated[int, AtLeast(1)] = 32

@@ -18,8 +18,8 @@ class Options(ClipOptions):
     """
 
     dataset: str = "demo"
-    """demo, llp, audioset, dcase2017, ave, kinetics-instruments, esc10, esc50, urbansound8k or
-    folder."""
+    """demo, llp, audioset, dcase2017, ave, unav100, kinetics-instruments, esc10, esc50,
+    urbansound8k or folder."""
     media: str | None = None
     """Folder or URI with the clips: <video_id>_<start>_<end>.<ext> or <video_id>.<ext>."""
     out: str | None = None

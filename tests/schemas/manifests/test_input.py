@@ -56,7 +56,7 @@ def test_missing_folder_and_missing_files_are_named_with_the_call(
 ) -> None:
     with pytest.raises(UsageError, match=rf"{tmp_path}/no of data set {dataset} does not exist"):
         read_manifest(dataset, tmp_path / "no")
-    with pytest.raises(UsageError, match=rf"{tmp_path} lacks .*(\.csv|\.txt)"):
+    with pytest.raises(UsageError, match=rf"{tmp_path} lacks .*(\.csv|\.txt|\.json)"):
         read_manifest(dataset, tmp_path)
 
 
