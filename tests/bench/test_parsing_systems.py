@@ -125,23 +125,18 @@ def test_system(name: str, folder: Path, store: Path) -> None:
 def test_few_clips_need_smaller_batches(name: str, folder: Path, store: Path) -> None:
     found: dict[str, Any] = {}
     for way, settings in FEW.items():
-        scores = []
-        for seed in SEEDS:
-            run = folder / "runs" / f"few-{name}-{way}-{seed}"
-            if not (run / "results.json").exists():
-                given = (*settings, "--seed", str(seed))
-                train.main(
-                    [name, "--features", str(folder / "teachers"), "--run", str(run), *given]
-                )
-            scores.append(json.loads((run / "results.json").read_text()))
-        found[way] = results.spread([one["metrics"]["test"] for one in scores])
-        found["nothing"] = scores[0]["floor"]["test"]
+        run = folder / "runs" / f"few-{name}-{way}-{SEEDS[0]}"
+        if not (run / "results.json").exists():
+            given = (*settings, "--seed", str(SEEDS[0]))
+            train.main([name, "--features", str(folder / "teachers"), "--run", str(run), *given])
+        scores = json.loads((run / "results.json").read_text())
+        found[way], found["nothing"] = scores["metrics"]["test"], scores["floor"]["test"]
     path = BENCHMARKS / "avvp.json"
     known = json.loads(path.read_text())
     known.setdefault("few", {})[name] = rounded(found)
     path.write_text(json.dumps(known | {"notes": notes(known)}, indent=1) + "\n")
     metric = "segment_type_av" if name == "ave" else "segment_visual"
-    assert found["small"][metric]["mean"] > found["paper"][metric]["mean"]
+    assert found["small"][metric] > found["paper"][metric]
 
 
 def rounded(values: Any) -> Any:
@@ -178,23 +173,30 @@ def notes(known: dict[str, Any]) -> list[str]:
         + ".",
     ]
     said += [few_clips(known["few"])] if len(known.get("few", {})) == 2 else []
-    return said + known.get("more_notes", [])
+    if "epochs" in known:
+        ratios = ", ".join(f"`{name}` {ratio}" for name, ratio in known["epochs"].items())
+        said.append(
+            "An epoch of the authors' loop takes so many times the processor time of one here (256 "
+            f"made-up clips, one thread, fp32, the paper's settings; of UWAV the authors' class "
+            f"in a plain loop): {ratios}."
+        )
+    return said
 
 
 def few_clips(few: dict[str, Any]) -> str:
     """Why AVE and CMCS predict little on small stores."""
     parts = [
-        f"`{name}` {one['paper'][metric]['mean']} ± {one['paper'][metric]['std']} with the paper's "
-        f"settings and 60 epochs, {one['small'][metric]['mean']} ± {one['small'][metric]['std']} "
-        f"with those for small sets, {one['nothing'][metric]} for predicting nothing"
+        f"`{name}` {one['paper'][metric]} with the paper's settings and 60 epochs, "
+        f"{one['small'][metric]} with those for small sets, {one['nothing'][metric]} for "
+        "predicting nothing"
         for name, metric in (("ave", "segment_type_av"), ("cmcs", "segment_visual"))
         for one in (few[name],)
     ]
     return (
         "Few steps are why AVE and CMCS predict little on small stores, not the nets or the world: "
         "of 98 training clips the papers' batches make 2 and 5 steps an epoch, of LLP's 10,000 157 "
-        f"and 417. Test split, seg Type and seg V: {'; '.join(parts)}. Both take settings for "
-        "small sets below 500 training clips and say so."
+        f"and 417. Test split, one seed, seg Type and seg V: {'; '.join(parts)}. Both take "
+        "settings for small sets below 500 training clips and say so."
     )
 
 
