@@ -98,15 +98,27 @@ def points(
         whole = score(run, clean)
     kinds = set()
     for folder in degraded:
-        kind, level = degradation_of(folder, store)
-        data = open_split(run, folder, split)
+        kind, level = degradation_of(folder)
+        data = alike(open_split(run, folder, split), clean.keys, folder)
         kinds.add(kind)
         yield Point(run=name, kind=kind, level=level, scores=score(run, data))
     for kind in sorted(kinds):
         yield Point(run=name, kind=kind, level=None if kind == "noise" else 0.0, scores=whole)
 
 
-def degradation_of(folder: Path, clean: Path) -> tuple[str, float]:
+def alike(data: Clips, keys: Sequence[str], folder: Path) -> Clips:
+    """Return the clips `keys` of a degraded split, which may have more; `UsageError` for fewer."""
+    row_of = {key: row for row, key in enumerate(data.keys)}
+    lacking = [key for key in keys if key not in row_of]
+    if lacking:
+        raise UsageError(
+            f"{folder} holds other clips than the clean store: it lacks {len(lacking)} of "
+            f"{len(keys)}, such as {lacking[0]}; make both from the same media"
+        )
+    return data.cut(np.array([row_of[key] for key in keys], np.int64), data.seconds)
+
+
+def degradation_of(folder: Path) -> tuple[str, float]:
     """Return kind and level of a store of degraded media; `UsageError` for a clean one."""
     manifest = read_store_manifest(folder)
     what = str(manifest.data["recipe"].get("degrade", ""))
@@ -114,11 +126,6 @@ def degradation_of(folder: Path, clean: Path) -> tuple[str, float]:
         raise UsageError(
             f"{folder} holds features of media as they are; make some with beam run features "
             "--degrade noise:10, blur:2 or drop:0.5"
-        )
-    if manifest.subset_id != read_store_manifest(clean).subset_id:
-        raise UsageError(
-            f"{folder} holds other clips than {clean} (subset {manifest.subset_id}, there "
-            f"{read_store_manifest(clean).subset_id}); make both from the same media"
         )
     return read_degradation(what)
 

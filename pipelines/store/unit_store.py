@@ -221,5 +221,6 @@ class UnitStore:
             strays = [path for path in paths if f"{name}/{path.rsplit('/', 1)[1]}" not in named]
             files.delete(strays)
         for folder in (self.out, files.join(self.out, "receipts")):
-            paths = files.list_folder(folder)
-            files.delete([path for path in paths if f"/{files.TEMPORARY}" in path])
+            for path in files.list_folder(folder):
+                if path.rsplit("/", 1)[1].startswith(files.TEMPORARY):
+                    files.delete([path])

@@ -14,6 +14,7 @@ from models.applications.new_media import open_run
 from models.data.clips import ClipData
 from models.degraded import scores
 from models.degraded.figure import robustness_figure
+from schemas import UsageError
 from tests.models.commands import refused, run_command
 from tests.stores.tagging import CLASSES, write_tagging_store
 from tests.stores.writer import RECIPE
@@ -121,7 +122,12 @@ def test_wrong_stores_and_runs_are_one_sentence(
         tmp_path / "other", train=8, val=4, test=4, features=FEATURES,
         recipe=RECIPE.with_(degrade="blur:2"),
     )  # fmt: skip
-    assert "holds other clips than" in refused(robustness.main, *given, "--degraded", other)
+    says = refused(robustness.main, *given, "--degraded", other)
+    assert "holds other clips than the clean store: it lacks 24 of 24, such as" in says
+    clean = scores.open_split(open_run(runs["visual"]), store, "test")
+    assert scores.alike(clean, clean.keys[3:5], store).keys == clean.keys[3:5]
+    with pytest.raises(UsageError, match="lacks 1 of 2, such as none"):
+        scores.alike(clean, ("none", clean.keys[0]), store)
     assert "give runs that tag clips" in refused(robustness.main, "--run", parsing_run)
     assert "say which runs" in refused(robustness.main)
 

@@ -205,6 +205,19 @@ def test_what_killed_jobs_left_goes_with_the_next_manifest(store: Path) -> None:
     assert len(reopened(store).done) == 6
 
 
+def test_a_store_below_a_folder_named_like_something_temporary_stays(
+    store: Path, tmp_path: Path
+) -> None:
+    held = shutil.copytree(store, tmp_path / ".tmp-mine" / "store")
+    before = sorted(path.name for path in held.rglob("*") if path.is_file())
+    opened = FeatureStore(str(held))
+    manifest = opened.read_manifest()
+    assert manifest is not None
+    opened.replace_manifest(manifest, opened.state())
+    assert sorted(path.name for path in held.rglob("*") if path.is_file()) == before
+    assert len(reopened(held).done) == 6
+
+
 WRONG = ("null", '"text"', "[]", "7", "{}", '{"schema_version": 99}', "", "{", "[" * 9999)
 
 
