@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from models import mixtures, separate, train
-from models.applications.media_files import read_waveform, write_waveform
+from models.applications.media_files import (
+    Audio,
+    read_audio,
+    read_waveform,
+    write_audio,
+    write_waveform,
+)
 from tests.models.commands import refused, run_command
 from tests.models.waveforms import RATE, tone
 from tests.stores.bags import write_bag_store
@@ -24,6 +30,30 @@ def test_noise_goes_through_the_real_features_job(components_run: Path, tmp_path
     np.testing.assert_allclose(source + rest, noise, atol=2e-4)
     assert (out / "Dog.png").stat().st_size > 10_000
     assert (out / "separation.html").read_text().count("<audio") == 3
+
+
+def test_clipped_clip_of_8_khz_and_6_channels_is_separated_with_a_warning(
+    components_run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip, out = tmp_path / "clip.wav", tmp_path / "out"
+    loud = np.clip(5 * tone(440, 0, 1)[:RATE:2], -1, 1)
+    write_audio(clip, Audio(samples=np.tile(loud, (6, 1)), rate=8_000))
+    done = run_command(separate.main, "--run", components_run, clip, "--label", "Dog", "--out", out)
+    assert done.returncode == 0
+    assert "clip.wav is clipped (" in caplog.text
+    for end in ("", "-rest"):
+        written = read_audio(out / f"Dog{end}.wav")
+        assert (written.rate, written.samples.shape) == (8_000, (6, 8_000))
+
+
+def test_silent_clip_is_one_sentence_and_leaves_nothing(
+    components_run: Path, tmp_path: Path
+) -> None:
+    write_waveform(tmp_path / "a.wav", np.zeros(RATE, np.float32))
+    given = ("--run", components_run, tmp_path / "a.wav", "--label", "Dog")
+    complaint = refused(separate.main, *given, "--out", tmp_path / "out")
+    assert "a.wav is silent from start to end: nothing to separate" in complaint
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

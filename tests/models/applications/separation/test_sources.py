@@ -1,12 +1,13 @@
 """Sources of the classes of one clip: what is written, with labels of any kind."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from models.applications.media_files import Audio, read_audio
+from models.applications.media_files import Audio, read_audio, read_waveform, write_audio
 from models.applications.new_media import open_run
 from models.applications.separation import components
 from models.applications.separation.scores import si_sdr
@@ -43,6 +44,36 @@ def test_source_is_written_as_waveform_figure_and_shares(tmp_path: Path) -> None
         "components": {CLASSES[0]: [1.0, 0.0]}
     }
     assert list(source_table(sources).columns[2].cells) == ["1 of 2"]
+
+
+@pytest.mark.parametrize(("seconds", "rate", "channels"), [(5, 8_000, 6), (60, 44_100, 2)])
+def test_short_and_long_clips_keep_rate_channels_and_length(
+    tmp_path: Path, seconds: int, rate: int, channels: int
+) -> None:
+    samples = seconds * rate + 17
+    time = np.arange(samples) / rate
+    parts = [0.3 * np.sin(2 * np.pi * pitch * time) for pitch in (440, 3000)]
+    gain = np.linspace(1.0, 0.5, channels)[:, None]
+    mixture = (gain * (parts[0] + parts[1])).astype(np.float32)
+    clip = tmp_path / "clip.wav"
+    write_audio(clip, Audio(samples=mixture, rate=rate))
+    low, high = (np.resize(tone(pitch, 0, SECONDS), seconds * RATE) for pitch in (440, 3000))
+    scores = scores_of(
+        low, high, components=[[0.9, 0.0, 0.0, 0.0], [-0.9, 0.9, 0.0, 0.0]],
+        clip=[0.9, 0.9, 0.1, 0.1],
+    )  # fmt: skip
+    waveform, audio = read_waveform(clip, seconds), read_audio(clip)
+    sources = separate_sources(
+        waveform, audio, replace(scores, seconds=seconds), {CLASSES[0]: 0}, "contest", 0.1
+    )
+    write_separation(tmp_path, waveform, sources, "data set x")
+    source, rest = (read_audio(tmp_path / f"{CLASSES[0]}{end}.wav") for end in ("", "-rest"))
+    for written in (source, rest):
+        assert (written.rate, written.samples.shape) == (rate, (channels, samples))
+    np.testing.assert_allclose(source.samples + rest.samples, audio.samples, atol=2e-4)
+    true = (gain * parts[0]).astype(np.float32)
+    for own, both, one in zip(source.samples, mixture, true, strict=True):
+        assert si_sdr(own, one) > si_sdr(both, one) + 10
 
 
 def test_classes_may_have_any_name(tmp_path: Path) -> None:
