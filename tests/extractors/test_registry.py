@@ -33,7 +33,9 @@ def arrays(features: Features | None) -> list[np.ndarray]:
     assert features is not None
     if isinstance(features, StoredFrames):
         return [*(decoded(image) for image in features.image), features.frame_index]
-    return [features] if isinstance(features, np.ndarray) else list(vars(features).values())
+    if isinstance(features, np.ndarray):
+        return [features]
+    return [values for values in vars(features).values() if values is not None]
 
 
 def decoded(image: bytes) -> np.ndarray:

@@ -17,6 +17,7 @@ from schemas.features import DEFAULT_EXTRACTORS
 
 OF_A_KIND: dict[str, tuple[str, ...]] = {
     "talnet": ("front end",),
+    "coleaf": ("structure",),
     "cmcs": ("structure",),
     "ave": ("structure",),
     "han-max": ("structure",),
@@ -37,6 +38,8 @@ OF_A_KIND: dict[str, tuple[str, ...]] = {
     "two_stream-video": ("trunk", "edges"),
     "two_stream-wsddn": ("trunk", "edges", "regions"),
     "two_stream-one": ("trunk", "edges"),
+    "two_stream-context": ("trunk", "edges"),
+    "wsddn": ("trunk", "edges", "regions"),
     "ncp_mil": ("system", "trunk", "edges"),
     "ncp_mil-audio": ("system",),
     "ncp_mil-temporal": ("system",),
